@@ -1,0 +1,216 @@
+"""Config, preset and project to one `Assignment`: the only place that knows which rule wins.
+
+Lives here: precedence, effective options, the stamps. Does not live here: parsing, and applying rules to a file.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dicom_anon import tags
+from dicom_anon.actions import Action, Keep, Remove, Safe
+from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, preset_section
+from dicom_anon.errors import ConfigError, Problem
+from dicom_anon.stamps import stamp_actions
+from dicom_anon.tags import Key, Pattern
+
+DEFAULT_PRESET = "default"
+CURVES = Pattern(0xFFE10000, 0x50000000)
+OVERLAYS = Pattern(0xFFE10000, 0x60000000)
+_FLAGS = ("remove_unknown_tags", "remove_safe_tags", "remove_curves", "remove_overlays")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the assignment: what is done to an element, and who said so."""
+
+    key: Key
+    action: Action
+    source: str
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The complete rule for every element of every file, resolved.
+
+    Parameters
+    ----------
+    preset : str
+        Name of the effective preset.
+    project : str
+        Name of the project section, empty for none.
+    rows : Mapping[Key, Row]
+        By canonical key, in tag order.
+    remove_unknown_tags : bool
+        Whether elements without a row go.
+    name, owner, prefix : str
+        For the macros.
+    print_assignment : bool
+        Whether a run prints the assignment first.
+    warnings : tuple of str
+        What a person should know about how it was resolved.
+    """
+
+    preset: str
+    project: str
+    rows: Mapping[Key, Row]
+    remove_unknown_tags: bool
+    name: str
+    owner: str
+    prefix: str
+    print_assignment: bool
+    warnings: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides what becomes of a file, in hex; the key is not part of it."""
+        content = [self.remove_unknown_tags, self.name, self.owner, self.prefix]
+        rows = [[tags.format_key(row.key), row.action.describe()] for row in self.rows.values()]
+        return hashlib.sha256(json.dumps([content, rows]).encode()).hexdigest()
+
+    def visible(self, *, safe: bool = False) -> Iterator[Row]:
+        """Rows that print-assignment shows: all but the safe ones, or all."""
+        return (row for row in self.rows.values() if safe or not isinstance(row.action, Safe))
+
+
+def project_for_aet(config: Config, aet: str) -> str:
+    """Section that belongs to a receiving AE title, as mercure finds it; empty where there is none.
+
+    The title is lower-cased and loses one leading ``az_``.
+    """
+    name = aet.strip().lower().removeprefix("az_")
+    return name if name in config.projects else ""
+
+
+def resolve(
+    config: Config | None = None,
+    *,
+    project: str | None = None,
+    aet: str | None = None,
+    preset: str | None = None,
+    assigns: Iterable[tuple[Key, Rule]] = (),
+) -> Assignment:
+    """Resolve what is done to every element.
+
+    Precedence: preset, then the general section, then the project's, then the command line. A pattern overrules every
+    row of an earlier source that it matches.
+
+    Parameters
+    ----------
+    config : Config, optional
+        Merged configuration; none means the preset alone.
+    project : str, optional
+        Name of a section, in any case.
+    aet : str, optional
+        Receiving AE title from which the section is derived; one without a section means general only.
+    preset : str, optional
+        Overrules the preset that the configuration names.
+    assigns : iterable of (Key, Rule)
+        Rules over everything else.
+
+    Raises
+    ------
+    ConfigError
+        Where `project` is no section.
+    """
+    config = config or Config()
+    warnings: list[str] = []
+    name = ""
+    if project is not None:
+        name = project.strip().lower()
+        if name not in config.projects:
+            raise ConfigError([_unknown_project(project, config)])
+    elif aet is not None:
+        name = project_for_aet(config, aet)
+        if not name:
+            warnings.append("the AE title has no section of its own; only the general section applies")
+    general = config.general
+    own = config.sections.get(name, Section()) if name else Section()
+    chosen = preset or own.settings.get("preset") or general.settings.get("preset") or DEFAULT_PRESET
+    base = preset_section(chosen)
+    settings: dict[str, Any] = {**base.settings, **general.settings, **own.settings}
+
+    rows: dict[Key, Row] = {}
+    _lay(rows, base.rules.items(), f"preset {chosen}")
+    for option, pattern in (("remove_curves", CURVES), ("remove_overlays", OVERLAYS)):
+        if settings[option]:
+            _lay(rows, [(pattern, Rule(Remove(), "", option))], f"option {option}")
+    users: dict[Key, Row] = {}
+    for source, rules in (
+        (GENERAL, general.rules.items()),
+        (f"project {name}", own.rules.items()),
+        (COMMAND_LINE, assigns),
+    ):
+        _lay(users, rules, source)
+    for row in _patterns_first(users.values()):
+        _place(rows, row)
+    if settings["remove_safe_tags"]:
+        for key, row in rows.items():
+            if isinstance(row.action, Safe) and key != tags.SPECIFIC_CHARACTER_SET:
+                rows[key] = Row(key, Remove(), "option remove_safe_tags")
+    rows.setdefault(
+        tags.SPECIFIC_CHARACTER_SET, Row(tags.SPECIFIC_CHARACTER_SET, Keep(), "needed to read all other text")
+    )
+    decided = {key: row.action for key, row in rows.items()}
+    for key, action in stamp_actions(chosen, decided, settings["remove_unknown_tags"]).items():
+        if key not in users:
+            rows[key] = Row(key, action, "stamp")
+    ordered = dict(sorted(rows.items(), key=lambda item: tags.sort_key(item[0])))
+    return Assignment(
+        preset=chosen,
+        project=name,
+        rows=ordered,
+        remove_unknown_tags=settings["remove_unknown_tags"],
+        name=settings.get("name", "Undefined"),
+        owner=settings.get("owner", "Unknown"),
+        prefix=settings.get("prefix", ""),
+        print_assignment=settings.get("print_assignment", False),
+        warnings=tuple(warnings),
+    )
+
+
+def difference(assignment: Assignment, other: Assignment) -> Assignment:
+    """Rows of `assignment` that `other` has not, or has with another command."""
+    rows = {
+        key: row
+        for key, row in assignment.rows.items()
+        if key not in other.rows or other.rows[key].action != row.action
+    }
+    return replace(assignment, rows=rows)
+
+
+def _lay(rows: dict[Key, Row], rules: Iterable[tuple[Key, Rule]], source: str) -> None:
+    """Add the rules of one source over those of earlier ones; within a source the exact key wins over a pattern."""
+    for row in _patterns_first(Row(key, rule.action, source) for key, rule in rules):
+        _place(rows, row)
+
+
+def _patterns_first(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: not isinstance(row.key, Pattern))
+
+
+def _place(rows: dict[Key, Row], row: Row) -> None:
+    if isinstance(row.key, Pattern):
+        for key in [key for key in rows if _is_covered(key, row.key)]:
+            del rows[key]
+    rows[row.key] = row
+
+
+def _is_covered(key: Key, pattern: Pattern) -> bool:
+    if isinstance(key, int):
+        return pattern.matches(key)
+    if isinstance(key, Pattern):
+        return key.mask & pattern.mask == pattern.mask and pattern.matches(key.value)
+    return pattern.matches(key.group << 16 | 0x1000 | key.element)
+
+
+def _unknown_project(project: str, config: Config) -> Problem:
+    near = tags.nearest(project.lower(), config.projects)
+    hint = f'; did you mean "{near}"?' if near else ""
+    accepted = ", ".join(config.projects) or "no project sections are configured"
+    return Problem(COMMAND_LINE, "", "--project", f'no section "{project}"{hint}', accepted)

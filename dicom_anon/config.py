@@ -1,0 +1,317 @@
+"""JSON text to `Config`: sections of settings and rules, every key and value checked, every problem told at once.
+
+Lives here: the syntax of a configuration. Does not live here: presets, precedence, what a rule does.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from dicom_anon import actions, tags
+from dicom_anon.actions import Action, CommandError
+from dicom_anon.errors import ConfigError, Problem
+from dicom_anon.presets import PRESETS
+from dicom_anon.tags import Key, TagSyntaxError
+
+GENERAL = "general"
+COMMAND_LINE = "command line"
+MAX_CHARACTERS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One key and its command, with the place where it was written."""
+
+    action: Action
+    where: str
+    written: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: its settings by name, its rules by canonical key."""
+
+    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    rules: Mapping[Key, Rule] = field(default_factory=lambda: MappingProxyType({}))
+
+    def over(self, other: Section) -> Section:
+        """Lay this section over another, key by key."""
+        return Section({**other.settings, **self.settings}, {**other.rules, **self.rules})
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one or more configuration files say: sections by lower-case name."""
+
+    sections: Mapping[str, Section] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def general(self) -> Section:
+        """Section that always applies."""
+        return self.sections.get(GENERAL, Section())
+
+    @property
+    def projects(self) -> tuple[str, ...]:
+        """Names of the other sections."""
+        return tuple(name for name in self.sections if name != GENERAL)
+
+    def over(self, other: Config) -> Config:
+        """Lay this configuration over another, section by section."""
+        merged = dict(other.sections)
+        for name, section in self.sections.items():
+            merged[name] = section.over(merged[name]) if name in merged else section
+        return Config(merged)
+
+
+class SettingError(ValueError):
+    """A setting has a value it cannot have."""
+
+
+class Setting(NamedTuple):
+    """One key of a section that is no rule: how its value is read, and what is accepted."""
+
+    parse: Callable[[Any], Any]
+    accepted: str
+    meaning: str
+    general_only: bool = False
+
+
+def parse_flag(value: Any) -> bool:
+    """Read ``"true"`` or ``"false"`` in any case, or a JSON boolean."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise SettingError
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise SettingError
+    return value
+
+
+def _preset(value: Any) -> str:
+    if not isinstance(value, str) or value not in PRESETS:
+        raise SettingError
+    return value
+
+
+_FLAG = '"true" or "false"'
+
+SETTINGS: dict[str, Setting] = {
+    "preset": Setting(_preset, ", ".join(PRESETS), "rules to start from"),
+    "name": Setting(_text, "a text", "name of the project, for `@project_name@`"),
+    "owner": Setting(_text, "a text", "owner of the project, for `@project_owner@`"),
+    "prefix": Setting(_text, "a text", "prefix of the project, for `@project_prefix@`"),
+    "remove_unknown_tags": Setting(
+        parse_flag, _FLAG, "remove every element, at any depth, that has no assignment"
+    ),
+    "remove_safe_tags": Setting(parse_flag, _FLAG, "treat `safe` as `remove`"),
+    "remove_curves": Setting(parse_flag, _FLAG, "remove groups 5000-501E"),
+    "remove_overlays": Setting(parse_flag, _FLAG, "remove groups 6000-601E"),
+    "print_assignment": Setting(parse_flag, _FLAG, "print the final assignment", general_only=True),
+}
+
+
+def read_configs(paths: Iterable[Path]) -> Config:
+    """Read configuration files and lay each over the ones before it.
+
+    Raises
+    ------
+    ConfigError
+        With the problems of all files.
+    """
+    config, problems = Config(), []
+    for path in paths:
+        try:
+            text = path.read_text("utf-8-sig")
+        except UnicodeDecodeError:
+            problems.append(Problem(str(path), "", "", "is not UTF-8 text", "JSON in UTF-8"))
+            continue
+        except OSError as error:
+            problems.append(Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a JSON file"))
+            continue
+        try:
+            config = parse_config(text, str(path)).over(config)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def parse_config(text: str, where: str) -> Config:
+    """Read the JSON text of one configuration.
+
+    Parameters
+    ----------
+    text : str
+        An object of sections; each section an object of settings and rules. Keys that begin with ``_`` are notes.
+    where : str
+        Name for messages, as a rule the file's.
+
+    Raises
+    ------
+    ConfigError
+        With all problems found.
+    """
+    problems: list[Problem] = []
+    content = _parse_json(text, where, problems)
+    if problems:
+        raise ConfigError(problems)
+    if not isinstance(content, _Object):
+        raise ConfigError([Problem(where, "", "", "is no JSON object", '{"general": {...}}')])
+    sections: dict[str, Section] = {}
+    for name, value in content.pairs:
+        if name.startswith("_"):
+            continue
+        if not isinstance(value, _Object):
+            hint = 'a section, such as {"general": {...}}'
+            problems.append(Problem(where, "", name, "stands outside of any section", hint))
+        elif name.lower() in sections:
+            problems.append(Problem(where, name, "", "is there twice (case is not significant)", "one section"))
+        else:
+            sections[name.lower()] = _parse_section(name, value, where, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Config(sections)
+
+
+def parse_assign(text: str) -> tuple[Key, Rule]:
+    """Read one ``TAG=COMMAND`` of the command line.
+
+    Raises
+    ------
+    ConfigError
+        Where it is none.
+    """
+    written, equals, command = text.partition("=")
+    problems: list[Problem] = []
+    if not equals:
+        raise ConfigError(
+            [Problem(COMMAND_LINE, "", text, "has no =", "TAG=COMMAND, such as PatientName=clear")]
+        )
+    parsed = _parse_rule(written.strip(), command, COMMAND_LINE, "", problems)
+    if parsed is None:
+        raise ConfigError(problems)
+    return parsed
+
+
+def preset_section(name: str) -> Section:
+    """Settings and rules of a preset, read by the same code as a user's own."""
+    from dicom_anon import presets
+
+    problems: list[Problem] = []
+    pairs = list(presets.load(name)[GENERAL].items())
+    section = _parse_section(GENERAL, _Object(pairs), f"preset {name}", problems)
+    if problems:
+        raise ConfigError(problems)
+    return section
+
+
+class _Object(NamedTuple):
+    """A JSON object whose repeated keys are not lost."""
+
+    pairs: list[tuple[str, Any]]
+
+
+def _parse_json(text: str, where: str, problems: list[Problem]) -> Any:
+    if len(text) > MAX_CHARACTERS:
+        problems.append(Problem(where, "", "", "is too long to be a configuration", f"{MAX_CHARACTERS} characters"))
+        return None
+
+    def refuse(constant: str) -> Any:
+        raise SettingError(f"{constant} is no JSON value")
+
+    try:
+        return json.loads(text, object_pairs_hook=_Object, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        problem = f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+    except RecursionError:
+        problem = "is nested too deeply"
+    except ValueError as error:
+        problem = f"is not JSON: {error}"
+    problems.append(Problem(where, "", "", problem, "a JSON object"))
+    return None
+
+
+def _parse_section(name: str, content: _Object, where: str, problems: list[Problem]) -> Section:
+    settings: dict[str, Any] = {}
+    rules: dict[Key, Rule] = {}
+    for key, value in content.pairs:
+        if key.startswith("_"):
+            continue
+        if key in SETTINGS:
+            _add_setting(settings, key, value, name, where, problems)
+            continue
+        if not isinstance(value, str):
+            problems.append(Problem(where, name, key, "its command is no text", 'such as "keep"'))
+            continue
+        parsed = _parse_rule(key, value, where, name, problems)
+        if parsed is None:
+            continue
+        canonical, rule = parsed
+        if canonical in rules:
+            problem = f'names the same element as "{rules[canonical].written}"'
+            problems.append(Problem(where, name, key, problem, "one rule for an element"))
+        rules[canonical] = rule
+    return Section(settings, rules)
+
+
+def _add_setting(
+    settings: dict[str, Any], key: str, value: Any, section: str, where: str, problems: list[Problem]
+) -> None:
+    setting = SETTINGS[key]
+    if key in settings:
+        problems.append(Problem(where, section, key, "is there twice", "one value"))
+    if setting.general_only and section.lower() != GENERAL:
+        problems.append(Problem(where, section, key, "belongs into the section general", ""))
+    try:
+        settings[key] = setting.parse(value)
+    except SettingError as error:
+        shown = json.dumps(value) if isinstance(value, str | int | float | bool) or value is None else "this"
+        near = tags.nearest(value, PRESETS) if key == "preset" and isinstance(value, str) else ""
+        hint = f'; did you mean "{near}"?' if near else ""
+        problem = str(error) or f"{shown} is no value for it"
+        problems.append(Problem(where, section, key, problem + hint, setting.accepted))
+
+
+def _parse_rule(
+    written: str, command: str, where: str, section: str, problems: list[Problem]
+) -> tuple[Key, Rule] | None:
+    try:
+        key = tags.parse_key(written)
+    except TagSyntaxError as error:
+        near = tags.nearest(written, tuple(SETTINGS))
+        problem = f'is no setting; did you mean "{near}"?' if near else str(error)
+        accepted = "a tag (gggg,eeee), a keyword, an option, name, owner, prefix, preset, or a note _..."
+        problems.append(Problem(where, section, written, problem, accepted))
+        return None
+    try:
+        action = parse_action(command)
+        if isinstance(key, int):
+            _check_fits(key, action)
+    except CommandError as error:
+        problems.append(Problem(where, section, written, str(error), error.accepted))
+        return None
+    return key, Rule(action, where, written)
+
+
+parse_action = functools.lru_cache(maxsize=4096)(actions.parse_action)
+
+
+def _check_fits(tag: int, action: Action) -> None:
+    if tag == tags.SPECIFIC_CHARACTER_SET and not isinstance(action, actions.Keep):
+        raise CommandError(
+            "the character set says how all other text is to be read; it is widened to UTF-8 where needed", "keep"
+        )
+    vr = tags.vr_of(tag)
+    if vr is not None:
+        action.check(vr)

@@ -1,0 +1,528 @@
+"""DICOM files: recognise, read the header, write anew with pixel data spliced through untouched (PS3.10 chapter 7).
+
+Lives here: preamble, file meta, deflate, and the copy. Does not live here: what is decided about elements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
+
+from dicom_anon import tags
+from dicom_anon._version import __version__
+from dicom_anon.elements import (
+    BULK_VRS,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    ITEM,
+    LONG_VRS,
+    PIXEL_DATA_GROUP,
+    SEQUENCE_END,
+    SHORT_VRS,
+    UNDEFINED,
+    DataSetBytes,
+    Encoding,
+    FileRange,
+    Incomplete,
+    Malformed,
+    Span,
+    element_bytes,
+    implicit_vr,
+    walk,
+)
+from dicom_anon.engine import Piece
+from dicom_anon.errors import FileRefused, Reason
+
+IMPLEMENTATION_CLASS_UID = "2.25.213918571069814463128871245338166297613"
+IMPLEMENTATION_VERSION_NAME = f"DICOM-ANON {__version__}"
+
+HEAD = 1 << 17
+"""Bytes read at first: the header of nearly every object."""
+
+BULK = 1 << 20
+"""A top-level binary value of this length is left in the file, as pixel data always is."""
+
+MAX_HEADER = 1 << 29
+MAX_INFLATED = 1 << 29
+MAX_NORMALISED = 1 << 29
+_COPY_CHUNK = 1 << 20
+
+_TRANSFER_SYNTAX_UID = 0x00020010
+_MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
+_MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
+_DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
+_STANDARD_TRANSFER_SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2(\.[\d.]+)?")
+
+ReadAt = Callable[[int, int], bytes]
+"""Bytes from an offset on, fewer only at the end."""
+
+
+@dataclass
+class DicomFile:
+    """One source file, its header walked, its bulk data still on disk.
+
+    Parameters
+    ----------
+    data : DataSetBytes
+        The Data Set.
+    transfer_syntax : str
+        UID under which it is written again.
+    sop_class, sop_instance : str
+        What the old file meta says, empty where it says nothing.
+    deflated : bool
+        The Data Set is written deflated.
+    content : bytes
+        Where not empty, `data.bulk` is about these bytes and not about the file.
+    notes : set of str
+        Codes for the report.
+    """
+
+    data: DataSetBytes
+    transfer_syntax: str
+    sop_class: str = ""
+    sop_instance: str = ""
+    deflated: bool = False
+    content: bytes = b""
+    notes: set[str] = field(default_factory=set)
+
+
+def recognise(head: bytes) -> int:
+    """Tell by content whether bytes start a DICOM file.
+
+    Parameters
+    ----------
+    head : bytes
+        First bytes of the file, at least 144 where it has them.
+
+    Returns
+    -------
+    int
+        Where the first element starts: 132 after preamble and ``DICM``, 0 without them, -1 where it is not DICOM.
+    """
+    if head[128:132] == b"DICM":
+        return 132
+    if _starts_data_set(head):
+        return 0
+    return -1
+
+
+def _starts_data_set(head: bytes) -> bool:
+    """Recognise a bare Data Set by its first element: group 2 or 8, and a VR or a length that makes sense."""
+    if len(head) < 8:
+        return False
+    little = head[:2] in (b"\x02\x00", b"\x08\x00")
+    if not little and head[:2] not in (b"\x00\x02", b"\x00\x08"):
+        return False
+    order = "<" if little else ">"
+    group, element, vr, length = struct.unpack_from(f"{order}HH2sH", head)
+    tag = group << 16 | element
+    if vr.decode("latin-1") in SHORT_VRS | LONG_VRS:
+        return length <= 64 or vr.decode("latin-1") in LONG_VRS
+    if not little or (element != 0 and implicit_vr(tag) == b"UN"):
+        return False
+    return bool(struct.unpack_from("<L", head, 4)[0] <= 64)
+
+
+def read(handle: BinaryIO, size: int) -> DicomFile:
+    """Read the header of a DICOM file.
+
+    Parameters
+    ----------
+    handle : file object
+        Opened for reading bytes, not buffered.
+    size : int
+        Its length in bytes.
+
+    Raises
+    ------
+    FileRefused
+        It is not DICOM, a DICOMDIR, truncated, or cannot be read by the walker nor by pydicom.
+    """
+    read_at = _reader(handle)
+    head = read_at(0, min(size, HEAD))
+    start = recognise(head)
+    if start < 0:
+        raise FileRefused(Reason.NOT_DICOM)
+    try:
+        meta, start = _read_meta(head, start)
+    except (Malformed, Incomplete) as error:
+        raise FileRefused(Reason.NOT_PARSABLE, f"file meta: {error}") from None
+    sop_class = meta.get(_MEDIA_STORAGE_SOP_CLASS_UID, "")
+    if sop_class == _DICOMDIR_CLASS:
+        raise FileRefused(Reason.DICOMDIR)
+    syntax = meta.get(_TRANSFER_SYNTAX_UID, "") or _guess_syntax(head[start:])
+    if not _STANDARD_TRANSFER_SYNTAX.fullmatch(syntax):
+        raise FileRefused(Reason.UNSUPPORTED, "private transfer syntax")
+    result = _read_data_set(read_at, head, start, size, syntax)
+    result.sop_class = sop_class
+    result.sop_instance = meta.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, "")
+    if not result.data.spans:
+        raise FileRefused(Reason.NOT_PARSABLE, "no element")
+    if result.data.spans[0][0] >> 16 == 4 or any(span[0] == 0x00041220 for span in result.data.spans):
+        raise FileRefused(Reason.DICOMDIR)
+    return result
+
+
+def _read_data_set(read_at: ReadAt, head: bytes, start: int, size: int, syntax: str) -> DicomFile:
+    deflated = syntax == DeflatedExplicitVRLittleEndian
+    content = b""
+    if deflated:
+        content = _inflate(read_at, start, size)
+        read_at, head, start, size = _memory_reader(content), content, 0, len(content)
+    encoding = encoding_of(syntax)
+    try:
+        data = _walk_file(read_at, head, start, size, encoding)
+        return DicomFile(data, syntax, deflated=deflated, content=content)
+    except Incomplete as error:
+        raise FileRefused(Reason.TRUNCATED, str(error)) from None
+    except Malformed as error:
+        problem = str(error)
+    content = _normalise(read_at, start, size, syntax, problem)
+    try:
+        data = _walk_file(_memory_reader(content), content, 0, len(content), encoding)
+    except (Incomplete, Malformed):
+        raise FileRefused(Reason.NOT_PARSABLE, problem) from None
+    return DicomFile(data, syntax, deflated=deflated, content=content, notes={"normalised"})
+
+
+def encoding_of(transfer_syntax: str) -> Encoding:
+    """Encoding of the Data Set under a transfer syntax (PS3.5 section 10 and annex A)."""
+    if transfer_syntax == ImplicitVRLittleEndian:
+        return IMPLICIT_LITTLE
+    return EXPLICIT_BIG if transfer_syntax == ExplicitVRBigEndian else EXPLICIT_LITTLE
+
+
+def _reader(handle: BinaryIO) -> ReadAt:
+    if hasattr(os, "pread"):
+        descriptor = handle.fileno()
+        return lambda offset, length: os.pread(descriptor, length, offset)
+
+    def seek_and_read(offset: int, length: int) -> bytes:
+        handle.seek(offset)
+        return handle.read(length)
+
+    return seek_and_read
+
+
+def _memory_reader(content: bytes) -> ReadAt:
+    return lambda offset, length: content[offset : offset + length]
+
+
+def _read_meta(head: bytes, start: int) -> tuple[dict[int, str], int]:
+    """Read the File Meta Information, by its tags: its group length is often wrong."""
+    meta: dict[int, str] = {}
+    pos = start
+    while head[pos : pos + 2] == b"\x02\x00":
+        stop = pos + 8
+        if head[pos + 4 : pos + 6] in (b"OB", b"UN", b"UT", b"OW", b"SQ"):
+            stop = pos + 12 + int.from_bytes(head[pos + 8 : pos + 12], "little")
+        else:
+            stop += int.from_bytes(head[pos + 6 : pos + 8], "little")
+        if stop > len(head):
+            raise Incomplete(f"offset {pos}")
+        tag = 0x00020000 | int.from_bytes(head[pos + 2 : pos + 4], "little")
+        if head[pos + 4 : pos + 6] == b"UI":
+            meta[tag] = head[pos + 8 : stop].decode("latin-1").strip("\0 ")
+        pos = stop
+    return meta, pos
+
+
+def _guess_syntax(start: bytes) -> str:
+    """Transfer syntax of a Data Set whose file meta names none, by its first element."""
+    big = start[:2] in (b"\x00\x08", b"\x00\x02")
+    explicit = start[4:6].decode("latin-1") in SHORT_VRS | LONG_VRS
+    if big:
+        return str(ExplicitVRBigEndian)
+    return "1.2.840.10008.1.2.1" if explicit else str(ImplicitVRLittleEndian)
+
+
+def _walk_file(read_at: ReadAt, head: bytes, start: int, size: int, encoding: Encoding) -> DataSetBytes:
+    """Walk the Data Set from `start` to `size`, of which `head` is read; long values stay where they are."""
+    buf = head[start:]
+    spans: list[Span] = []
+    bulk: dict[int, FileRange] = {}
+    skipped = start  # what lies at p in buf, lies at p + skipped in the file
+    pos = last = 0
+    while True:
+        try:
+            pos = walk(buf, pos, encoding, spans, partial=True, after=last)
+        except Malformed:
+            pos = spans[-1][4] if spans else 0
+            if not _is_surplus(buf[pos:], spans):
+                raise
+            break
+        last = spans[-1][0] if spans else 0
+        left = size - pos - skipped
+        if left == 0:
+            break
+        unread = size - len(buf) - skipped
+        if len(buf) - pos >= 12 and (found := _bulk_at(buf, pos, skipped, encoding, read_at, size)):
+            value, content = found
+            tag, vr = _tag_and_vr(buf, pos, encoding)
+            bulk[pos] = content
+            spans.append((tag, vr, pos, value, value, None))
+            skipped = content.offset + content.length - value
+            buf = buf[:value] + read_at(content.offset + content.length, min(HEAD, size))
+            pos, last = value, tag
+        elif unread > 0:
+            if len(buf) > MAX_HEADER:
+                raise FileRefused(Reason.UNSUPPORTED, "header too long")
+            buf += read_at(len(buf) + skipped, max(HEAD, len(buf)))
+        elif _is_surplus(buf[pos:], spans):
+            break
+        elif spans:
+            raise Incomplete(f"offset {pos + skipped}")
+        else:
+            raise Malformed(f"offset {pos + skipped}: the first element is longer than the file")
+    return DataSetBytes(buf[:pos], spans, encoding, bulk)
+
+
+def _is_surplus(rest: bytes, spans: list[Span]) -> bool:
+    """Tell whether bytes that are no element come after the Data Set: behind the pixel data, or zeros to its end."""
+    if not spans:
+        return False
+    return spans[-1][0] >= PIXEL_DATA_GROUP << 16 or not rest.strip(b"\0")
+
+
+def _tag_and_vr(buf: bytes, pos: int, encoding: Encoding) -> tuple[int, bytes]:
+    group, element = struct.unpack_from(f"{encoding.order}HH", buf, pos)
+    tag = group << 16 | element
+    return tag, buf[pos + 4 : pos + 6] if encoding.explicit else implicit_vr(tag)
+
+
+def _bulk_at(
+    buf: bytes, pos: int, skipped: int, encoding: Encoding, read_at: ReadAt, size: int
+) -> tuple[int, FileRange] | None:
+    """Value start and file range of an element whose value is best left in the file; `None` where it is no such one."""
+    tag, vr = _tag_and_vr(buf, pos, encoding)
+    if vr not in BULK_VRS:
+        return None
+    value = pos + (12 if encoding.explicit else 8)
+    length = struct.unpack_from(f"{encoding.order}L", buf, value - 4)[0]
+    offset = value + skipped
+    is_pixel_data = tag >> 16 == PIXEL_DATA_GROUP
+    if length == UNDEFINED:
+        if not is_pixel_data:
+            return None
+        return value, FileRange(offset, _fragments_end(read_at, offset, size, encoding) - offset)
+    if not is_pixel_data and length < BULK:
+        return None
+    if offset + length > size:
+        raise Incomplete(f"offset {offset}: ({tag >> 16:04x},{tag & 0xFFFF:04x})")
+    return value, FileRange(offset, length)
+
+
+def _fragments_end(read_at: ReadAt, offset: int, size: int, encoding: Encoding) -> int:
+    """Find the end of encapsulated pixel data by hopping from fragment to fragment (PS3.5 section A.4)."""
+    unpack = struct.Struct(f"{encoding.order}HHL").unpack
+    while offset + 8 <= size:
+        group, element, length = unpack(read_at(offset, 8))
+        offset += 8
+        tag = group << 16 | element
+        if tag == SEQUENCE_END:
+            return offset
+        if tag != ITEM or length == UNDEFINED:
+            raise Malformed(f"offset {offset - 8}: not a fragment")
+        offset += length
+    raise Incomplete(f"offset {offset}: pixel data without end")
+
+
+def _inflate(read_at: ReadAt, start: int, size: int) -> bytes:
+    """Inflate a deflated Data Set (PS3.5 section A.5), refusing one that grows out of bounds."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = inflater.decompress(read_at(start, size - start), MAX_INFLATED)
+    except zlib.error:
+        raise FileRefused(Reason.NOT_PARSABLE, "deflated Data Set") from None
+    if inflater.unconsumed_tail:
+        raise FileRefused(Reason.UNSUPPORTED, "deflated Data Set is too long")
+    if not inflater.eof:
+        raise FileRefused(Reason.TRUNCATED, "deflated Data Set")
+    return content
+
+
+def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str) -> bytes:
+    """Let pydicom read what the walker could not, and write it anew in the encoding of the transfer syntax."""
+    if size - start > MAX_NORMALISED or "nested deeper" in problem:
+        raise FileRefused(Reason.NOT_PARSABLE, problem)
+    encoding = encoding_of(syntax)
+    source = DicomBytesIO(read_at(start, size - start))
+    target = DicomBytesIO()
+    for stream in (source, target):
+        stream.is_implicit_VR, stream.is_little_endian = not encoding.explicit, encoding.little
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data_set = read_dataset(source, not encoding.explicit, encoding.little)
+            _refuse_short_values(data_set)
+            write_dataset(target, data_set)
+    except FileRefused:
+        raise
+    except Exception as error:  # pydicom raises many kinds on bytes that make no sense
+        raise FileRefused(Reason.NOT_PARSABLE, f"{problem}; pydicom: {type(error).__name__}") from None
+    return target.getvalue()
+
+
+def _refuse_short_values(data_set: Dataset) -> None:
+    """Refuse a Data Set of which pydicom read the last value only in part: it does not say so itself."""
+    for tag in data_set.keys():  # noqa: SIM118 # iterating over the Data Set would convert its raw elements
+        element = data_set.get_item(tag)
+        if isinstance(element, RawDataElement):
+            if element.length != UNDEFINED and len(element.value or b"") < element.length:
+                raise FileRefused(Reason.TRUNCATED, tags.format_tag(tag))
+        elif element.VR == "SQ":
+            for item in element.value:
+                _refuse_short_values(item)
+
+
+def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes:
+    """Write preamble, ``DICM`` and a File Meta Information that says nothing of where the object came from.
+
+    Parameters
+    ----------
+    transfer_syntax, sop_class, sop_instance : str
+        UIDs; an empty one of the last two is left out, as the object has none.
+    """
+    fields = [(0x00020001, "OB", b"\0\1")]
+    for tag, uid in (
+        (_MEDIA_STORAGE_SOP_CLASS_UID, sop_class),
+        (_MEDIA_STORAGE_SOP_INSTANCE_UID, sop_instance),
+        (_TRANSFER_SYNTAX_UID, transfer_syntax),
+        (0x00020012, IMPLEMENTATION_CLASS_UID),
+    ):
+        if uid:
+            fields.append((tag, "UI", uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2)))
+    version = IMPLEMENTATION_VERSION_NAME.encode()
+    fields.append((0x00020013, "SH", version + b" " * (len(version) % 2)))
+    content = b"".join(element_bytes(tag, vr, raw, EXPLICIT_LITTLE) for tag, vr, raw in fields)
+    length = element_bytes(0x00020000, "UL", struct.pack("<L", len(content)), EXPLICIT_LITTLE)
+    return bytes(128) + b"DICM" + length + content
+
+
+def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[Piece]) -> int:
+    """Write a file under a temporary name beside its own, then give it its name (atomic within a file system).
+
+    Parameters
+    ----------
+    target : Path
+        Name of the new file; its folder exists.
+    source : file object
+        The file that was read, for the ranges that are copied from it.
+    file : DicomFile
+        What was read from it.
+    meta : bytes
+        Preamble and file meta.
+    pieces : list of bytes or FileRange
+        The new Data Set.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; no partial file stays.
+    """
+    part = part_name(target)
+    try:
+        with open(part, "wb", buffering=0) as handle:
+            written = _write_pieces(handle, source, file, meta, pieces)
+        os.replace(part, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    return written
+
+
+PART_PREFIX = ".dicom-anon-"
+
+
+def part_name(target: Path) -> str:
+    """Temporary name of an output: short, hidden, in the same folder, and the same at every try."""
+    digest = hashlib.blake2b(os.fsencode(target.name), digest_size=12).hexdigest()
+    return os.path.join(target.parent, f"{PART_PREFIX}{digest}.part")
+
+
+def _write_pieces(
+    handle: BinaryIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[Piece]
+) -> int:
+    if file.deflated:
+        whole = b"".join(_in_memory(file.content, piece) for piece in pieces)
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        deflated = deflater.compress(whole) + deflater.flush()
+        return _write_all(handle, meta + deflated + b"\0" * (len(deflated) % 2))
+    written, pending = 0, [meta]
+    for piece in pieces:
+        if isinstance(piece, bytes) or file.content:
+            pending.append(_in_memory(file.content, piece))
+            continue
+        written += _write_all(handle, b"".join(pending))
+        pending.clear()
+        written += _copy_range(source, handle, piece)
+    return written + _write_all(handle, b"".join(pending))
+
+
+def _in_memory(content: bytes, piece: Piece) -> bytes:
+    return piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
+
+
+def _write_all(handle: BinaryIO, content: bytes) -> int:
+    view = memoryview(content)
+    while view:
+        view = view[handle.write(view) :]
+    return len(content)
+
+
+def _copy_range(source: BinaryIO, target: BinaryIO, piece: FileRange) -> int:
+    """Copy bytes from file to file: in the kernel where it can, else through one buffer."""
+    offset, left = piece
+    if hasattr(os, "copy_file_range"):
+        while left:
+            try:
+                done = os.copy_file_range(source.fileno(), target.fileno(), left, offset)
+            except OSError as error:
+                if error.errno in _NO_KERNEL_COPY and left == piece.length:
+                    break
+                raise
+            if done == 0:
+                raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
+            offset += done
+            left -= done
+    if left:
+        source.seek(offset)
+        buffer = memoryview(bytearray(min(left, _COPY_CHUNK)))
+        while left:
+            done = source.readinto(buffer[: min(left, len(buffer))])  # type: ignore[attr-defined]
+            if not done:
+                raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
+            _write_all(target, buffer[:done])
+            left -= done
+    return piece.length
+
+
+_NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)

@@ -1,0 +1,468 @@
+"""Assignment and walked bytes to new bytes: decides for every element at every depth, then writes. No input or output.
+
+Lives here: the rewriting of Data Sets and the plan that workers get. Does not live here: files, file meta, precedence.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from dicom_anon import tags, values
+from dicom_anon.actions import Action, Assigned, Keep, Outcome, Remove, Removed, Safe, Unchanged
+from dicom_anon.assignment import Assignment
+from dicom_anon.elements import (
+    DataSetBytes,
+    FileRange,
+    Item,
+    Malformed,
+    Span,
+    element_bytes,
+    implicit_vr,
+    walk,
+)
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.scope import Element, FileScope, Level, RunFacts
+from dicom_anon.tags import Pattern, PrivateKey
+
+Piece: TypeAlias = "bytes | FileRange"
+Edit: TypeAlias = "tuple[int, int, Piece]"
+"""Bytes `start` to `end` of the buffer become the piece."""
+
+KEEP = Keep()
+REMOVE = Remove()
+_CACHED_TAGS = 20_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a worker needs to know; the same for every file of a run.
+
+    Parameters
+    ----------
+    assignment : Assignment
+        What is done to each element.
+    key : bytes
+        Secret of the pseudonyms.
+    process_date, process_time : str
+        Start of the run, MMddyyyy and hhmmsszzz, for the macros.
+    """
+
+    assignment: Assignment
+    key: bytes
+    process_date: str = ""
+    process_time: str = ""
+
+    @property
+    def facts(self) -> RunFacts:
+        """What macros may say of the run."""
+        a = self.assignment
+        return RunFacts(a.name, a.owner, a.prefix, self.process_date, self.process_time)
+
+
+class Rewritten(NamedTuple):
+    """What becomes of one Data Set.
+
+    Parameters
+    ----------
+    pieces : list of bytes or FileRange
+        The new Data Set in order.
+    sop_class, sop_instance : str
+        Of the new Data Set, for its file meta; empty where it has none.
+    notes : frozenset of str
+        Codes for the report.
+    """
+
+    pieces: list[Piece]
+    sop_class: str
+    sop_instance: str
+    notes: frozenset[str]
+
+
+class Decision(NamedTuple):
+    """What is decided for one element, in words; only `inspect` asks for it.
+
+    `before` and `after` are values; `None` for a sequence, and `after` also for an element that goes.
+    """
+
+    depth: int
+    tag: int
+    vr: str
+    creator: str
+    action: Action
+    outcome: Outcome
+    before: str | None
+    after: str | None
+    inserted: bool = False
+
+
+class Rewriter:
+    """Mechanics of a rewrite; what is decided is the business of a subclass's `_resolve` or of its table.
+
+    Parameters
+    ----------
+    table : dict of int to Action
+        Actions by tag; tags that are not in it are resolved and, if they may be, added.
+    inserts : tuple of (int, Action)
+        Elements that are inserted at top level where they are absent, in tag order.
+    """
+
+    def __init__(self, table: dict[int, Action], inserts: tuple[tuple[int, Action], ...]) -> None:
+        self._table = table
+        self._inserts = inserts
+
+    def _resolve(self, level: Level, tag: int) -> Action:
+        """Action for a tag that is not in the table."""
+        raise NotImplementedError
+
+    def rewrite(self, data: DataSetBytes, scope: FileScope) -> list[Piece]:
+        """Decide for every element, then write.
+
+        Raises
+        ------
+        FileRefused
+            A value cannot be written.
+        NeedsWiderCharacterSet
+            A value fits, but not in the file's character set.
+        """
+        scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+        edits: list[Edit] = []
+        self._edit(root, None, edits)
+        if data.bulk:
+            replaced = {start for start, _, _ in edits}
+            ends = {span[2]: span[4] for span in data.spans if span[2] in data.bulk}
+            for start, content in data.bulk.items():
+                if start not in replaced:
+                    edits.append((ends[start], ends[start], content))
+        self._insert(root, edits)
+        edits.sort(key=_by_start)
+        return _joined(data.buf, 0, len(data.buf), edits)
+
+    def _edit(self, level: Level, inside: Action | None, edits: list[Edit]) -> bool:
+        """Collect the edits of one Data Set; tell whether there were any."""
+        known = self._table.get
+        before = len(edits)
+        for span in level.spans:
+            tag = span[0]
+            action = known(tag) or self._resolve(level, tag)
+            kind = type(action)
+            if kind is Keep or kind is Safe:
+                if inside is not None and not _is_structural(tag):
+                    action = inside
+                else:
+                    if span[5]:
+                        self._edit_sequence(level, span, None, edits)
+                    continue
+            elif kind is Remove:
+                edits.append((span[2], span[4], b""))
+                continue
+            element = Element(level, span)
+            outcome = action.decide(element)
+            match outcome:
+                case Unchanged():
+                    if span[5]:
+                        self._edit_sequence(level, span, action.inside or inside, edits)
+                case Removed():
+                    edits.append((span[2], span[4], b""))
+                case Assigned(value):
+                    edits.append((span[2], span[4], self._written(element, value)))
+        return len(edits) > before
+
+    def _edit_sequence(self, level: Level, span: Span, inside: Action | None, edits: list[Edit]) -> None:
+        """Work on the items of a sequence; one edit for the whole where anything changed in it."""
+        tag, _, start, value, end, items = span
+        assert items is not None
+        buf = level.file.buf
+        inner: list[list[Edit]] = []
+        changed = False
+        for item in items:
+            found: list[Edit] = []
+            child = Level(level.file, item.spans, item.encoding, level, tag)
+            changed |= self._edit(child, inside, found)
+            inner.append(found)
+        if not changed:
+            return
+        content = b"".join(_item(buf, item, found) for item, found in zip(items, inner, strict=True))
+        undefined = buf[value - 4 : value] == b"\xff\xff\xff\xff"
+        if undefined:
+            new = buf[start:value] + content + buf[end - 8 : end]
+        else:
+            order = level.encoding.order
+            new = buf[start : value - 4] + struct.pack(f"{order}L", len(content)) + content
+        edits.append((start, end, new))
+
+    def _written(self, element: Element, value: str | bytes) -> bytes:
+        """Write an element with a new value."""
+        level, vr = element.level, element.vr
+        try:
+            raw = (
+                value
+                if isinstance(value, bytes)
+                else values.encode(value, vr, level.encodings, level.encoding.order)
+            )
+            return element_bytes(element.tag, vr, raw, level.encoding)
+        except (values.ValueNotWritable, Malformed):
+            raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} {vr}") from None
+
+    def _absent(self, root: Level) -> Iterator[tuple[Element, Action, int]]:
+        """Elements to insert, with their action and the place where they belong."""
+        present = {span[0] for span in root.spans}
+        starts: list[tuple[int, int]] | None = None
+        for tag, action in self._inserts:
+            if tag in present:
+                continue
+            if starts is None:
+                starts = [(span[0], span[2]) for span in root.spans]
+                starts.append((1 << 32, len(root.file.buf)))
+            place = next(start for other, start in starts if other > tag)
+            yield Element(root, (tag, implicit_vr(tag), place, place, place, None)), action, place
+
+    def _insert(self, root: Level, edits: list[Edit]) -> None:
+        for element, action, place in self._absent(root):
+            outcome = action.decide(element)
+            if isinstance(outcome, Assigned):
+                edits.append((place, place, self._written(element, outcome.value)))
+
+
+def _is_structural(tag: int) -> bool:
+    return tag == tags.SPECIFIC_CHARACTER_SET or tags.is_private_creator(tag)
+
+
+def _by_start(edit: Edit) -> int:
+    return edit[0]
+
+
+def _item(buf: bytes, item: Item, edits: list[Edit]) -> bytes:
+    if not edits:
+        return buf[item.start : item.end]
+    if item.delimited:
+        content = _flat(buf, item.value, item.end - 8, edits)
+        return buf[item.start : item.value] + content + buf[item.end - 8 : item.end]
+    content = _flat(buf, item.value, item.end, edits)
+    return buf[item.start : item.start + 4] + struct.pack(f"{item.encoding.order}L", len(content)) + content
+
+
+def _flat(buf: bytes, pos: int, end: int, edits: list[Edit]) -> bytes:
+    return b"".join(piece for piece in _joined(buf, pos, end, edits) if isinstance(piece, bytes))
+
+
+def _joined(buf: bytes, pos: int, end: int, edits: list[Edit]) -> list[Piece]:
+    """Bytes `pos` to `end` of the buffer with edits, which are in order, put in; what is untouched is the same bytes."""
+    pieces: list[Piece] = []
+    for start, stop, piece in edits:
+        if start > pos:
+            pieces.append(buf[pos:start])
+        if piece:
+            pieces.append(piece)
+        pos = stop
+    if end > pos:
+        pieces.append(buf[pos:end])
+    return pieces
+
+
+class Engine(Rewriter):
+    """Applies an assignment to one Data Set after the other; keeps caches, but no state that a result depends on.
+
+    Parameters
+    ----------
+    plan : Plan
+        Assignment, key and run facts.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        rows = plan.assignment.rows
+        exact = {key: row.action for key, row in rows.items() if isinstance(key, int)}
+        self._private = {key: row.action for key, row in rows.items() if isinstance(key, PrivateKey)}
+        self._patterns = [(key, row.action) for key, row in rows.items() if isinstance(key, Pattern)]
+        self._patterns.sort(key=lambda row: -row[0].mask.bit_count())
+        self._unknown: Action = REMOVE if plan.assignment.remove_unknown_tags else KEEP
+        inserts = tuple(
+            (tag, action) for tag, action in exact.items() if action.inserts and not tags.is_private(tag)
+        )
+        super().__init__(dict(exact), inserts)
+        self._facts = plan.facts
+        self._pseudonyms = Pseudonyms(plan.key)
+
+    def run(self, data: DataSetBytes) -> Rewritten:
+        """De-identify one Data Set.
+
+        Parameters
+        ----------
+        data : DataSetBytes
+            The Data Set without file meta.
+
+        Raises
+        ------
+        FileRefused
+            It cannot be done safely.
+        """
+        scope = FileScope(data.buf, self._facts, self._pseudonyms)
+        try:
+            pieces = self.rewrite(data, scope)
+        except values.NeedsWiderCharacterSet:
+            data = _to_utf8(data, self._facts, self._pseudonyms)
+            scope = FileScope(data.buf, self._facts, self._pseudonyms)
+            try:
+                pieces = self.rewrite(data, scope)
+            except values.NeedsWiderCharacterSet:
+                raise FileRefused(Reason.VALUE_NOT_WRITABLE, "character set") from None
+            scope.notes.add("widened-to-utf8")
+        return Rewritten(
+            pieces,
+            scope.sop_class.strip("\0"),
+            self._new_text(scope, tags.SOP_INSTANCE_UID),
+            frozenset(scope.notes),
+        )
+
+    def new_uid(self, uid: str) -> str:
+        """Keyed UID of an instance that only its file meta names."""
+        return self._pseudonyms.instance_uid(uid)
+
+    def explain(self, data: DataSetBytes) -> Iterator[Decision]:
+        """Say what is decided for every element, nested ones after their sequence, in tag order.
+
+        The decisions are those of `run`.
+        """
+        scope = FileScope(data.buf, self._facts, self._pseudonyms)
+        scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+        inserted = sorted(self._absent(root), key=lambda row: row[0].tag)
+        for span in data.spans:
+            while inserted and inserted[0][0].tag < span[0]:
+                yield self._decision(*inserted.pop(0)[:2], 0, True)
+            yield from self._explain(root, span, None, 0)
+        for element, action, _ in inserted:
+            yield self._decision(element, action, 0, True)
+
+    def _explain(self, level: Level, span: Span, inside: Action | None, depth: int) -> Iterator[Decision]:
+        tag = span[0]
+        action = self._table.get(tag) or self._resolve(level, tag)
+        if isinstance(action, Keep) and inside is not None and not _is_structural(tag):
+            action = inside
+        decision = self._decision(Element(level, span), action, depth, False)
+        yield decision
+        if isinstance(decision.outcome, Unchanged):
+            passed_on = None if isinstance(action, Keep) else action.inside or inside
+            for item in span[5] or ():
+                child = Level(level.file, item.spans, item.encoding, level, tag)
+                for inner in item.spans:
+                    yield from self._explain(child, inner, passed_on, depth + 1)
+
+    def _decision(self, element: Element, action: Action, depth: int, inserted: bool) -> Decision:
+        outcome = action.decide(element)
+        before = None if element.vr == "SQ" or inserted else element.text
+        after: str | None = before
+        match outcome:
+            case Unchanged():
+                pass
+            case Removed():
+                after = None
+            case Assigned(value):
+                after = None if element.vr == "SQ" else value if isinstance(value, str) else value.hex()
+        creator = element.level.private_creator(element.tag) if tags.is_private(element.tag) else ""
+        return Decision(depth, element.tag, element.vr, creator, action, outcome, before, after, inserted)
+
+    def is_unknown(self, decision: Decision) -> bool:
+        """Tell whether no row speaks of the element, so that `remove_unknown_tags` decides."""
+        return decision.action is self._unknown and decision.tag & 0xFFFF != 0
+
+    def _new_text(self, scope: FileScope, tag: int) -> str:
+        """Text that a top-level element has afterwards."""
+        root = scope.root
+        span = root.find(tag)
+        action = self._table.get(tag) or self._resolve(root, tag)
+        if span is None and not action.inserts:
+            return ""
+        element = Element(root, span or (tag, implicit_vr(tag), 0, 0, 0, None))
+        match action.decide(element):
+            case Unchanged():
+                return element.text.strip("\0 ")
+            case Removed():
+                return ""
+            case Assigned(value):
+                return (value if isinstance(value, str) else value.decode("ascii", "replace")).strip("\0 ")
+
+    def _resolve(self, level: Level, tag: int) -> Action:
+        if tag & 0xFFFF == 0:
+            return REMOVE  # group lengths are retired, and ours would be wrong
+        if tags.is_private(tag):
+            return self._resolve_private(level, tag)
+        action = next((action for pattern, action in self._patterns if pattern.matches(tag)), self._unknown)
+        if len(self._table) < _CACHED_TAGS:
+            self._table[tag] = action
+        return action
+
+    def _resolve_private(self, level: Level, tag: int) -> Action:
+        if self._private and not tags.is_private_creator(tag):
+            creator = level.private_creator(tag)
+            found = self._private.get(PrivateKey(tag >> 16, tag & 0xFF, creator))
+            if found is not None and creator:
+                return found
+        for pattern, action in self._patterns:
+            if pattern.matches(tag):
+                return action
+        if tags.is_private_creator(tag) and self._unknown is REMOVE:
+            return KEEP if self._block_has_kept(level, tag) else REMOVE
+        return self._unknown
+
+    def _block_has_kept(self, level: Level, creator_tag: int) -> bool:
+        """Tell whether an element of the block stays, so that its creator must (PS3.15 section E.3.10)."""
+        first = creator_tag & 0xFFFF0000 | (creator_tag & 0xFF) << 8
+        return any(
+            first <= span[0] <= first | 0xFF
+            and not isinstance(self._table.get(span[0]) or self._resolve(level, span[0]), Remove)
+            for span in level.spans
+        )
+
+
+@dataclass(frozen=True)
+class _ToUtf8(Action):
+    """Text of a character set other than UTF-8 is written anew in it."""
+
+    name = "to-utf8"
+    inserts = True
+
+    def decide(self, element: Element) -> Outcome:
+        if element.tag == tags.SPECIFIC_CHARACTER_SET:
+            return Assigned(values.UTF8)
+        if element.vr not in values.CHARSET_VRS or (element.raw.isascii() and b"\x1b" not in element.raw):
+            return Unchanged()
+        text = element.text
+        if "\N{REPLACEMENT CHARACTER}" in text:
+            raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} is not in its character set")
+        raw = text.encode()
+        return Assigned(raw + b" " if len(raw) & 1 else raw)
+
+
+class _Transcoder(Rewriter):
+    """Writes all text of a Data Set anew in UTF-8, at every depth."""
+
+    def __init__(self) -> None:
+        super().__init__({}, ((tags.SPECIFIC_CHARACTER_SET, _ToUtf8()),))
+
+    def _resolve(self, level: Level, tag: int) -> Action:
+        return _ToUtf8()
+
+
+def _to_utf8(data: DataSetBytes, facts: RunFacts, pseudonyms: Pseudonyms) -> DataSetBytes:
+    """Widen the character set of a Data Set to UTF-8 (PS3.3 section C.12.1.1.2)."""
+    pieces = _Transcoder().rewrite(data, FileScope(data.buf, facts, pseudonyms))
+    buf = bytearray()
+    spans: list[Span] = []
+    bulk: dict[int, FileRange] = {}
+    walked = last = 0
+    for piece in (*pieces, b""):
+        if isinstance(piece, bytes):
+            buf += piece
+            continue
+        start = walk(bytes(buf), walked, data.encoding, spans, partial=True, after=last)
+        tag = next(span[0] for span in data.spans if data.bulk.get(span[2]) == piece)
+        vr = next(span[1] for span in data.spans if data.bulk.get(span[2]) == piece)
+        bulk[start] = piece
+        spans.append((tag, vr, start, len(buf), len(buf), None))
+        walked, last = len(buf), tag
+    whole = bytes(buf)
+    walk(whole, walked, data.encoding, spans, after=last)
+    return DataSetBytes(whole, spans, data.encoding, bulk)

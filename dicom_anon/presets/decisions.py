@@ -1,0 +1,245 @@
+"""What the generated presets decide beyond Table E.1-1, each with its reason: the part a person edits.
+
+Lives here: exceptions to the table, and choices for attributes that the table does not list. Does not live
+here: how a preset is put together (``generate.py``), or the table (``dicom_anon.standard``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Choice(NamedTuple):
+    """A command, and the comment that stands before its row (empty for none)."""
+
+    command: str
+    why: str
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _table(*groups: tuple[str, str, str]) -> Mapping[str, Choice]:
+    """Spread groups of (command, reason, keywords) over their keywords; one decided twice is an error."""
+    table: dict[str, Choice] = {}
+    for command, why, keywords in groups:
+        for keyword in _words(keywords):
+            if keyword in table:
+                raise ValueError(f"decided twice: {keyword}")
+            table[keyword] = Choice(command, why)
+    return table
+
+
+COMMANDS: Mapping[str, str] = {
+    "X": "remove",
+    "D": "replace",
+    "Z": "remove_or_clear",
+    "U": "uid",
+    "X/Z": "remove_or_clear",
+    "X/D": "remove_or_replace",
+    "Z/D": "clear_or_replace",
+    "X/Z/D": "remove_or_clear_or_replace",
+    "X/Z/U*": "remove_or_clear_or_uid",
+}
+"""Action code of Table E.1-1 to command. Z acts on what is present, see `ALWAYS_PRESENT`."""
+
+ALWAYS_PRESENT = _words(
+    """
+    AccessionNumber PatientBirthDate PatientName PatientSex ReferringPhysicianName StudyDate StudyID StudyTime
+    """
+)
+"""Z rows that are Type 2 in Patient and General Study, so in every composite IOD: inserted where absent."""
+
+VALID = _table(
+    (
+        "replace",
+        "The profile says X; Type 1 in an IOD (PS3.3), so a dummy, which tells nothing, is valid.",
+        """
+        PositionAcquisitionTemplateName PresentationCreationDate PresentationCreationTime
+        RadiopharmaceuticalStartDateTime
+        """,
+    ),
+    (
+        "remove_or_clear",
+        "The profile says X; Type 2 in an IOD (PS3.3), so an empty value, which tells nothing, is valid.",
+        """
+        PatientSetupPhotoDescription PatientTreatmentPreparationProcedureParameterDescription
+        PositionAcquisitionTemplateDescription PriorTreatmentDoseDescription RequestedProcedureID
+        SourceManufacturer
+        """,
+    ),
+    (
+        "remove_or_clear",
+        "The profile says X; Type 2C for animals, so an empty value keeps those objects valid.",
+        "ResponsibleOrganization ResponsiblePerson",
+    ),
+    (
+        "replace",
+        "The profile says Z; Type 1 where it occurs, so a dummy, which Z allows as well.",
+        "RTAccessoryHolderSlotID",
+    ),
+    (
+        "uid",
+        "The profile says D; a consistent UID is a dummy that keeps references intact.",
+        "AnnotationGroupUID",
+    ),
+    (
+        "uid",
+        "Not in the table, but it names an object, an act or a place, or refers to what other rows replace.",
+        """
+        AssertionUID ContextGroupExtensionCreatorUID EquipmentFrameOfReferenceUID FindingsGroupUIDTrial
+        HomeCommunityID ModelGroupUID MultiFrameSourceSOPInstanceUID RadiopharmaceuticalAdministrationEventUID
+        ReferencedAssertionUID ReferencedColorPaletteInstanceUID ReferencedContentItem ReferencedFiducialUID
+        ReferencedFindingsGroupUIDTrial RepositoryUniqueID RetrieveLocationUID SegmentationTemplateUID
+        SelectorUIValue SOPInstanceUIDOfConcatenationSource TableFrameOfReferenceUID
+        TargetFrameOfReferenceUID VolumeFrameOfReferenceUID VolumetricPresentationInputSetUID
+        """,
+    ),
+)
+"""Deviations that both generated presets need, so that the output is valid and its references hold."""
+
+USEFUL = _table(
+    ("set(@fake_name@)", "A made-up name, the same for all files of the patient.", "PatientName"),
+    ("set(@fake_mrn@)", "A made-up number, the same for all files of the patient.", "PatientID"),
+    ("set(@fake_acc@)", "A made-up number, the same for all files of the order.", "AccessionNumber"),
+    (
+        "truncdate",
+        "Kept to the year, so that the data stays useful in time; month and day go.",
+        "AcquisitionDate ContentDate PatientBirthDate SeriesDate StudyDate",
+    ),
+    (
+        r"regexp(^(?!\s*0*[0-8]?\dY?\s*$|\s*\d\d?\d?[DWM]\s*$).+$,090Y)",
+        "Kept up to 089Y; every age above, and what is no age, becomes 090Y.",
+        "PatientAge",
+    ),
+    (
+        "keep",
+        "Kept, so that the data stays useful.",
+        "Manufacturer ManufacturerModelName PatientSex PatientSize PatientWeight",
+    ),
+    (
+        "keep",
+        "The profile says D, which would leave a report without content. Kept with its items: names, texts, "
+        "dates, times and UIDs in them have rows of their own; codes and measurements stay.",
+        "ContentSequence",
+    ),
+    (
+        "keep",
+        "The profile says D, which would break presentation states. Kept with its items: texts are replaced, "
+        "lines stay.",
+        "GraphicAnnotationSequence",
+    ),
+    (
+        "keep",
+        "The profile says X/D. Kept with its items: texts are replaced, codes and measurements stay.",
+        "WaveformAnnotationSequence",
+    ),
+    (
+        "keep",
+        "The profile says X/Z/U*. Kept with its items, whose UIDs are replaced consistently, so that "
+        "references between files stay intact.",
+        "ReferencedImageSequence SourceImageSequence",
+    ),
+)
+"""Rows of `default` that are weaker than the profile, or that say how a value is made: data stays useful."""
+
+STRONGER = _table(
+    (
+        "replace",
+        "Free text of reports; the profile replaces it with the whole Content Sequence.",
+        "TextValue",
+    ),
+    ("hash", "A person types it. A keyed pseudonym still links one finding over time.", "TrackingID"),
+    (
+        "replace",
+        "A person types it. An IOD needs it, so a dummy.",
+        """
+        BreedRegistrationNumber CalculationComment ContentDescription HangingProtocolCreator
+        ObservationDescription RTImageLabel SelectorUCValue TreatmentToleranceViolationIdentification
+        """,
+    ),
+    ("replace", "Identifies a document outside. An IOD needs it, so a dummy.", "HL7InstanceIdentifier"),
+    (
+        "remove_or_clear",
+        "A person types it. Type 2 where it occurs, so empty.",
+        "DocumentTitle InventoryPurpose OverrideReason StorageMediaFileSetID TreatmentTerminationDescription",
+    ),
+    (
+        "remove_or_clear",
+        "Names a machine of the institution, as Treatment Machine Name (X/Z) does. Type 2 where it occurs.",
+        "RadiationMachineName",
+    ),
+    (
+        "replace",
+        "Address of a server that holds the originals. An IOD needs it, so a dummy.",
+        "FileAccessURI FilenameInContainer PixelDataProviderURL RetrieveURI RetrieveURL StorageURL",
+    ),
+    (
+        "replace",
+        "Names the institution that issued an identifier. An IOD needs it, so a dummy.",
+        "LocalNamespaceEntityID UniversalEntityID",
+    ),
+    (
+        "remove",
+        "Names the institution that issued an identifier; the profile removes its companions.",
+        """
+        AssigningAgencyOrDepartmentCodeSequence AssigningFacilitySequence AssigningJurisdictionCodeSequence
+        IssuerOfAccessionNumberSequence IssuerOfPatientIDQualifiersSequence OrderFillerIdentifierSequence
+        OrderPlacerIdentifierSequence
+        """,
+    ),
+    (
+        "remove",
+        "Identifies a person, service or document; the profile removes its companions.",
+        """
+        DocumentAuthorIdentifierCodeSequenceTrial DocumentIdentifierCodeSequenceTrial
+        DocumentingObserverIdentifierCodeSequenceTrial DocumentingOrganizationIdentifierCodeSequenceTrial
+        HumanPerformerCodeSequence IdentifierCodeSequenceTrial ObjectBinaryIdentifierTrial
+        ObjectDirectoryBinaryIdentifierTrial ProcedureIdentifierCodeSequenceTrial
+        RequestingPhysicianIdentificationSequence RequestingServiceCodeSequence
+        """,
+    ),
+    (
+        "remove",
+        "Says why the patient came, or in which trial; the profile removes its companions.",
+        """
+        DischargeDiagnosisCodeSequence PatientClinicalTrialParticipationSequence PertinentDocumentsSequence
+        """,
+    ),
+    (
+        "remove",
+        "Type 3, and not valid without the Series Description that the profile removes from it.",
+        "SourceSeriesInformationSequence",
+    ),
+    ("remove", "May hold the original values, encrypted.", "EncryptedAttributesSequence"),
+    ("remove", "Part of the digital signatures, which a changed object breaks.", "MACParametersSequence"),
+    ("remove", "Key into the archive of the institution.", "PriorRecordKey RecordKey"),
+)
+"""Rows of `default` for attributes that the table does not list and that the general rules would keep."""
+
+TECHNICAL_TEXT = _words(
+    """
+    AfterloaderChannelID AlgorithmSource ApplicableSafetyStandardDescription ApplicationSetupManufacturer
+    AttenuationCorrectionMethod AttributeOccurrencePrivateCreator BatteryLevel CodingSchemeName
+    CodingSchemeResponsibleOrganization CollimatorGridName ContrastBolusRoute DetectorLinesOfResponseUsed
+    DetectorManufacturerModelName DetectorManufacturerName DetectorMode DigitalImageFormatAcquired
+    DimensionDescriptionLabel DoseModeName EnergyWindowName EventTimerNames EXIFVersion ExtendedCodeValue
+    FixationDevicePosition FontName FractionPattern GridAbsorbingMaterial GridSpacingMaterial
+    HardcopyDeviceManufacturer HardcopyDeviceManufacturerModelName HardcopyDeviceSoftwareVersion
+    HistogramExplanation ImageDisplayFormat ImagedNucleus ImageGeometryType
+    ImagingDeviceSpecificAcquisitionParameters InterventionDrugName IOLFormulaDetail
+    ManufacturerRelatedModelGroup MappingResourceName MultiCoilConfiguration OECFColumnNames OutputPower
+    OverlaySubtype PatientSupportAccessoryCode PhosphorType PixelValueMappingExplanation PlateType
+    PostprocessingFunction ProcessingFunction PVCRejection Radionuclide Radiopharmaceutical
+    RadiopharmaceuticalRoute ReconstructionMethod ReportingPriority RequestedMediaApplicationProfile
+    RequestedProcedurePriority RouteOfAdmissions SecondaryCaptureDeviceManufacturer
+    SecondaryCaptureDeviceManufacturerModelName SecondaryCaptureDeviceSoftwareVersions SequenceName
+    ShieldingDevicePosition SourceApplicatorManufacturer SourceModelID SpatialFrequencyResponseColumnNames
+    SpectralSensitivity StageName StrainDescription StrainNomenclature TargetPositionReferenceIndicator
+    TemplateType TimeSource TransducerData TrayAccessoryCode TriggerSourceOrType
+    TypeOfFilters VideoImageFormatAcquired ViewName WedgeID WindowCenterWidthExplanation
+    """
+)
+"""Text attributes that no IOD needs and that stay: a device or a standard fills them, not a person."""

@@ -1,0 +1,226 @@
+"""What a rule may ask of the file it works on: the element, its Data Set, the patient, the study. Originals only.
+
+Lives here: views on walked bytes, decoded on demand. Does not live here: decisions, or any change to the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dicom_anon import tags, values
+from dicom_anon.elements import Encoding, Span, implicit_vr
+from dicom_anon.pseudonyms import Patient, Pseudonyms, canonical_name
+from dicom_anon.standard import iod_types
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is the same for all files of a run.
+
+    Parameters
+    ----------
+    project_name, project_owner, project_prefix : str
+        From the project section, else general, else mercure's own defaults.
+    process_date, process_time : str
+        Start of the run as MMddyyyy and hhmmsszzz.
+    """
+
+    project_name: str = "Undefined"
+    project_owner: str = "Unknown"
+    project_prefix: str = ""
+    process_date: str = ""
+    process_time: str = ""
+
+
+class Level:
+    """One Data Set of a file: the top level, or one item of a sequence.
+
+    Parameters
+    ----------
+    file : FileScope
+        The file it belongs to.
+    spans : list of Span
+        Its elements.
+    encoding : Encoding
+        How it is written.
+    parent : Level or None
+        The Data Set that holds its sequence.
+    sequence : int
+        Tag of that sequence, 0 at the top.
+    """
+
+    __slots__ = ("_encodings", "_index", "encoding", "file", "parent", "sequence", "spans")
+
+    def __init__(
+        self, file: FileScope, spans: list[Span], encoding: Encoding, parent: Level | None, sequence: int
+    ) -> None:
+        self.file = file
+        self.spans = spans
+        self.encoding = encoding
+        self.parent = parent
+        self.sequence = sequence
+        self._index: dict[int, Span] | None = None
+        self._encodings: values.Encodings | None = None
+
+    @property
+    def path(self) -> tuple[int, ...]:
+        """Tags of the sequences around this Data Set, outermost first."""
+        return () if self.parent is None else (*self.parent.path, self.sequence)
+
+    @property
+    def encodings(self) -> values.Encodings:
+        """Codecs of its text: its own (0008,0005), else that of the Data Set around it (PS3.3 section C.12.1.1.2)."""
+        if self._encodings is None:
+            span = self.find(tags.SPECIFIC_CHARACTER_SET)
+            if span is not None:
+                raw = self.file.buf[span[3] : span[4]]
+                self._encodings = values.encodings_of(values.decode(raw, "CS", ()))
+            elif self.parent is not None:
+                self._encodings = self.parent.encodings
+            else:
+                self._encodings = values.DEFAULT_ENCODINGS
+        return self._encodings
+
+    def find(self, tag: int) -> Span | None:
+        """Span of an element of this Data Set."""
+        if self._index is None:
+            self._index = {span[0]: span for span in self.spans}
+        return self._index.get(tag)
+
+    def text(self, tag: int) -> str | None:
+        """Decoded value of an element of this Data Set, `None` where it is absent."""
+        span = self.find(tag)
+        return None if span is None else Element(self, span).text
+
+    def near(self, tag: int) -> str:
+        """First value of an element of this Data Set or, where it has none, of the top level; else empty."""
+        text = self.text(tag)
+        if text is None and self.parent is not None:
+            text = self.file.root.text(tag)
+        return text.split("\\")[0].strip() if text else ""
+
+    def private_creator(self, tag: int) -> str:
+        """Creator that reserved the block of a private element in this Data Set, empty where none did."""
+        if tag & 0xFFFF < 0x1000:
+            return ""
+        return (self.text(tag & 0xFFFF0000 | tag >> 8 & 0xFF) or "").strip()
+
+
+class Element:
+    """One element as a rule sees it; also one that is absent and about to be inserted.
+
+    Parameters
+    ----------
+    level : Level
+        Data Set it stands in.
+    span : Span
+        Where it is; for an absent element, one of no length.
+    """
+
+    __slots__ = ("level", "raw", "tag", "vr")
+
+    def __init__(self, level: Level, span: Span) -> None:
+        self.level = level
+        tag, vr, _, start, end, items = span
+        self.tag = tag
+        self.raw = level.file.buf[start:end]
+        self.vr = "SQ" if items is not None else (implicit_vr(tag) if vr == b"UN" else vr).decode()
+
+    @property
+    def file(self) -> FileScope:
+        """The file it stands in."""
+        return self.level.file
+
+    @property
+    def text(self) -> str:
+        """Its value as text, several values with `\\` between them."""
+        order = self.level.encoding.order
+        return values.decode(self.raw, self.vr, self.level.encodings, order)
+
+    @property
+    def values(self) -> list[str]:
+        """Its values as texts; empty where it has no value."""
+        text = self.text
+        return values.split(text, self.vr) if text else []
+
+    @property
+    def type_is_known(self) -> bool:
+        """Whether the tables record in which IODs the attribute has which Type."""
+        return iod_types().covers(self.tag)
+
+    @property
+    def iod_type(self) -> str | None:
+        """Type that PS3.3 gives the attribute at this place in the file's IOD; `None` where it has no place there."""
+        return iod_types().type_of(self.file.sop_class, (*self.level.path, self.tag))
+
+
+@dataclass
+class FileScope:
+    """One file, for as long as it is worked on.
+
+    Parameters
+    ----------
+    buf : bytes
+        The walked bytes.
+    facts : RunFacts
+        What is the same for all files.
+    pseudonyms : Pseudonyms
+        The keyed functions.
+    notes : set of str
+        Codes of what a report should count, such as a patient known by name only. Never a value.
+    """
+
+    buf: bytes
+    facts: RunFacts
+    pseudonyms: Pseudonyms
+    notes: set[str] = field(default_factory=set)
+    _cache: dict[str, str] = field(default_factory=dict)
+    root: Level = field(init=False)
+
+    @property
+    def sop_class(self) -> str:
+        """SOP Class UID, empty where there is none."""
+        return self._cached("sop class", lambda: self.root.near(tags.SOP_CLASS_UID))
+
+    @property
+    def study(self) -> str:
+        """Text that all files of the source study share and no other study has."""
+        return self._cached("study", self._find_study)
+
+    def patient(self, level: Level) -> str:
+        """Text that names the patient of a Data Set; nested items without an ID of their own are the file's patient."""
+        own = level.text(tags.PATIENT_ID) if level.parent is not None else None
+        if own and own.strip() and own.strip() != (self.root.text(tags.PATIENT_ID) or "").strip():
+            issuer = (level.text(tags.ISSUER_OF_PATIENT_ID) or "").strip()
+            return self.pseudonyms.patient(Patient("id", own.strip(), issuer))
+        return self._cached("patient", self._find_patient)
+
+    def accession(self, level: Level) -> str:
+        """Text under which an accession number is keyed; a blank one belongs to its study."""
+        own = level.near(tags.ACCESSION_NUMBER)
+        return f"acc\x1f{own}" if own else f"study\x1f{self.study}"
+
+    def _cached(self, name: str, find: Callable[[], str]) -> str:
+        if name not in self._cache:
+            self._cache[name] = find()
+        return self._cache[name]
+
+    def _find_study(self) -> str:
+        for tag in (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.SOP_INSTANCE_UID):
+            if uid := self.root.near(tag).strip("\0 "):
+                return uid
+        return self._cached("patient", self._find_patient)
+
+    def _find_patient(self) -> str:
+        root = self.root
+        if identifier := root.near(tags.PATIENT_ID):
+            return self.pseudonyms.patient(Patient("id", identifier, root.near(tags.ISSUER_OF_PATIENT_ID)))
+        name = canonical_name(root.near(tags.PATIENT_NAME))
+        birth = root.near(tags.PATIENT_BIRTH_DATE)
+        if name:
+            self.notes.add("patient-by-name")
+            return self.pseudonyms.patient(Patient("name", name, birth))
+        study = root.near(tags.STUDY_INSTANCE_UID)
+        self.notes.add("patient-by-study" if study else "patient-unknown")
+        return self.pseudonyms.patient(Patient("study" if study else "none", study, ""))

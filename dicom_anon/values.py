@@ -1,0 +1,200 @@
+"""Values of single elements: bytes to text and text to bytes, by VR and character set (PS3.5 chapter 6).
+
+Character sets and VR checks are pydicom's; lives here only what packs one value. Does not live here: structure, rules.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+import warnings
+
+from pydicom import config as pydicom_config
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS, validate_value
+
+from dicom_anon.errors import DicomAnonError
+from dicom_anon.tags import TagSyntaxError, format_tag, parse_key
+
+CHARSET_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+"""VRs whose text is written in the character set of (0008,0005)."""
+
+ASCII_VRS = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"))
+TEXT_VRS = CHARSET_VRS | ASCII_VRS
+SINGLE_VALUED = frozenset(("LT", "ST", "UT", "UR"))
+"""Text VRs in which a backslash is a character, not a separator."""
+
+NUMBER_FORMATS = {
+    "US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d",
+    "OW": "H", "OL": "L", "OV": "Q", "OF": "f", "OD": "d",
+}  # fmt: skip
+UTF8 = "ISO_IR 192"
+
+Encodings = tuple[str, ...]
+"""Python codecs of a Specific Character Set, the first one for text before any escape sequence."""
+
+DEFAULT_ENCODINGS: Encodings = ("iso8859",)
+
+
+class ValueNotWritable(DicomAnonError):
+    """A text does not fit a VR; the message names the VR and the rule, never the text."""
+
+
+class NeedsWiderCharacterSet(DicomAnonError):
+    """A text has characters outside the Data Set's character set."""
+
+
+@functools.lru_cache(maxsize=256)
+def encodings_of(specific_character_set: str) -> Encodings:
+    """Python codecs for a value of (0008,0005) *Specific Character Set*, with `\\` between its terms.
+
+    >>> encodings_of(""), encodings_of("ISO_IR 192")
+    (('iso8859',), ('utf8',))
+    """
+    terms = [term.strip() for term in specific_character_set.split("\\")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tuple(convert_encodings(terms))
+
+
+def decode(raw: bytes, vr: str, encodings: Encodings, order: str = "<") -> str:
+    """Read a value as the text a person would type for it.
+
+    Parameters
+    ----------
+    raw : bytes
+        Encoded value, padding included.
+    vr : str
+        Its VR. Numbers and attribute tags come back as text with `\\` between values; other binary values as Latin-1
+        text, byte for byte.
+    encodings : tuple of str
+        Codecs of the Data Set it stands in.
+    order : str
+        ``<`` or ``>``.
+    """
+    if vr in CHARSET_VRS:
+        raw = raw.rstrip(b" \0")
+        if raw.isascii() and b"\x1b" not in raw:
+            return raw.decode("ascii")
+        delimiters = TEXT_VR_DELIMS | (PN_DELIMS | {0x3D} if vr == "PN" else set())
+        if vr not in SINGLE_VALUED and "shift_jis" not in encodings:
+            delimiters = delimiters | {0x5C}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return decode_bytes(raw, encodings, delimiters)
+    if vr == "AT":
+        words = struct.unpack(f"{order}{len(raw) // 4 * 2}H", raw[: len(raw) // 4 * 4])
+        return "\\".join(
+            format_tag(group << 16 | element) for group, element in zip(words[::2], words[1::2], strict=True)
+        )
+    if vr in NUMBER_FORMATS and not vr.startswith("O"):
+        code = NUMBER_FORMATS[vr]
+        size = struct.calcsize(f"<{code}")
+        count = len(raw) // size
+        return "\\".join(map(repr, struct.unpack(f"{order}{count}{code}", raw[: count * size])))
+    return raw.rstrip(b" \0").decode("latin-1")
+
+
+def split(text: str, vr: str) -> list[str]:
+    """Values of a decoded element; one where the VR has no multiplicity."""
+    return [text] if vr in SINGLE_VALUED or vr not in TEXT_VRS else text.split("\\")
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
+    """Pack a text into a VR: even length, padded as PS3.5 section 6.2 says.
+
+    Parameters
+    ----------
+    text : str
+        Several values with `\\` between them. Numbers in decimal; attribute tags as tag or keyword; OW, OL, OV, OF and
+        OD as numbers; OB and UN as ``hex:`` and hexadecimal digits, or else as the text's own bytes.
+    vr : str
+        VR to pack into.
+    encodings : tuple of str
+        Codecs of the Data Set.
+    order : str
+        ``<`` or ``>``.
+
+    Raises
+    ------
+    ValueNotWritable
+        The text does not fit the VR: length, characters, range.
+    NeedsWiderCharacterSet
+        It fits, but the character set lacks a character.
+    """
+    if vr in TEXT_VRS:
+        for value in split(text, vr):
+            _check(value, vr)
+        if vr in ASCII_VRS:
+            raw = text.encode("ascii")
+        else:
+            raw = _encode_text(text, encodings)
+        return _even(raw, b"\0" if vr == "UI" else b" ")
+    if not text:
+        return b""
+    if vr in NUMBER_FORMATS:
+        return _pack_numbers(text, vr, order)
+    if vr == "AT":
+        return b"".join(_pack_tag(value, order) for value in text.split("\\"))
+    if vr in ("OB", "UN"):
+        if text.startswith("hex:"):
+            try:
+                return _even(bytes.fromhex(text[4:]), b"\0")
+            except ValueError:
+                raise ValueNotWritable(f"hex: must be followed by hexadecimal digits, for VR {vr}") from None
+        return _even(_encode_text(text, encodings), b"\0" if vr == "OB" else b" ")
+    raise ValueNotWritable(f"VR {vr} takes no text")
+
+
+def _check(value: str, vr: str) -> None:
+    if not value:
+        return
+    if vr in ASCII_VRS and not value.isascii():
+        raise ValueNotWritable(f"characters outside ASCII in VR {vr}")
+    if vr == "UT" or vr == "UC":
+        return
+    if "\0" in value or "\x1b" in value:
+        raise ValueNotWritable(f"control characters in VR {vr}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            validate_value(vr, value, pydicom_config.RAISE)
+        except ValueError:
+            raise ValueNotWritable(f"not a value of VR {vr} (length or characters)") from None
+
+
+def _encode_text(text: str, encodings: Encodings) -> bytes:
+    if text.isascii():
+        return text.encode("ascii")
+    codec = encodings[0]
+    if codec == DEFAULT_ENCODINGS[0] or codec.startswith("iso2022") or len(encodings) > 1:
+        raise NeedsWiderCharacterSet(codec)
+    try:
+        return text.encode(codec)
+    except UnicodeEncodeError:
+        raise NeedsWiderCharacterSet(codec) from None
+
+
+def _pack_numbers(text: str, vr: str, order: str) -> bytes:
+    code = NUMBER_FORMATS[vr]
+    convert = float if code in "fd" else int
+    try:
+        numbers = [convert(value) for value in text.split("\\")]
+        return struct.pack(f"{order}{len(numbers)}{code}", *numbers)
+    except (ValueError, OverflowError, struct.error):
+        raise ValueNotWritable(f"not a number of VR {vr}, or out of its range") from None
+
+
+def _pack_tag(text: str, order: str) -> bytes:
+    try:
+        key = parse_key(text.strip())
+    except TagSyntaxError:
+        key = None
+    if not isinstance(key, int):
+        raise ValueNotWritable("VR AT takes tags or keywords")
+    return struct.pack(f"{order}HH", key >> 16, key & 0xFFFF)
+
+
+def _even(raw: bytes, padding: bytes) -> bytes:
+    return raw + padding if len(raw) & 1 else raw

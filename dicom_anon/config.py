@@ -216,6 +216,15 @@ def preset_section(name: str) -> Section:
     return section
 
 
+def check_preset(name: str, option: str = "--preset") -> list[Problem]:
+    """Problem of a preset named on the command line; none where it exists."""
+    if name in PRESETS:
+        return []
+    near = tags.nearest(name, PRESETS)
+    hint = f'; did you mean "{near}"?' if near else ""
+    return [Problem(COMMAND_LINE, "", option, f'no preset "{name}"{hint}', ", ".join(PRESETS))]
+
+
 class _Object(NamedTuple):
     """A JSON object whose repeated keys are not lost."""
 

@@ -37,6 +37,7 @@ from dicom_anon.elements import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     ITEM,
+    ITEM_TAGS,
     LONG_VRS,
     PIXEL_DATA_GROUP,
     SEQUENCE_END,
@@ -48,6 +49,7 @@ from dicom_anon.elements import (
     Incomplete,
     Malformed,
     Span,
+    TooDeep,
     element_bytes,
     implicit_vr,
     walk,
@@ -197,6 +199,8 @@ def _read_data_set(read_at: ReadAt, head: bytes, start: int, size: int, syntax: 
         return DicomFile(data, syntax, deflated=deflated, content=content)
     except Incomplete as error:
         raise FileRefused(Reason.TRUNCATED, str(error)) from None
+    except TooDeep as error:
+        raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
     except Malformed as error:
         problem = str(error)
     content = _normalise(read_at, start, size, syntax, problem)
@@ -205,6 +209,20 @@ def _read_data_set(read_at: ReadAt, head: bytes, start: int, size: int, syntax: 
     except (Incomplete, Malformed):
         raise FileRefused(Reason.NOT_PARSABLE, problem) from None
     return DicomFile(data, syntax, deflated=deflated, content=content, notes={"normalised"})
+
+
+def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
+    """Walk a Data Set that is in memory.
+
+    Raises
+    ------
+    FileRefused
+        It is not well formed.
+    """
+    try:
+        return _walk_file(_memory_reader(content), content, 0, len(content), encoding)
+    except (Incomplete, Malformed) as error:
+        raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
 
 
 def encoding_of(transfer_syntax: str) -> Encoding:
@@ -261,6 +279,8 @@ def _guess_syntax(start: bytes) -> str:
 def _walk_file(read_at: ReadAt, head: bytes, start: int, size: int, encoding: Encoding) -> DataSetBytes:
     """Walk the Data Set from `start` to `size`, of which `head` is read; long values stay where they are."""
     buf = head[start:]
+    if not encoding.explicit and buf[4:6].decode("latin-1") in SHORT_VRS | LONG_VRS:
+        raise Malformed(f"offset {start}: explicit VR under an implicit VR transfer syntax")
     spans: list[Span] = []
     bulk: dict[int, FileRange] = {}
     skipped = start  # what lies at p in buf, lies at p + skipped in the file
@@ -289,7 +309,10 @@ def _walk_file(read_at: ReadAt, head: bytes, start: int, size: int, encoding: En
         elif unread > 0:
             if len(buf) > MAX_HEADER:
                 raise FileRefused(Reason.UNSUPPORTED, "header too long")
-            buf += read_at(len(buf) + skipped, max(HEAD, len(buf)))
+            more = read_at(len(buf) + skipped, max(HEAD, len(buf)))
+            if not more:
+                raise Incomplete(f"offset {len(buf) + skipped}: shrank while it was read")
+            buf += more
         elif _is_surplus(buf[pos:], spans):
             break
         elif spans:
@@ -322,6 +345,8 @@ def _bulk_at(
     value = pos + (12 if encoding.explicit else 8)
     length = struct.unpack_from(f"{encoding.order}L", buf, value - 4)[0]
     offset = value + skipped
+    if vr == b"UN" and (implicit_vr(tag) not in BULK_VRS or read_at(offset, 4) in ITEM_TAGS):
+        return None  # text or a sequence that was stored as unknown: rules look into it
     is_pixel_data = tag >> 16 == PIXEL_DATA_GROUP
     if length == UNDEFINED:
         if not is_pixel_data:
@@ -337,8 +362,8 @@ def _bulk_at(
 def _fragments_end(read_at: ReadAt, offset: int, size: int, encoding: Encoding) -> int:
     """Find the end of encapsulated pixel data by hopping from fragment to fragment (PS3.5 section A.4)."""
     unpack = struct.Struct(f"{encoding.order}HHL").unpack
-    while offset + 8 <= size:
-        group, element, length = unpack(read_at(offset, 8))
+    while offset + 8 <= size and len(header := read_at(offset, 8)) == 8:
+        group, element, length = unpack(header)
         offset += 8
         tag = group << 16 | element
         if tag == SEQUENCE_END:
@@ -365,7 +390,7 @@ def _inflate(read_at: ReadAt, start: int, size: int) -> bytes:
 
 def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str) -> bytes:
     """Let pydicom read what the walker could not, and write it anew in the encoding of the transfer syntax."""
-    if size - start > MAX_NORMALISED or "nested deeper" in problem:
+    if size - start > MAX_NORMALISED:
         raise FileRefused(Reason.NOT_PARSABLE, problem)
     encoding = encoding_of(syntax)
     source = DicomBytesIO(read_at(start, size - start))
@@ -444,7 +469,7 @@ def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: 
 
     Raises
     ------
-    OSError
+    OutputError
         It cannot be written; no partial file stays.
     """
     part = part_name(target)
@@ -452,11 +477,17 @@ def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: 
         with open(part, "wb", buffering=0) as handle:
             written = _write_pieces(handle, source, file, meta, pieces)
         os.replace(part, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(part)
+        if isinstance(error, OSError):
+            raise OutputError(error.errno, "output") from error
         raise
     return written
+
+
+class OutputError(OSError):
+    """The output could not be written; the cause is the system's own error."""
 
 
 PART_PREFIX = ".dicom-anon-"

@@ -20,6 +20,8 @@ UNDEFINED = 0xFFFFFFFF
 ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
 SEQUENCE_END = 0xFFFEE0DD
+ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+"""An Item's tag in both byte orders."""
 PIXEL_DATA_GROUP = 0x7FE0
 
 SHORT_VRS = frozenset("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
@@ -30,6 +32,10 @@ BULK_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN", b"OB or O
 
 class Malformed(DicomAnonError):
     """The bytes are not a well formed Data Set; the message names offset and tag only."""
+
+
+class TooDeep(Malformed):
+    """Sequences are nested deeper than `MAX_DEPTH`."""
 
 
 class Incomplete(DicomAnonError):
@@ -158,7 +164,7 @@ def walk(
     Raises
     ------
     Malformed
-        Unknown VR, tags that do not ascend, or lengths that do not fit.
+        Unknown VR, tags that do not ascend, lengths that do not fit, or (`TooDeep`) too many levels.
     Incomplete
         The last element goes past the end, and `partial` is false.
     """
@@ -297,11 +303,14 @@ def _whole_items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int)
 
 def _hidden_items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int) -> list[Item] | None:
     """Items of a sequence that was stored with VR UN and a defined length; `None` where it is none."""
-    if buf[pos : pos + 4] not in (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"):
+    if buf[pos : pos + 4] not in ITEM_TAGS:
         return None
-    for candidate in (IMPLICIT_LITTLE, encoding):
+    # In implicit VR there is but one way to try: two at every level would take time that doubles with the depth.
+    for candidate in (IMPLICIT_LITTLE, encoding) if encoding.explicit else (encoding,):
         try:
             return _whole_items(buf, pos, end, candidate, depth)
+        except TooDeep:
+            raise
         except Malformed:
             continue
     return None
@@ -313,7 +322,7 @@ def _items(
     """Walk the items of a sequence; a `delimited` one ends with its Sequence Delimitation Item."""
     depth += 1
     if depth > MAX_DEPTH:
-        raise Malformed(f"offset {pos}: nested deeper than {MAX_DEPTH} levels")
+        raise TooDeep(f"offset {pos}: nested deeper than {MAX_DEPTH} levels")
     items: list[Item] = []
     unpack = _UNPACK[encoding.little][1]
     while pos < end:
@@ -335,6 +344,8 @@ def _items(
             items.append(Item(pos, value, stop, length == UNDEFINED, encoding, spans))
             pos = stop
         elif tag == SEQUENCE_END and delimited:
+            if value > end:
+                raise Incomplete(f"offset {pos}: sequence without end")
             return items, value
         else:
             raise Malformed(f"offset {pos}: ({group:04x},{element:04x}) is no item")

@@ -37,7 +37,7 @@ REMOVE = Remove()
 _CACHED_TAGS = 20_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """All that a worker needs to know; the same for every file of a run.
 
@@ -55,6 +55,15 @@ class Plan:
     key: bytes
     process_date: str = ""
     process_time: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plan) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, bytes, str, str]:
+        return self.assignment.digest, self.key, self.process_date, self.process_time
 
     @property
     def facts(self) -> RunFacts:
@@ -138,7 +147,7 @@ class Rewriter:
                 if start not in replaced:
                     edits.append((ends[start], ends[start], content))
         self._insert(root, edits)
-        edits.sort(key=_by_start)
+        edits.sort(key=_by_place)
         return _joined(data.buf, 0, len(data.buf), edits)
 
     def _edit(self, level: Level, inside: Action | None, edits: list[Edit]) -> bool:
@@ -231,8 +240,8 @@ def _is_structural(tag: int) -> bool:
     return tag == tags.SPECIFIC_CHARACTER_SET or tags.is_private_creator(tag)
 
 
-def _by_start(edit: Edit) -> int:
-    return edit[0]
+def _by_place(edit: Edit) -> tuple[int, int]:
+    return edit[:2]  # what is put in before an element comes before the edit of that element
 
 
 def _item(buf: bytes, item: Item, edits: list[Edit]) -> bytes:

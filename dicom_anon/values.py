@@ -34,6 +34,8 @@ Encodings = tuple[str, ...]
 """Python codecs of a Specific Character Set, the first one for text before any escape sequence."""
 
 DEFAULT_ENCODINGS: Encodings = ("iso8859",)
+_NOT_WRITTEN = ("iso8859", "shift_jis", "euc_kr", "iso_ir_58", "GB2312")
+"""Codecs that write what the DICOM term of that name has not: ASCII, half-width katakana, and what needs escapes."""
 
 
 class ValueNotWritable(DicomAnonError):
@@ -162,13 +164,15 @@ def _check(value: str, vr: str) -> None:
             validate_value(vr, value, pydicom_config.RAISE)
         except ValueError:
             raise ValueNotWritable(f"not a value of VR {vr} (length or characters)") from None
+    if vr == "IS" and not -(1 << 31) <= int(value) < 1 << 31:
+        raise ValueNotWritable("out of the range of VR IS")
 
 
 def _encode_text(text: str, encodings: Encodings) -> bytes:
     if text.isascii():
         return text.encode("ascii")
     codec = encodings[0]
-    if codec == DEFAULT_ENCODINGS[0] or codec.startswith("iso2022") or len(encodings) > 1:
+    if codec in _NOT_WRITTEN or codec.startswith("iso2022") or len(encodings) > 1:
         raise NeedsWiderCharacterSet(codec)
     try:
         return text.encode(codec)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .corpora import PIECE, RECIPES, Corpus, build, files_of, subset
+from .corpora import RECIPES, Corpus, build, subset
 from .measure import Job, rounds
 from .report import Row, Table, as_json, as_markdown, compare, cores, machine, row
 from .tools import FAMILIES, TOOLS, Setup, Tool, variant
@@ -68,10 +68,6 @@ def _measure(corpus: Corpus, tools: Mapping[Tool, str], setup: Setup, repeat: in
     jobs = [Job(tool, tree) for tool, tree in trees.items()]
     if small.files < corpus.files:
         jobs += [Job(tool, small) for tool in tools if tool.share == 1 and tool.family != "cp"]
-    for path in files_of(corpus.folder):
-        with path.open("rb") as source:
-            while source.read(PIECE):  # in pieces, so that this process stays small
-                pass
     results = dict(zip(jobs, rounds(jobs, setup, repeat, runs, _tell), strict=True))
     return [
         row(

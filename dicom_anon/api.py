@@ -1,0 +1,260 @@
+"""The Python interface: a Data Set, a file, a tree. The command line calls the same functions.
+
+Lives here: putting the parts together. Does not live here: any rule, and anything that prints or exits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+
+from dicom_anon import dicomfile
+from dicom_anon.assignment import Assignment, resolve
+from dicom_anon.engine import Decision, Engine, Plan
+from dicom_anon.pseudonyms import new_key
+from dicom_anon.report import RunReport
+from dicom_anon.runfolder import RunFolder
+from dicom_anon.runner import Request, Watcher, check_paths, run
+from dicom_anon.worker import Order, deidentify
+
+
+def make_plan(assignment: Assignment | None = None, key: bytes | None = None) -> Plan:
+    """Put together what is the same for every file: assignment, key, clock.
+
+    Parameters
+    ----------
+    assignment : Assignment, optional
+        From `resolve`; the preset ``default`` where it is left out.
+    key : bytes, optional
+        Secret of at least 16 bytes. Without one, a new key is used that nobody knows afterwards.
+    """
+    now = datetime.datetime.now()
+    return Plan(
+        assignment or resolve(),
+        key or new_key(),
+        now.strftime("%m%d%Y"),
+        now.strftime("%H%M%S") + f"{now.microsecond // 1000:03}",
+    )
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What was done to one Data Set.
+
+    Parameters
+    ----------
+    notes : frozenset of str
+        Codes such as ``patient-by-name``.
+    """
+
+    notes: frozenset[str]
+
+
+def anonymize_dataset(
+    dataset: Dataset, assignment: Assignment | None = None, *, key: bytes | None = None
+) -> DatasetReport:
+    """De-identify a Data Set in place; it needs no file.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        Read from a file or built in memory. Its file meta, where it has one, is rebuilt.
+    assignment : Assignment, optional
+        From `resolve`; the preset ``default`` where it is left out.
+    key : bytes, optional
+        Secret of at least 16 bytes; the same key gives the same pseudonyms.
+
+    Raises
+    ------
+    FileRefused
+        It cannot be de-identified safely; it is unchanged then.
+
+    Examples
+    --------
+    >>> ds = Dataset()
+    >>> ds.PatientName, ds.StudyInstanceUID = "Doe^Jane", "1.2.3"
+    >>> report = anonymize_dataset(ds, key=b"a secret of 16 bytes or more")
+    >>> ds.PatientName == "Doe^Jane", ds.PatientIdentityRemoved
+    (False, 'YES')
+    """
+    engine = Engine(make_plan(assignment, key))
+    syntax = _syntax_of(dataset)
+    encoding = dicomfile.encoding_of(syntax)
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = not encoding.explicit, encoding.little
+    write_dataset(buffer, dataset)
+    content = buffer.getvalue()
+    data = dicomfile.walk_bytes(content, encoding)
+    new = engine.run(data)
+    written = b"".join(
+        piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
+        for piece in new.pieces
+    )
+    result = DicomBytesIO(written)
+    result.is_implicit_VR, result.is_little_endian = not encoding.explicit, encoding.little
+    replacement = read_dataset(result, not encoding.explicit, encoding.little)
+    dataset.clear()
+    dataset.update(replacement)
+    if getattr(dataset, "file_meta", None):
+        dataset.file_meta = _new_meta(dataset.file_meta, new.sop_class, new.sop_instance)
+    if hasattr(dataset, "preamble"):
+        dataset.preamble = bytes(128)
+    return DatasetReport(new.notes)
+
+
+def _syntax_of(dataset: Dataset) -> str:
+    meta = getattr(dataset, "file_meta", None)
+    syntax = str(meta.get("TransferSyntaxUID", "")) if meta else ""
+    if syntax:
+        return syntax
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return "1.2.840.10008.1.2"
+    return "1.2.840.10008.1.2.2" if little is False else "1.2.840.10008.1.2.1"
+
+
+def _new_meta(old: Dataset, sop_class: str, sop_instance: str) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\0\1"
+    for keyword, value in (
+        ("MediaStorageSOPClassUID", sop_class or old.get("MediaStorageSOPClassUID")),
+        ("MediaStorageSOPInstanceUID", sop_instance),
+        ("TransferSyntaxUID", old.get("TransferSyntaxUID")),
+        ("ImplementationClassUID", dicomfile.IMPLEMENTATION_CLASS_UID),
+        ("ImplementationVersionName", dicomfile.IMPLEMENTATION_VERSION_NAME),
+    ):
+        if value:
+            setattr(meta, keyword, value)
+    return meta
+
+
+def anonymize_file(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    assignment: Assignment | None = None,
+    *,
+    key: bytes | None = None,
+) -> frozenset[str]:
+    """De-identify one file.
+
+    Parameters
+    ----------
+    source, destination : path
+        File to read and file to write; the destination's folder exists, and a file of that name is replaced.
+    assignment : Assignment, optional
+        From `resolve`; the preset ``default`` where it is left out.
+    key : bytes, optional
+        Secret of at least 16 bytes.
+
+    Returns
+    -------
+    frozenset of str
+        Notes, such as ``patient-by-name``.
+
+    Raises
+    ------
+    FileRefused
+        It cannot be de-identified safely; nothing was written.
+    OSError
+        It cannot be read or written.
+    """
+    engine = Engine(make_plan(assignment, key))
+    with open(source, "rb", buffering=0) as handle:
+        return deidentify(handle, os.fstat(handle.fileno()).st_size, Path(destination), engine)
+
+
+class _Unwatched:
+    def update(self, report: RunReport) -> None:
+        """Show nothing."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def anonymize_tree(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    assignment: Assignment | None = None,
+    *,
+    key: bytes | None = None,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    stop_on_trouble: bool = False,
+    run_folder: RunFolder | None = None,
+    watcher: Watcher | None = None,
+) -> RunReport:
+    """De-identify a folder tree, or a single file, into a new folder that mirrors it.
+
+    Parameters
+    ----------
+    source : path
+        Folder or file.
+    destination : path
+        Folder; it is created, and must not hold anything yet.
+    assignment : Assignment, optional
+        From `resolve`; the preset ``default`` where it is left out.
+    key : bytes, optional
+        Secret of at least 16 bytes. Without one the run folder's is used, and without a run folder a new one.
+    jobs : int, optional
+        Worker processes; as many as there are usable cores where it is left out.
+    dry_run : bool
+        Decide, but write nothing.
+    stop_on_trouble : bool
+        End at the first file that is quarantined or fails.
+    run_folder : RunFolder, optional
+        Private folder that keeps the key and the list of files that were not written.
+    watcher : Watcher, optional
+        Gets the account as it grows.
+
+    Returns
+    -------
+    RunReport
+        The account, which balances.
+
+    Raises
+    ------
+    UsageError
+        The paths cannot be used so; nothing was touched.
+    """
+    top, target = Path(source), Path(destination)
+    check_paths(top, target, run_folder=run_folder.path if run_folder else None)
+    if key is None and run_folder is not None:
+        key = run_folder.key()
+    root = top if top.is_dir() else top.parent
+    order = Order(make_plan(assignment, key), os.fspath(root), os.fspath(target), dry_run)
+    request = Request(top, order, jobs or usable_cores(), stop_on_trouble)
+    with contextlib.ExitStack() as stack:
+        problems = stack.enter_context(run_folder.problems()) if run_folder else None
+        return run(request, watcher or _Unwatched(), problems)
+
+
+def explain_file(
+    source: str | os.PathLike[str], assignment: Assignment | None = None, *, key: bytes | None = None
+) -> tuple[Engine, Iterator[Decision]]:
+    """Say what is decided for every element of one file, and write nothing.
+
+    Raises
+    ------
+    FileRefused
+        It cannot be de-identified safely.
+    OSError
+        It cannot be read.
+    """
+    engine = Engine(make_plan(assignment, key))
+    with open(source, "rb", buffering=0) as handle:
+        file = dicomfile.read(handle, os.fstat(handle.fileno()).st_size)
+    return engine, engine.explain(file.data)

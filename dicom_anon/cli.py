@@ -1,0 +1,343 @@
+"""The command line: options to a request, errors to a message and an exit code. The only module that imports click.
+
+Lives here: what the words of the command mean. Does not live here: work; imports wait until a command needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dicom_anon._version import __version__
+
+if TYPE_CHECKING:
+    from dicom_anon.assignment import Assignment
+    from dicom_anon.runfolder import RunFolder
+
+EXIT_USAGE = 2
+_PATH = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+EPILOG = """\b
+Examples:
+  dicom-anon sample ./in                      write a sample tree to try things on
+  dicom-anon ./in ./out                       de-identify it with the default preset
+  dicom-anon ./in ./out -c rules.json --project knee
+  dicom-anon ./in ./out --assign "StudyDescription=keep" --dry-run
+  dicom-anon print-assignment -c rules.json   show what would be done to each tag
+  dicom-anon inspect ./in/one/file            show it for one file, before and after
+
+\b
+Exit codes:
+  0   all good
+  1   some files failed or were quarantined; the rest is done
+  2   the command or the configuration is wrong; nothing was touched
+  130 interrupted; what was written is whole
+"""
+
+
+class _Group(click.Group):
+    """A group whose first word may also be SRC: then the command is `run`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            return "run", self.commands["run"], args
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib import metadata
+
+    click.echo(
+        f"dicom-anon {__version__}, Python {platform.python_version()}, pydicom {metadata.version('pydicom')}"
+    )
+    ctx.exit()
+
+
+@click.group(
+    cls=_Group,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    options_metavar="[OPTIONS]",
+    subcommand_metavar="SRC DST | COMMAND ...",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the versions of dicom-anon, Python and pydicom.",
+)  # fmt: skip
+def cli() -> None:
+    """De-identify nested folder trees of DICOM files.
+
+    \b
+    dicom-anon [OPTIONS] SRC DST      mirrors SRC under the new folder DST ("dicom-anon run --help" lists the options)
+    dicom-anon COMMAND ...            does one of the things below
+
+    SRC is never changed. Files are recognised by content. Every file that is found is in the account at the end:
+    written, skipped, quarantined or failed, with the reason.
+    """
+
+
+def _rule_options(command: _Command) -> _Command:
+    """Options that say which rules apply; the same for every command that needs rules."""
+    for option in reversed(
+        (
+            click.option(
+                "-c", "--config", "configs", type=_FILE, multiple=True, metavar="FILE",
+                help="Rules in JSON. May be repeated: later files lie over earlier ones.",
+            ),
+            click.option("--project", metavar="NAME", help="Section of the configuration to lay over general."),
+            click.option(
+                "--aet", metavar="AET", help="Receiving AE title from which the section is found (az_KNEE: knee)."
+            ),
+            click.option("--preset", metavar="NAME", help="Preset to start from: default, none, basic, mercure."),
+            click.option(
+                "--assign", "assigns", multiple=True, metavar="TAG=COMMAND",
+                help='One rule over all others, such as "PatientSex=clear". May be repeated.',
+            ),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _resolve(
+    configs: tuple[Path, ...], project: str | None, aet: str | None, preset: str | None, assigns: tuple[str, ...]
+) -> Assignment:
+    """Read and resolve the rules; every problem of every file and option is told at once."""
+    from dicom_anon.assignment import resolve
+    from dicom_anon.config import COMMAND_LINE, Config, check_preset, parse_assign, read_configs
+    from dicom_anon.errors import ConfigError, Problem
+
+    problems: list[Problem] = []
+    config, rules = Config(), []
+    try:
+        config = read_configs(configs)
+    except ConfigError as error:
+        problems.extend(error.problems)
+    for text in assigns:
+        try:
+            rules.append(parse_assign(text))
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if project is not None and aet is not None:
+        problems.append(Problem(COMMAND_LINE, "", "--aet", "contradicts --project", "one of the two"))
+    if preset is not None:
+        problems.extend(check_preset(preset))
+    if problems:
+        raise ConfigError(problems)
+    return resolve(config, project=project, aet=aet, preset=preset, assigns=rules)
+
+
+@cli.command("run", short_help="De-identify SRC into DST; the word run may be left out.")
+@click.argument("source", metavar="SRC", type=_PATH)
+@click.argument("destination", metavar="DST", type=_PATH)
+@_rule_options
+@click.option("--key-file", type=_FILE, metavar="FILE", help="Secret for the pseudonyms, at least 16 bytes. Default: made once, kept in DST.private.")
+@click.option("--run-dir", type=_PATH, metavar="DIR", help="Private folder for key and lists. Default: DST.private beside DST.")
+@click.option("--no-run-dir", is_flag=True, help="Keep no private folder: without --key-file nobody can repeat the pseudonyms.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes. Default: the cores this process may use.")
+@click.option("--dry-run", is_flag=True, help="Decide for every file, write nothing.")
+@click.option("--on-error", type=click.Choice(["quarantine", "fail"]), default="quarantine", show_default=True, help="Go on after a file that cannot be done, or end the run there.")
+@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the account as JSON; - for standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Show more.")
+def run_command(
+    source: Path,
+    destination: Path,
+    configs: tuple[Path, ...],
+    project: str | None,
+    aet: str | None,
+    preset: str | None,
+    assigns: tuple[str, ...],
+    key_file: Path | None,
+    run_dir: Path | None,
+    no_run_dir: bool,
+    jobs: int | None,
+    dry_run: bool,
+    on_error: str,
+    json_file: Path | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """De-identify SRC, a folder tree or one file, into the new folder DST.
+
+    DST mirrors SRC: sub-folders, names, empty branches. Files that are not DICOM, and DICOMDIRs, are not copied.
+    A private folder, DST.private, keeps the key of the pseudonyms and the list of what was not written: guard it.
+    """
+    assignment = _resolve(configs, project, aet, preset, assigns)
+    from dicom_anon import console
+    from dicom_anon.api import anonymize_tree
+    from dicom_anon.runfolder import read_key
+
+    key = read_key(key_file) if key_file else None
+    folder = None if no_run_dir or dry_run else _run_folder(source, destination, run_dir)
+    for warning in assignment.warnings:
+        console.say(f"warning: {warning}")
+    if assignment.print_assignment:
+        console.show_assignment(assignment, assignment.visible(), "text")
+    to_stdout = json_file == Path("-")
+    with console.progress(quiet) as progress:
+        report = anonymize_tree(
+            source,
+            destination,
+            assignment,
+            key=key,
+            jobs=jobs,
+            dry_run=dry_run,
+            stop_on_trouble=on_error == "fail",
+            run_folder=folder,
+            watcher=progress,
+        )
+    summary = json.dumps(
+        {**report.to_json(), "preset": assignment.preset, "project": assignment.project, "rules": assignment.digest},
+        indent=1,
+    )
+    if to_stdout:
+        click.echo(summary)
+    elif json_file is not None:
+        json_file.write_text(summary + "\n", "utf-8")
+    if not quiet and not to_stdout:
+        console.show_report(report, verbose=verbose, list_at=str(folder.problems_path) if folder else "")
+    sys.exit(report.exit_code)
+
+
+def _run_folder(source: Path, destination: Path, chosen: Path | None) -> RunFolder:
+    """Make the private folder, but only once the paths are known to be good."""
+    from dicom_anon.runfolder import RunFolder, default_run_folder
+    from dicom_anon.runner import check_paths
+
+    path = chosen or default_run_folder(destination)
+    check_paths(source, destination, run_folder=path)
+    return RunFolder(path)
+
+
+@cli.command("print-assignment", short_help="Show what is done to each tag, and who said so.")
+@_rule_options
+@click.option("--format", "form", type=click.Choice(["table", "text", "json", "csv"]), default="table", show_default=True, help="text is mercure-anonymizer's own line.")
+@click.option("--all", "show_all", is_flag=True, help="Show the safe rows too.")
+@click.option("--diff", metavar="PRESET", help="Show only what differs from this preset.")
+def print_assignment(
+    configs: tuple[Path, ...],
+    project: str | None,
+    aet: str | None,
+    preset: str | None,
+    assigns: tuple[str, ...],
+    form: str,
+    show_all: bool,
+    diff: str | None,
+) -> None:
+    """Show the assignment that these rules give: tag, keyword, command, parameter, and where each row came from."""
+    from dicom_anon import console
+    from dicom_anon.assignment import difference, resolve
+    from dicom_anon.config import check_preset
+    from dicom_anon.errors import ConfigError
+
+    assignment = _resolve(configs, project, aet, preset, assigns)
+    for warning in assignment.warnings:
+        console.say(f"warning: {warning}")
+    shown = assignment
+    if diff is not None:
+        if problems := check_preset(diff, "--diff"):
+            raise ConfigError(problems)
+        shown = difference(assignment, resolve(preset=diff))
+    console.show_assignment(assignment, shown.visible(safe=show_all or diff is not None), form)
+
+
+@cli.command("inspect", short_help="Show for one file what is decided, before and after. Shows values!")
+@click.argument("file", metavar="FILE", type=_FILE)
+@_rule_options
+@click.option("--key-file", type=_FILE, metavar="FILE", help="Secret for the pseudonyms, to see the very values of a run.")
+def inspect(
+    file: Path,
+    configs: tuple[Path, ...],
+    project: str | None,
+    aet: str | None,
+    preset: str | None,
+    assigns: tuple[str, ...],
+    key_file: Path | None,
+) -> None:
+    """Show the decisions for every element of FILE, nested ones indented. Nothing is written.
+
+    The output shows the values of the file, the patient's name included: keep it where the file is kept.
+    """
+    from dicom_anon import console
+    from dicom_anon.api import explain_file
+    from dicom_anon.errors import UsageError
+    from dicom_anon.runfolder import read_key
+
+    assignment = _resolve(configs, project, aet, preset, assigns)
+    try:
+        engine, decisions = explain_file(file, assignment, key=read_key(key_file) if key_file else None)
+    except OSError as error:
+        raise UsageError(f"FILE cannot be read: {error.strerror}") from None
+    console.show_decisions(engine, decisions)
+
+
+@cli.command("sample", short_help="Write a sample tree of DICOM files with planted identifiers.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+def sample(folder: Path) -> None:
+    """Write a sample tree into the new folder DIR: made-up patients, of many kinds of objects, to try things on."""
+    from dicom_anon import console
+    from dicom_anon.errors import UsageError
+    from dicom_anon.sample import write_sample
+
+    try:
+        made = write_sample(folder)
+    except FileExistsError:
+        raise UsageError("DIR is not empty: choose a new folder") from None
+    except OSError as error:
+        raise UsageError(f"DIR cannot be written: {error.strerror}") from None
+    console.say(
+        f"{made.files} DICOM files of {made.patients} made-up patients and {made.others} other files "
+        f"in {made.studies} studies, {made.series} series: {folder}"
+    )
+
+
+def main() -> None:
+    """Run the command line: the only place that turns errors into messages and exit codes."""
+    from dicom_anon.errors import ConfigError, DicomAnonError, FileRefused
+
+    try:
+        cli.main(prog_name="dicom-anon", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        click.echo(f"{len(error.problems)} problem(s); no file was touched.", err=True)
+        sys.exit(EXIT_USAGE)
+    except FileRefused as error:
+        click.echo(f"error: {error.reason.meaning} ({error})", err=True)
+        sys.exit(1)
+    except DicomAnonError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

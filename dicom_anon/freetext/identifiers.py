@@ -1,0 +1,287 @@
+"""One patient's identifiers, and where a text holds them.
+
+Each becomes needles for the *compact* text (letters and digits only), so that one substring search finds
+``Smith, John``, ``SMITH^JOHN`` and ``SmithJohn``; what lies between and around the letters then decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from .folding import ALNUM, Span, View, spellings, unspaced, view, words
+from .words import CREDENTIALS, ORDINARY_WORDS, PARTICLES, PLACE_WORDS
+
+
+@dataclass(frozen=True)
+class Identifiers:
+    """What identifies one patient, as decoded text grouped by kind. Build it with `of`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Values of VR PN with ``^`` and ``=`` (PS3.5 section 6.2.1): patient, other names, mother's birth name,
+        physicians, operators.
+    ids : tuple of str
+        Patient, other patient, study, accession, admission and device numbers.
+    dates : tuple of str
+        ``YYYYMMDD``: birth, study, series, acquisition dates.
+    phones, addresses, institutions : tuple of str
+        Phone numbers; postal addresses; institutions, departments and station names.
+    """
+
+    names: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    institutions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        names: Iterable[str] = (),
+        ids: Iterable[str] = (),
+        dates: Iterable[str] = (),
+        phones: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+        institutions: Iterable[str] = (),
+    ) -> Identifiers:
+        r"""Group values as they stand in the file.
+
+        Blank values, repeats and order do not matter; a backslash separates values; of a DT only the day counts,
+        and what is no full date is left out.
+
+        Examples
+        --------
+        >>> Identifiers.of(names=["Doe^Jane", "", "Doe^Jane "], dates=["1961.12.30", "1961"])
+        Identifiers(names=('Doe^Jane',), ids=(), dates=('19611230',), phones=(), addresses=(), institutions=())
+        """
+
+        def tidy(values: Iterable[str]) -> tuple[str, ...]:
+            return tuple(sorted({part.strip(" \0") for value in values for part in value.split("\\")} - {""}))
+
+        days = ("".join(filter(str.isdecimal, value))[:8] for value in tidy(dates))
+        return cls(
+            names=tidy(names),
+            ids=tidy(ids),
+            dates=tuple(sorted({day for day in days if len(day) == 8})),
+            phones=tidy(phones),
+            addresses=tidy(addresses),
+            institutions=tidy(institutions),
+        )
+
+
+# --- Needles ----------------------------------------------------------------------------------------------
+
+_ANY_GAP = re.compile(r"[\W_]{0,3}")
+_REAL_GAP = re.compile(r"[\W_]{1,3}")
+_ID_GAP = re.compile(r"[\W_]{0,2}")
+_SHORT_ID_GAP = re.compile(r"[-._/]?")
+_NAME_GAP = re.compile(r"[ ,^_'=-]{1,3}")  # between words that are a name only together
+_INITIAL_GAP = re.compile(r"(?=.{0,2}[.,^])[ .,^_]{1,3}")  # "Head, S", "S. Head", not "S HEAD"
+_SLASH = re.compile("/")
+
+
+class _Needle(NamedTuple):
+    """A compact string to find, and what decides whether a find counts."""
+
+    text: str
+    joints: frozenset[int] | None  # offsets where `gap` may (and must be able to) stand; None: anywhere
+    gap: re.Pattern[str]
+    touching: str  # "no": no letter or digit beside it; "other": the other kind may; "solid": that, without gaps
+
+
+def _joined(parts: Iterable[str], gap: re.Pattern[str], touching: str = "other") -> _Needle:
+    text, joints = "", set()
+    for part in parts:
+        text += part
+        joints.add(len(text))
+    return _Needle(text, frozenset(joints), gap, touching)
+
+
+def _alone(word: str) -> bool:
+    """Whether this word of a name is removed wherever it stands."""
+    if len(word) < 3:
+        return len(word) == 2 and unspaced(word[0])
+    return word not in ORDINARY_WORDS and word not in PARTICLES
+
+
+@lru_cache(maxsize=1024)
+def _name_groups(name: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """Component groups of a PN value; each a tuple of words, each word a tuple of its spellings."""
+    groups = []
+    for group in name.split("="):
+        found = (spellings(word) for word in words(group))
+        groups.append(tuple(dict.fromkeys(forms for forms in found if forms and forms[0] not in CREDENTIALS)))
+    return tuple(groups)
+
+
+@lru_cache(maxsize=2048)
+def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Needle, ...]:
+    """How the word `anchor` of a name may stand: alone, beside another word or an initial, or all together."""
+    needles = [_joined([anchor], _ANY_GAP)] if _alone(anchor) else []
+    others = [forms for forms in group if anchor not in forms]
+    for forms in others:
+        for other in forms:
+            certain = _alone(anchor) or _alone(other)
+            for pair in ((anchor, other), (other, anchor)):
+                if len(other) > 1 or unspaced(other):
+                    glued = certain and "".join(pair) not in ORDINARY_WORDS and len(other) > 2
+                    gap = _ANY_GAP if glued or unspaced(other[0]) else _REAL_GAP if certain else _NAME_GAP
+                    needles.append(_joined(pair, gap))
+                if not unspaced(anchor[0]):
+                    parts = [part if part == anchor else other[0] for part in pair]
+                    glued = len(anchor) > 3 and "".join(parts) not in ORDINARY_WORDS
+                    gap = _INITIAL_GAP if not _alone(anchor) else _ANY_GAP if glued else _REAL_GAP
+                    needles.append(_joined(parts, gap, "no"))
+    if len(others) > 1:
+        plain = [anchor if anchor in forms else forms[0] for forms in group]
+        initials = [forms[0][0] for forms in others]
+        gap = _ANY_GAP if len(anchor) > 3 and _alone(anchor) else _NAME_GAP
+        for order in (plain, [*plain[1:], plain[0]], [anchor, *initials], [*initials, anchor]):
+            needles.append(_joined(order, gap, "no"))  # noqa: PERF401 - a comprehension would hide the shape
+    return tuple(needles)
+
+
+def _number_needles(value: str) -> Iterator[_Needle]:
+    """Yield how an identifier may be written: any punctuation or none, leading zeros or none."""
+    parts = ALNUM.findall(view(value).folded)
+    compact = "".join(parts)
+    if len(compact) < 4 or compact in ORDINARY_WORDS:
+        return  # too short to tell from content: left to the patterns ("ID 12")
+    if compact.isalpha():
+        yield _joined(parts, _ID_GAP)
+        return
+    touching = "solid" if compact.isdecimal() and len(compact) > 4 else "no"
+    for text in {compact, compact.lstrip("0")}:
+        if len(text) >= 4:
+            yield _Needle(text, None, _ID_GAP if len(text) > 5 else _SHORT_ID_GAP, touching)
+
+
+def _date_needles(day: str) -> Iterator[_Needle]:
+    """Yield the notations of a day in digits; those with month names are left to the patterns."""
+    y, m, d = day[:4], day[4:6], day[6:]
+    for parts in ((y, m, d), (d, m, y), (m, d, y)):
+        yield _joined(parts, _ANY_GAP)
+        yield _joined([part if part == y else part.lstrip("0") or "0" for part in parts], _REAL_GAP)
+        yield _joined([part[-2:] for part in parts], _ID_GAP, "no")
+    if "0" in (m[0], d[0]) or d > "12":  # 10/12 without a year may count something else
+        yield _joined((m, d), _SLASH, "no")
+        yield _joined((d, m), _SLASH, "no")
+
+
+def _phone_needles(value: str) -> Iterator[_Needle]:
+    """Yield a phone number's digits with and without what is dialled before it."""
+    digits = "".join(filter(str.isdecimal, view(value).folded))
+    if len(digits) < 7:
+        yield from _number_needles(digits)
+        return
+    for text in {digits, digits.lstrip("0"), digits[-7:]}:
+        yield _Needle(text, None, _ANY_GAP, "other")
+
+
+def _place_needles(value: str, *, address: bool) -> Iterator[_Needle]:
+    """Yield the phrases of an address or institution, and those of its words that say something alone."""
+    for segment in re.split(r"[,;^=()|\r\n]", value):
+        written = words(segment)
+        forms = [spellings(word) or ("",) for word in written]
+        plain = [form[0] for form in forms]
+        if len(plain) > 1 and any(word in PLACE_WORDS or word not in ORDINARY_WORDS for word in plain):
+            for phrase in {tuple(form[0] for form in forms), tuple(form[-1] for form in forms)}:
+                if len("".join(phrase)) > 3:
+                    yield _joined(phrase, _ANY_GAP)
+        for raw, word_forms in zip(written, forms, strict=True):
+            word = word_forms[0]
+            if not word.isalpha():
+                if not word.isdecimal() or len(word) > 4:
+                    yield from _number_needles(word)
+            elif (len(word) > 3 or (len(word) == 3 and raw.isupper()) or (len(word) == 2 and unspaced(word[0]))) and not (
+                word in ORDINARY_WORDS or word in PLACE_WORDS or word in PARTICLES or word in CREDENTIALS
+            ):
+                for form in word_forms:
+                    yield _joined([form], _ANY_GAP)
+        if address:  # a house number with its street
+            for before, after in zip(plain, plain[1:], strict=False):
+                if before.isdecimal() != after.isdecimal():
+                    yield _joined((before, after), _ID_GAP, "no")
+
+
+class Finder:
+    """Finds one patient's identifiers in folded text; cheap to build, needles of names are made when needed."""
+
+    def __init__(self, identifiers: Identifiers) -> None:
+        self._fixed: dict[str, _Needle | list[_Needle]] = {}
+        needles: list[_Needle] = []
+        for value in identifiers.ids:
+            needles += _number_needles(value)
+        for value in identifiers.dates:
+            needles += _date_needles(value)
+        for value in identifiers.phones:
+            needles += _phone_needles(value)
+        for value in identifiers.addresses:
+            needles += _place_needles(value, address=True)
+        for value in identifiers.institutions:
+            needles += _place_needles(value, address=False)
+        anchors: dict[str, list[_Needle | tuple[tuple[str, ...], ...]]] = {}
+        for needle in dict.fromkeys(needles):
+            anchors.setdefault(needle.text, []).append(needle)
+        name_words: set[str] = set()
+        for name in identifiers.names:
+            for group in _name_groups(name):
+                for forms in group:
+                    name_words.update(forms)
+                    for form in forms:
+                        if len(form) > 1 or unspaced(form):
+                            anchors.setdefault(form, []).append(group)
+        self._anchors = tuple(anchors.items())
+        self.name_words = frozenset(word for word in name_words if len(word) > 1 or unspaced(word))
+
+    def spans(self, seen: View) -> Iterator[Span]:
+        """Yield the spans of the folded text that hold an identifier; they may overlap, in no order."""
+        compact = "".join(ALNUM.findall(seen.folded))
+        where: list[int] = []
+        for anchor, sources in self._anchors:
+            if anchor not in compact:
+                continue
+            where = where or [at for run in ALNUM.finditer(seen.folded) for at in range(*run.span())]
+            for source in sources:
+                for needle in (source,) if isinstance(source, _Needle) else _name_needles(source, anchor):
+                    yield from _found(needle, compact, where, seen.folded)
+
+
+def _found(needle: _Needle, compact: str, where: list[int], folded: str) -> Iterator[Span]:
+    size = len(needle.text)
+    at = compact.find(needle.text)
+    while at >= 0:
+        start, end = where[at], where[at + size - 1] + 1
+        if _gaps_fit(needle, where, at, folded) and _edges_fit(needle, folded, start, end):
+            possessive = folded.startswith("'s", end) and not folded[end + 2 : end + 3].isalnum()
+            yield start, end + 2 * possessive
+        at = compact.find(needle.text, at + 1)
+
+
+def _gaps_fit(needle: _Needle, where: list[int], at: int, folded: str) -> bool:
+    for offset in range(1, len(needle.text)):
+        gap = folded[where[at + offset - 1] + 1 : where[at + offset]]
+        if needle.joints is None or offset in needle.joints:
+            if not needle.gap.fullmatch(gap):
+                return False
+        elif gap:
+            return False
+    return True
+
+
+def _edges_fit(needle: _Needle, folded: str, start: int, end: int) -> bool:
+    solid = end - start == len(needle.text)
+    for inner, outer in ((folded[start], folded[start - 1 : start]), (folded[end - 1], folded[end : end + 1])):
+        if not outer.isalnum() or unspaced(inner):
+            continue
+        kinds_differ = outer.isdecimal() != inner.isdecimal()
+        if not kinds_differ or needle.touching == "no" or (needle.touching == "solid" and not solid):
+            return False
+    return True

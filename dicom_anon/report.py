@@ -1,0 +1,129 @@
+"""The account of a run: every file found is in it once, and the sum is checked.
+
+Lives here: totals, the exit code, the machine's summary. Does not live here: how a person sees it.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dicom_anon._version import __version__
+from dicom_anon.discovery import NotTried
+from dicom_anon.errors import Kind, Reason
+from dicom_anon.worker import FileResult
+
+EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+NOTES = {
+    "hash-acc-cut": "accessions hashed from a cut message, as mercure does: different ones may get one hash",
+    "normalised": "files that pydicom had to write anew before the walk",
+    "patient-by-name": "files without PatientID: the patient is known by name and birth date",
+    "patient-by-study": "files without PatientID and name: each study counts as a patient",
+    "patient-unknown": "files without PatientID, name and study: they share one pseudonym",
+    "trailing-bytes": "files with bytes after the Data Set, which were dropped",
+    "widened-to-utf8": "files whose text was written anew in UTF-8, to hold a value of a rule",
+}
+"""Notes that the engine may make of a file, for people."""
+
+
+@dataclass
+class RunReport:
+    """Totals of a run.
+
+    Parameters
+    ----------
+    dry_run : bool
+        Nothing was written; `written` counts what would have been.
+    found, found_bytes : int
+        Files seen so far, and their bytes.
+    written, written_bytes : int
+        Files de-identified and written, and the bytes of their sources.
+    reasons : Counter of Reason
+        Files that were not written.
+    notes : Counter of str
+        Codes of `NOTES`.
+    folders : int
+        Folders mirrored.
+    interrupted : bool
+        Ctrl-C ended the run.
+    seconds : float
+        Wall-clock time.
+    """
+
+    dry_run: bool = False
+    found: int = 0
+    found_bytes: int = 0
+    written: int = 0
+    written_bytes: int = 0
+    reasons: collections.Counter[Reason] = field(default_factory=collections.Counter)
+    notes: collections.Counter[str] = field(default_factory=collections.Counter)
+    folders: int = 0
+    interrupted: bool = False
+    seconds: float = 0.0
+
+    def add(self, results: Iterable[FileResult]) -> None:
+        """Add what became of some files."""
+        for result in results:
+            self.notes.update(result.notes)
+            if result.reason is None:
+                self.written += 1
+                self.written_bytes += result.size
+            else:
+                self.reasons[result.reason] += 1
+
+    def add_not_tried(self, entry: NotTried) -> None:
+        """Add an entry that was not opened."""
+        self.found += 1
+        self.reasons[entry.reason] += 1
+
+    def count(self, kind: Kind) -> int:
+        """Files in one column of the account."""
+        return sum(number for reason, number in self.reasons.items() if reason.kind is kind)
+
+    @property
+    def trouble(self) -> int:
+        """Files quarantined or failed."""
+        return self.count(Kind.QUARANTINED) + self.count(Kind.FAILED)
+
+    @property
+    def balances(self) -> bool:
+        """Whether found = written + skipped + quarantined + failed."""
+        return self.found == self.written + sum(self.reasons.values())
+
+    @property
+    def exit_code(self) -> int:
+        """0 all good; 1 some files failed or were quarantined, or the account does not balance; 130 interrupted."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        return EXIT_TROUBLE if self.trouble or not self.balances else EXIT_GOOD
+
+    def to_json(self) -> dict[str, Any]:
+        """Summary for scripts: counts and codes, never a name or a value."""
+        by_kind = {
+            kind.value: {
+                "files": self.count(kind),
+                "reasons": {
+                    reason.value: self.reasons[reason]
+                    for reason in Reason
+                    if reason.kind is kind and self.reasons[reason]
+                },
+            }
+            for kind in Kind
+        }
+        return {
+            "tool": "dicom-anon",
+            "version": __version__,
+            "dry_run": self.dry_run,
+            "found": {"files": self.found, "bytes": self.found_bytes},
+            "written": {"files": self.written, "source_bytes": self.written_bytes},
+            **by_kind,
+            "folders": self.folders,
+            "notes": dict(sorted(self.notes.items())),
+            "balances": self.balances,
+            "interrupted": self.interrupted,
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+        }

@@ -1,0 +1,109 @@
+"""The private folder beside a destination: the key, and the list of what was not written. Nothing else may name sources.
+
+Lives here: its layout and its file modes. Does not live here: what a key is used for.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from dicom_anon.errors import Reason, UsageError
+from dicom_anon.pseudonyms import MIN_KEY_BYTES, new_key
+
+KEY_NAME = "key"
+PROBLEMS_NAME = "not-written.csv"
+
+
+def default_run_folder(destination: Path) -> Path:
+    """Folder that belongs to a destination: ``DST.private`` beside it."""
+    resolved = Path(os.path.abspath(destination))
+    return resolved.with_name(resolved.name + ".private")
+
+
+def read_key(path: Path) -> bytes:
+    """Read a key from a file of the user's.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or is too short to be secret.
+    """
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"the key file cannot be read: {error.strerror}") from None
+    if len(key) < MIN_KEY_BYTES:
+        raise UsageError(
+            f"the key file holds {len(key)} bytes, and a key has at least {MIN_KEY_BYTES}; make one with: "
+            'python -c "import secrets; print(secrets.token_hex(32))" > FILE'
+        )
+    return key
+
+
+class RunFolder:
+    """The private folder of a run (mode 0700, files 0600).
+
+    Parameters
+    ----------
+    path : Path
+        Where it is; it is created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"the run folder cannot be made: {error.strerror}") from None
+
+    def key(self) -> bytes:
+        """Key of this folder, made at its first use."""
+        path = self.path / KEY_NAME
+        if path.exists():
+            return read_key(path)
+        key = new_key().hex().encode()
+        with _private_file(path) as file:
+            file.write(key.decode() + "\n")
+        return key
+
+    @property
+    def problems_path(self) -> Path:
+        """Where the list of files that were not written is."""
+        return self.path / PROBLEMS_NAME
+
+    def problems(self) -> ProblemList:
+        """List of files that were not written, anew for this run."""
+        return ProblemList(_private_file(self.problems_path))
+
+
+class ProblemList:
+    """CSV of the files that were not written: path, column of the account, reason, detail."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._writer = csv.writer(file)
+        self._writer.writerow(("path", "outcome", "reason", "detail"))
+
+    def add(self, rows: Iterable[tuple[str, Reason, str]]) -> None:
+        """Add files, with reason and detail."""
+        for relative, reason, detail in rows:
+            path = relative.encode("utf-8", "backslashreplace").decode()
+            self._writer.writerow((path, reason.kind.value, reason.value, detail))
+
+    def __enter__(self) -> ProblemList:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def _private_file(path: Path) -> TextIO:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return open(descriptor, "w", encoding="utf-8", newline="")

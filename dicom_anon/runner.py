@@ -1,0 +1,294 @@
+"""The run: checks the request, walks, fans files out over worker processes, keeps the account.
+
+Lives here: batches, workers that die, interruption. Does not live here: what happens to a file, or what a person sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dicom_anon.dicomfile import part_name
+from dicom_anon.discovery import FileJob, Folder, NotTried, discover
+from dicom_anon.errors import Reason, UsageError
+from dicom_anon.report import RunReport
+from dicom_anon.runfolder import ProblemList
+from dicom_anon.worker import FileResult, Order, process_batch
+
+BATCH_FILES = 250
+BATCH_BYTES = 64 << 20
+SMALL_FILES = 400
+SMALL_BYTES = 256 << 20
+"""A tree within both limits is done in this process: starting workers would take longer."""
+
+
+class Watcher(Protocol):
+    """Gets the account as it grows."""
+
+    def update(self, report: RunReport) -> None:
+        """Show the account, or not."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run as it was asked for, checked.
+
+    Parameters
+    ----------
+    top : Path
+        Folder or file to de-identify.
+    order : Order
+        What is done to each file.
+    jobs : int
+        Worker processes; 1 works in this process.
+    stop_on_trouble : bool
+        End the run at the first file that is quarantined or fails.
+    """
+
+    top: Path
+    order: Order
+    jobs: int = 1
+    stop_on_trouble: bool = False
+
+
+def check_paths(source: Path, destination: Path, *, run_folder: Path | None = None) -> None:
+    """Refuse what could overwrite or mix up sources and outputs.
+
+    Raises
+    ------
+    UsageError
+        The source is missing, one folder lies within the other, or the destination is not an empty folder.
+    """
+    if not source.exists():
+        raise UsageError("SRC does not exist")
+    real_source, real_destination = Path(os.path.realpath(source)), Path(os.path.realpath(destination))
+    if real_source == real_destination:
+        raise UsageError("SRC and DST are the same")
+    if real_source in real_destination.parents and source.is_dir():
+        raise UsageError("DST lies inside SRC: choose a folder outside of it")
+    if real_destination in real_source.parents:
+        raise UsageError("SRC lies inside DST: choose another DST")
+    if destination.exists():
+        if not destination.is_dir():
+            raise UsageError("DST is not a folder")
+        if any(destination.iterdir()):
+            raise UsageError("DST is not empty: choose a new folder, or empty this one")
+    if run_folder is not None:
+        real_run_folder = Path(os.path.realpath(run_folder))
+        for name, folder in (("DST", real_destination), ("SRC", real_source)):
+            if folder == real_run_folder or folder in real_run_folder.parents:
+                raise UsageError(f"the run folder lies inside {name}: it holds the key, keep it apart")
+
+
+def run(request: Request, watcher: Watcher, problems: ProblemList | None = None) -> RunReport:
+    """De-identify a tree.
+
+    Parameters
+    ----------
+    request : Request
+        Checked with `check_paths`.
+    watcher : Watcher
+        Gets the account as it grows.
+    problems : ProblemList, optional
+        Gets the files that were not written.
+
+    Returns
+    -------
+    RunReport
+        The account; also after Ctrl-C.
+    """
+    return _Run(request, watcher, problems).go()
+
+
+class _Run:
+    """State of one run."""
+
+    def __init__(self, request: Request, watcher: Watcher, problems: ProblemList | None) -> None:
+        self._request = request
+        self._order = request.order
+        self._watcher = watcher
+        self._problems = problems
+        self._report = RunReport(dry_run=request.order.dry_run)
+        self._in_flight: dict[int, list[FileJob]] = {}
+        self._ended = False
+        self._account = threading.Lock()  # joblib draws batches, and so walks, in threads of its own
+        self._walk = threading.Lock()
+
+    def go(self) -> RunReport:
+        """Run to the end, or to Ctrl-C."""
+        started = time.monotonic()
+        if not self._order.dry_run:
+            try:
+                os.makedirs(self._order.destination, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"DST cannot be made: {error.strerror}") from None
+        batches = self._batches()
+        try:
+            self._work(batches)
+            for batch in batches:  # where the run ended early, what is left is listed all the same
+                self._take([FileResult(*job, Reason.NOT_REACHED) for job in batch])
+        except KeyboardInterrupt:
+            self._report.interrupted = True
+        self._settle()
+        self._report.seconds = time.monotonic() - started
+        self._watcher.update(self._report)
+        return self._report
+
+    def _work(self, batches: Iterator[list[FileJob]]) -> None:
+        first: list[list[FileJob]] = []
+        files = size = 0
+        for batch in batches:
+            first.append(batch)
+            files += len(batch)
+            size += sum(job.size for job in batch)
+            if self._request.jobs == 1 or files > SMALL_FILES or size > SMALL_BYTES:
+                break
+        else:
+            self._work_here(first)
+            return
+        chained = _chain(first, batches)
+        if self._request.jobs == 1:
+            self._work_here(chained)
+        else:
+            self._work_in_processes(chained)
+
+    def _work_here(self, batches: Iterable[list[FileJob]]) -> None:
+        for batch in batches:
+            for i in range(0, len(batch), 10):
+                some = batch[i : i + 10]
+                self._in_flight[0] = batch[i:]
+                self._take(process_batch(some, self._order))
+                if self._ended:
+                    return
+            self._in_flight.pop(0, None)
+
+    def _work_in_processes(self, batches: Iterator[list[FileJob]]) -> None:
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        numbered = enumerate(batches)
+        while True:
+            try:
+                self._fan_out(numbered)
+            except BrokenProcessPool:
+                suspects = [job for batch in self._in_flight.values() for job in batch]
+                self._in_flight.clear()
+                for job in suspects:
+                    self._in_flight[-1] = [job]
+                    self._isolate(job)
+                    if self._ended:
+                        return
+            else:
+                return
+
+    def _fan_out(self, numbered: Iterator[tuple[int, list[FileJob]]]) -> None:
+        """Give batches to workers until there are none left, or the run is to end."""
+        from joblib import Parallel, delayed
+
+        def tasks() -> Iterator[object]:
+            while not self._ended:
+                with self._walk:
+                    number, batch = next(numbered, (0, []))
+                if not batch:
+                    return
+                self._in_flight[number] = batch
+                yield delayed(_numbered_batch)(number, batch, self._order)
+
+        parallel = Parallel(
+            n_jobs=self._request.jobs,
+            backend="loky",
+            return_as="generator_unordered",
+            pre_dispatch="2 * n_jobs",
+            batch_size=1,
+            max_nbytes=None,
+        )
+        with contextlib.closing(parallel(tasks())) as results:
+            for number, result in results:
+                batch = self._in_flight.pop(number)
+                self._take(result)
+                if len(result) < len(batch):
+                    self._in_flight[number] = batch[len(result) :]
+                if self._ended:
+                    return
+
+    def _isolate(self, job: FileJob) -> None:
+        """Try one file in a worker of its own, after a worker died that may have had it."""
+        from joblib import Parallel, delayed
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        try:
+            [result] = Parallel(n_jobs=2, backend="loky", batch_size=1)([delayed(process_batch)([job], self._order)])
+        except BrokenProcessPool:
+            self._clean(job)
+            result = [FileResult(*job, Reason.WORKER_DIED)]
+        self._in_flight.pop(-1)
+        self._take(result)
+
+    def _take(self, results: list[FileResult]) -> None:
+        with self._account:
+            self._report.add(results)
+            if self._problems is not None:
+                self._problems.add((r.relative, r.reason, r.detail) for r in results if r.reason is not None)
+        if self._request.stop_on_trouble and self._report.trouble:
+            self._ended = True
+        self._ended = self._ended or any(result.ends_run for result in results)
+        self._watcher.update(self._report)
+
+    def _settle(self) -> None:
+        """Account for what was with workers when the run ended: an output that is there is whole."""
+        for batch in self._in_flight.values():
+            for job in batch:
+                self._clean(job)
+                written = not self._order.dry_run and os.path.exists(os.path.join(self._order.destination, job.relative))
+                self._take([FileResult(*job, None if written else Reason.NOT_REACHED)])
+        self._in_flight.clear()
+
+    def _clean(self, job: FileJob) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(part_name(Path(self._order.destination, job.relative)))
+
+    def _batches(self) -> Iterator[list[FileJob]]:
+        """Mirror folders and cut the files found into batches of like cost."""
+        batch: list[FileJob] = []
+        size = 0
+        for found in discover(self._request.top):
+            if isinstance(found, FileJob):
+                self._report.found += 1
+                self._report.found_bytes += found.size
+                batch.append(found)
+                size += found.size
+                if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
+                    yield batch
+                    batch, size = [], 0
+            elif isinstance(found, Folder):
+                self._mirror(found)
+            else:
+                self._not_tried(found)
+        if batch:
+            yield batch
+
+    def _mirror(self, folder: Folder) -> None:
+        self._report.folders += 1
+        if not self._order.dry_run and not self._ended:
+            with contextlib.suppress(OSError):  # each of its files will say so
+                os.mkdir(os.path.join(self._order.destination, folder.relative))
+
+    def _not_tried(self, entry: NotTried) -> None:
+        with self._account:
+            self._report.add_not_tried(entry)
+            if self._problems is not None:
+                self._problems.add([(entry.relative, entry.reason, "")])
+
+
+def _numbered_batch(number: int, batch: list[FileJob], order: Order) -> tuple[int, list[FileResult]]:
+    return number, process_batch(batch, order)
+
+
+def _chain(first: list[list[FileJob]], rest: Iterator[list[FileJob]]) -> Iterator[list[FileJob]]:
+    yield from first
+    yield from rest

@@ -1,0 +1,127 @@
+"""Which Data Elements hold identifiers, of what kind, and which are coded vocabulary.
+
+Lives here: tables of tags, after PS3.15 Table E.1-1 and PS3.6. Does not live here: reading or searching. Deliberately
+not shared with the rules of the engine: an attribute forgotten there should not be forgotten here as well.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from pydicom.datadict import dictionary_keyword
+
+PATIENT_NAME = "patient name"
+PHYSICIAN = "physician"
+PERSON = "person name"
+PATIENT_ID = "patient id"
+STUDY_ID = "study id"
+ACCESSION = "accession"
+PROCEDURE_ID = "procedure id"
+BIRTH_DATE = "birth date"
+DATE = "date"
+UID = "original uid"
+ADDRESS = "address"
+PHONE = "phone"
+INSTITUTION = "institution"
+TOKEN = "token"
+
+NAMES = frozenset({PATIENT_NAME, PHYSICIAN, PERSON})
+IDS = frozenset({PATIENT_ID, STUDY_ID, ACCESSION, PROCEDURE_ID})
+DATES = frozenset({BIRTH_DATE, DATE})
+
+TEXT_KINDS: dict[int, str] = {
+    0x00100020: PATIENT_ID,  # Patient ID
+    0x00100021: INSTITUTION,  # Issuer of Patient ID
+    0x00101000: PATIENT_ID,  # Other Patient IDs
+    0x00101050: PATIENT_ID,  # Insurance Plan Identification
+    0x00101090: PATIENT_ID,  # Medical Record Locator
+    0x00380010: PATIENT_ID,  # Admission ID
+    0x00380060: PATIENT_ID,  # Service Episode ID
+    0x00120040: PATIENT_ID,  # Clinical Trial Subject ID
+    0x00120042: PATIENT_ID,  # Clinical Trial Subject Reading ID
+    0x00200010: STUDY_ID,  # Study ID
+    0x00080050: ACCESSION,  # Accession Number
+    0x00402016: ACCESSION,  # Placer Order Number / Imaging Service Request
+    0x00402017: ACCESSION,  # Filler Order Number / Imaging Service Request
+    0x00400009: PROCEDURE_ID,  # Scheduled Procedure Step ID
+    0x00400253: PROCEDURE_ID,  # Performed Procedure Step ID
+    0x00401001: PROCEDURE_ID,  # Requested Procedure ID
+    0x00080080: INSTITUTION,  # Institution Name
+    0x00081040: INSTITUTION,  # Institutional Department Name
+    0x00102299: INSTITUTION,  # Responsible Organization
+    0x00321033: INSTITUTION,  # Requesting Service
+    0x00380400: INSTITUTION,  # Patient's Institution Residence
+    0x00380300: ADDRESS,  # Current Patient Location
+    0x00080081: ADDRESS,  # Institution Address
+    0x00080092: ADDRESS,  # Referring Physician's Address
+    0x00101040: ADDRESS,  # Patient's Address
+    0x00401102: ADDRESS,  # Person's Address
+    0x00080094: PHONE,  # Referring Physician's Telephone Numbers
+    0x00102154: PHONE,  # Patient's Telephone Numbers
+    0x00102155: PHONE,  # Patient's Telecom Information
+    0x00401103: PHONE,  # Person's Telephone Numbers
+    0x00401104: PHONE,  # Person's Telecom Information
+    0x00402010: PHONE,  # Order Callback Phone Number
+    0x00402011: PHONE,  # Order Callback Telecom Information
+}
+
+STUDY, SERIES, INSTANCE, FRAME = 0x0020000D, 0x0020000E, 0x00080018, 0x00200052
+OWN_UIDS = frozenset({STUDY, SERIES, INSTANCE, FRAME, 0x00020003})  # what a file calls itself and its parents
+
+_PEOPLE = ("(0040,1101)", "(0008,0082)")  # Person Identification, Institution Code: codes that name, not describe
+_VOCABULARY = frozenset(
+    {
+        0x00080070,  # Manufacturer
+        0x00081090,  # Manufacturer's Model Name
+        0x00080104,  # Code Meaning
+        0x00080102,  # Coding Scheme Designator
+        0x00180015,  # Body Part Examined
+    }
+)
+_CLASS_UID = re.compile(
+    r"ClassUID|SOPClass|TransferSyntax|ContextUID|MappingResource|CodingScheme"
+    r"|ExtensionCreator|InformationCreator|PrivateRecordUID|SelectorUIValue|SegmentationTemplateUID"
+)
+
+
+def person_kind(tag: int) -> str:
+    """Return the kind of a Person Name by the attribute that holds it."""
+    if tag >> 16 == 0x0010:
+        return PATIENT_NAME
+    keyword = dictionary_keyword(tag) if not tag >> 16 & 1 and _known(tag) else ""
+    roles = ("Physician", "Operator", "Performing", "Requester", "Verifying", "Reviewer", "Reader", "Author")
+    return PHYSICIAN if any(role in keyword for role in roles) else PERSON
+
+
+@lru_cache(maxsize=4096)
+def is_class_uid(tag: int) -> bool:
+    """Say whether a UI element names a class, a syntax or a coding resource, and so never an instance (PS3.6)."""
+    return not tag >> 16 & 1 and _known(tag) and _CLASS_UID.search(dictionary_keyword(tag)) is not None
+
+
+@lru_cache(maxsize=4096)
+def _known(tag: int) -> bool:
+    try:
+        dictionary_keyword(tag)
+    except KeyError:
+        return False
+    return True
+
+
+def is_vocabulary(tag: int, vr: str, path: str) -> bool:
+    """Say whether a value is coded or technical vocabulary, whose words prove nothing when they are met again."""
+    if tag >> 16 & 1:
+        return 0x10 <= tag & 0xFFFF <= 0xFF  # Private Creator
+    if tag in _VOCABULARY:
+        return not any(people in path for people in _PEOPLE)
+    return vr == "CS"
+
+
+def named_by_code(tag: int, path: str) -> str | None:
+    """Return the kind of a Code Meaning that names a person or an institution."""
+    if tag != 0x00080104:
+        return None
+    if _PEOPLE[0] in path:
+        return PHYSICIAN
+    return INSTITUTION if _PEOPLE[1] in path else None

@@ -1,0 +1,159 @@
+"""The automaton: all needles in all encodings, and the facts about each needle that a match is judged by.
+
+Lives here: building it once per run. Does not live here: reading files, judging matches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ahocorasick_rs import BytesAhoCorasick, Implementation
+
+from .identifiers import Needle, variants
+
+STEM = 16  # bytes of a UID that go into the automaton; the rest is looked up in a set, which keeps it small
+BULK_TEXT, BULK_DIGITS = 8, 10  # characters a text needs to be looked for in pixel data at all
+MAX_PATTERN = 256  # bytes; longer patterns are cut, so that a search by chunks knows how far to look back
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One byte pattern of a needle; `width` 2 is UTF-16, whose outermost zero bytes are left out for ASCII texts."""
+
+    needle: int
+    width: int
+    length: int  # characters
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is searched for.
+
+    Parameters
+    ----------
+    needles : tuple of Needle
+        Every text; for UIDs one per stem.
+    patterns, bulk_patterns : tuple of Pattern
+        In the order of the automaton's pattern numbers.
+    uids : frozenset of bytes
+        All original UIDs that may stand nowhere.
+    uid_lengths : mapping
+        Lengths of the UIDs that begin with a stem, longest first.
+    kept_uids : frozenset of bytes
+        UIDs that stay: of classes, and of elements kept on purpose.
+    names : frozenset of str
+        Whole names in normal form, for names whose words prove nothing one by one.
+    lengths : mapping
+        Number of patterns of each length in characters, for the odds of a chance match.
+    """
+
+    needles: tuple[Needle, ...]
+    patterns: tuple[Pattern, ...]
+    bulk_patterns: tuple[Pattern, ...]
+    automaton: BytesAhoCorasick
+    bulk_automaton: BytesAhoCorasick
+    uids: frozenset[bytes]
+    uid_lengths: Mapping[bytes, tuple[int, ...]]
+    kept_uids: frozenset[bytes]
+    names: Mapping[str, str]
+    lengths: Mapping[int, int]
+
+
+def _encoded(needle: Needle, encodings: Iterable[str]) -> set[tuple[bytes, int]]:
+    """Return the byte patterns of a needle and their width; ASCII letters are folded to lower case."""
+    found: set[tuple[bytes, int]] = set()
+    for text in variants(needle.text):
+        if text.isascii():
+            narrow = text.encode("ascii")
+            # A NUL between every two letters is what both byte orders of UTF-16 share.
+            found |= {(narrow, 1), (b"\0".join(narrow[i : i + 1] for i in range(len(narrow))), 2)}
+            continue
+        found |= {(text.encode("utf-16-le", "replace"), 2), (text.encode("utf-16-be", "replace"), 2)}
+        for encoding in {"utf-8", "latin-1", *encodings}:
+            try:
+                found.add((text.encode(encoding), 1))
+            except (UnicodeError, LookupError):
+                continue
+    return {(pattern.lower()[:MAX_PATTERN], width) for pattern, width in found if len(pattern) > 1}
+
+
+def _in_bulk(needle: Needle) -> bool:
+    if needle.rule == "uid":
+        return len(needle.text) >= STEM
+    if needle.rule == "date":
+        return False
+    enough = BULK_DIGITS if needle.text.replace(" ", "").isdigit() else BULK_TEXT
+    return len(needle.text.encode("utf-8", "replace")) >= enough
+
+
+def build_index(
+    needles: Iterable[Needle],
+    *,
+    encodings: Iterable[str] = (),
+    kept_uids: Iterable[str] = (),
+    names: Mapping[str, str] | None = None,
+) -> Index:
+    """Build the automaton.
+
+    Parameters
+    ----------
+    needles : iterable of Needle
+        Repeats are dropped; of two kinds with the same text the first is reported.
+    encodings : iterable of str
+        Python codecs of the character sets met in the sources; UTF-8, Latin-1 and UTF-16 are always searched.
+    kept_uids : iterable of str
+        UIDs that stay in the output.
+    names : mapping of str to str, optional
+        Whole names in normal form to their kind.
+    """
+    kept = frozenset(uid.encode("ascii", "replace") for uid in kept_uids)
+    uids: set[bytes] = set()
+    lengths: dict[bytes, set[int]] = {}
+    rows: list[Needle] = []
+    codecs = frozenset(encodings)
+    numbers: dict[tuple[bytes, int], int] = {}
+    for needle in needles:
+        if needle.rule == "uid":
+            uid = needle.text.encode("ascii", "replace")
+            if uid in kept or uid in uids:
+                continue
+            uids.add(uid)
+            stem = uid[:STEM]
+            known = stem in lengths
+            lengths.setdefault(stem, set()).add(len(uid))
+            if known:
+                continue
+            needle = Needle(needle.kind, stem.decode("ascii"), "uid")
+        added = False
+        for key in _encoded(needle, codecs):
+            if key not in numbers:
+                numbers[key] = len(rows)
+                added = True
+        if added:
+            rows.append(needle)
+    patterns: list[Pattern] = []
+    bulk_patterns: list[Pattern] = []
+    texts: list[bytes] = []
+    bulk_texts: list[bytes] = []
+    for (text, width), number in numbers.items():
+        pattern = Pattern(number, width, (len(text) + 1) // 2 if width == 2 else len(text))
+        patterns.append(pattern)
+        texts.append(text)
+        digits_only = rows[number].text.isdigit()
+        if _in_bulk(rows[number]) and (width == 1 or not digits_only or pattern.length > BULK_DIGITS + 1):
+            bulk_patterns.append(pattern)
+            bulk_texts.append(text)
+    return Index(
+        needles=tuple(rows),
+        patterns=tuple(patterns),
+        bulk_patterns=tuple(bulk_patterns),
+        automaton=BytesAhoCorasick(texts, implementation=Implementation.ContiguousNFA),
+        bulk_automaton=BytesAhoCorasick(bulk_texts, implementation=Implementation.ContiguousNFA),
+        uids=frozenset(uids),
+        uid_lengths={stem: tuple(sorted(found, reverse=True)) for stem, found in lengths.items()},
+        kept_uids=kept,
+        names=dict(names or {}),
+        lengths=dict(Counter(pattern.length for pattern in patterns)),
+    )

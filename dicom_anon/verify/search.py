@@ -1,0 +1,305 @@
+"""The search: every byte of an output once through the automaton, and the judgement whether a match counts.
+
+Lives here: reading by chunks, context of a match, the odds of chance. Does not live here: what is searched for.
+
+A match counts where a person could read it. In text it has to stand between word boundaries. In binary data, where
+short texts turn up by chance, it counts if fewer than `CHANCE` such matches are to be expected in all the binary
+data of the run: a text of n characters, of which there are k, is expected ``bytes * k / 128**n`` times (128, not 256,
+because letters are compared without case). Every printable neighbour makes chance less likely still, by 95 in 256.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from .identifiers import Needle
+from .index import MAX_PATTERN, STEM, Index, Pattern
+from .layout import Layout, Reader, Span
+
+CHUNK = 1 << 22
+CONTEXT = MAX_PATTERN + 16  # also covers a UID of 64 characters in UTF-16
+BULK = 1 << 18  # a binary value above this many bytes is bulk, like pixel data
+CHANCE = 0.01
+BINARY_DIGITS = 8
+
+_TEXT = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC", "UR", "AE", "CS"})
+_FIGURES = frozenset({"DA", "TM", "DT", "DS", "IS", "AS"})
+_RUN = re.compile(rb"[0-9.]{1,64}")
+_WIDE_RUN = re.compile(rb"(?:[0-9.]\0){1,64}")
+_DIGITS = re.compile(rb"[0-9]{0,7}")
+_PRINTED_BEFORE = re.compile(rb"[ -~]{0,10}\Z")
+_PRINTED_AFTER = re.compile(rb"[ -~]{0,10}")
+_PRINTABLE = frozenset([9, 10, 12, 13, 27, *range(32, 127), *range(160, 256)])
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One match that counts, or counts if the odds allow.
+
+    `area` is text, binary or bulk; `length` its characters, and `weight` the same with its context added.
+    """
+
+    kind: str
+    element: str
+    offset: int
+    area: str
+    length: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A range of the file that is searched although it lies within, or beside, a value."""
+
+    start: int
+    end: int
+    element: str
+
+
+@dataclass(slots=True)
+class Searched:
+    """Matches of one output, how many bytes of each area were searched, and how many in all."""
+
+    matches: list[Match] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=lambda: {"binary": 0, "bulk": 0})
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """What the automaton reports: the pattern, and where in a chunk (already in lower case) it lies."""
+
+    pattern: Pattern
+    needle: Needle
+    data: bytes
+    start: int
+    end: int
+
+    def neighbours(self) -> tuple[bytes, bytes]:
+        """Return up to two characters before and after, each counted outwards from the match."""
+        data, start, end = self.data, self.start, self.end
+        if self.pattern.width == 1:
+            return data[max(0, start - 2) : start][::-1], data[end : end + 2]
+        before = data[start - 2 : start - 1] if start >= 2 and data[start - 1] == 0 else b""
+        after = data[end + 1 : end + 2] if data[end : end + 1] == b"\0" else b""
+        return before, after
+
+
+def is_bulk(span: Span) -> bool:
+    """Say whether a value is bulk data, in which only long texts are looked for."""
+    if span.tag >> 16 == 0x7FE0:
+        return True
+    return span.end - span.start > BULK and span.vr not in _TEXT
+
+
+def element_of(span: Span) -> str:
+    """Return how findings name the element of a span."""
+    if span.tag >> 16 == 0x7FE0 and "." not in span.path:
+        return "pixel data"
+    return "trailing" if span.tag == 0xFFFCFFFC else span.path
+
+
+def search(
+    reader: Reader, layout: Layout, index: Index, dates: Mapping[str, str], areas: Collection[Area] = ()
+) -> Searched:
+    """Search one output.
+
+    Parameters
+    ----------
+    dates : mapping of str to str
+        Dates of this file's own source, YYYYMMDD, to their kind. A date of another patient proves nothing: there
+        are few dates, and shifted ones fall on them.
+    areas : collection of Area
+        Ranges inside of bulk data that are searched like any binary value, such as comments of a codestream.
+    """
+    found = Searched(total=layout.size)
+    found.sizes["binary"] = _outside_size(layout)
+    for span in layout.spans:
+        if is_bulk(span):
+            found.sizes["bulk"] += span.end - span.start
+        elif span.vr not in _TEXT and span.vr not in _FIGURES and span.vr != "UI":
+            found.sizes["binary"] += span.end - span.start
+    for start, end, bulk in _segments(layout):
+        for offset, hit in _scan(reader, index, start, end, bulk):
+            match = _judge(reader, layout, index, dates, offset, hit)
+            if match is not None:
+                found.matches.append(match)
+    for piece in areas:
+        found.sizes["binary"] += piece.end - piece.start
+        for offset, hit in _scan(reader, index, piece.start, piece.end, False):
+            if offset + hit.end - hit.start <= piece.end:
+                match = _match(index, dates, hit, "binary", piece.element, offset)
+                if match is not None:
+                    found.matches.append(match)
+    return found
+
+
+def search_path(parts: Collection[str], index: Index, dates: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    """Yield the number of each component of a path that holds an identifier, and the kind."""
+    for number, part in enumerate(parts):
+        data = os.fsencode(part).lower()
+        for where, start, end in index.automaton.find_matches_as_indexes(data, overlapping=True):
+            pattern = index.patterns[where]
+            hit = _Hit(pattern, index.needles[pattern.needle], data, start, end)
+            match = _match(index, dates, hit, "text", "path", 0)
+            if match is not None:
+                yield number, match.kind
+
+
+def likely(match: Match, index: Index, sizes: Mapping[str, int]) -> bool:
+    """Say whether a match is more than chance, given the bytes of its area in all outputs."""
+    if match.area not in sizes or match.kind == "token":
+        return True
+    return float(sizes[match.area] * index.lengths.get(match.length, 1) / 128.0**match.weight) < CHANCE
+
+
+def _outside_size(layout: Layout) -> int:
+    """Return the bytes of the preamble and behind the last element; the headers of elements are no data."""
+    return (128 if layout.preamble else 0) + max(0, layout.size - layout.end)
+
+
+def _segments(layout: Layout) -> Iterator[tuple[int, int, bool]]:
+    """Yield the whole file in runs of bulk and of other bytes."""
+    position = 0
+    for span in layout.spans:
+        if is_bulk(span) and span.end > span.start >= position:
+            if span.start > position:
+                yield position, span.start, False
+            yield span.start, span.end, True
+            position = span.end
+    if position < layout.size:
+        yield position, layout.size, False
+
+
+def _scan(reader: Reader, index: Index, start: int, end: int, bulk: bool) -> Iterator[tuple[int, _Hit]]:
+    """Yield what begins in a range, with its offset; each chunk is read with enough context on both sides."""
+    automaton = index.bulk_automaton if bulk else index.automaton
+    patterns = index.bulk_patterns if bulk else index.patterns
+    for begin in range(start, end, CHUNK):
+        stop = min(begin + CHUNK, end)
+        low = max(0, begin - CONTEXT)
+        data = reader.read(low, min(stop + CONTEXT, reader.size)).lower()
+        for number, first, last in automaton.find_matches_as_indexes(data, overlapping=True):
+            if begin <= low + first < stop:
+                pattern = patterns[number]
+                yield low + first, _Hit(pattern, index.needles[pattern.needle], data, first, last)
+
+
+def _judge(
+    reader: Reader, layout: Layout, index: Index, dates: Mapping[str, str], offset: int, hit: _Hit
+) -> Match | None:
+    """Return the match with its element, or None where it proves nothing."""
+    span = layout.at(offset)
+    if span is None:
+        return _match(index, dates, hit, "binary", _outside(layout, offset), offset)
+    if offset + hit.end - hit.start > span.end:
+        return None  # half in one element, half in the next
+    area = _area_of(reader, span)
+    if area == "figures" and not any(map(str.isalpha, hit.needle.text)):
+        return None
+    if area == "uid" and hit.needle.rule not in ("uid", "token"):
+        return None
+    return _match(index, dates, hit, area, element_of(span), offset)
+
+
+def _outside(layout: Layout, offset: int) -> str:
+    if layout.preamble and offset < 128:
+        return "preamble"
+    return "trailing" if offset >= layout.end else "structure"
+
+
+def _area_of(reader: Reader, span: Span) -> str:
+    if is_bulk(span):
+        return "bulk"
+    if span.vr in _TEXT:
+        return "text"
+    if span.vr == "UI":
+        return "uid"
+    if span.vr in _FIGURES:
+        return "figures"
+    if span.vr in ("UN", "OB") and span.tag != 0xFFFCFFFC:
+        value = reader.read(span.start, min(span.end, span.start + 4096)).rstrip(b"\0 ")
+        if _PRINTABLE.issuperset(value):
+            return "text"
+    return "binary"
+
+
+def _match(
+    index: Index, dates: Mapping[str, str], hit: _Hit, area: str, element: str, offset: int
+) -> Match | None:
+    """Return the match if its context lets it count."""
+    needle, length, kind = hit.needle, hit.pattern.length, hit.needle.kind
+    if needle.rule == "uid":
+        length = _uid_length(index, hit, area)
+        if not length:
+            return None
+    elif needle.rule == "date":
+        own = _own_date(needle.text, dates)
+        if own is None or not _stands_alone(hit, date=True):
+            return None
+        kind = own
+    elif needle.rule == "digits" and area in ("binary", "bulk") and length < BINARY_DIGITS:
+        return None
+    elif needle.text.isascii() and not _stands_alone(hit):
+        return None
+    weight = float(length)
+    if area in ("binary", "bulk") and hit.pattern.width == 1:
+        printed = _PRINTED_BEFORE.search(hit.data[max(0, hit.start - 10) : hit.start])
+        more = _PRINTED_AFTER.match(hit.data, hit.end)
+        weight += 0.2 * sum(len(found.group()) for found in (printed, more) if found)
+    return Match(kind, element, offset, area, hit.pattern.length, weight)
+
+
+def _own_date(form: str, dates: Mapping[str, str]) -> str | None:
+    """Return the kind of the file's own date that is written like this; day and month may be meant either way."""
+    parts = re.split(r"\D", form)
+    if len(parts) == 3 and len(parts[2]) == 4:
+        day, month, year = parts
+        return dates.get(year + month + day) or dates.get(year + day + month)
+    return dates.get("".join(parts))
+
+
+def _stands_alone(hit: _Hit, date: bool = False) -> bool:
+    """Say whether a match stands between boundaries: no letter goes on, no digit goes on, no decimal point."""
+    text = hit.needle.text
+    before, after = hit.neighbours()
+    if _goes_on(text[0], before):
+        return False
+    if date and len(text) == 8 and hit.pattern.width == 1:
+        digits = _DIGITS.match(hit.data, hit.end)
+        return digits is not None and len(digits.group()) in (0, 4, 6)  # a time may follow at once
+    return not _goes_on(text[-1], after)
+
+
+def _goes_on(edge: str, beside: bytes) -> bool:
+    first = beside[:1]
+    if edge.isdigit():
+        return first.isdigit() or (first == b"." and beside[1:2].isdigit())
+    return edge.isalpha() and first.isalpha()
+
+
+def _uid_length(index: Index, hit: _Hit, area: str) -> int:
+    """Return the length of the original UID that begins here, 0 if none does.
+
+    What stands around a long UID is not looked at: in binary structures the byte before it may be its length, and
+    the byte behind it anything.
+    """
+    start = hit.start
+    if hit.pattern.width == 1:
+        found = _RUN.match(hit.data, start)
+        run = found.group() if found else b""
+    else:
+        found = _WIDE_RUN.match(hit.data[start : start + 128] + b"\0")
+        run = found.group()[::2] if found else b""
+    if run.rstrip(b".") in index.kept_uids:
+        return 0
+    if hit.pattern.length < STEM:
+        whole = start == 0 or hit.data[start - 1 : start] not in b"0123456789."
+        return len(run) if area == "uid" and whole and run in index.uids else 0
+    for length in index.uid_lengths.get(run[:STEM], ()):
+        if run[:length] in index.uids:
+            return length
+    return 0

@@ -1,0 +1,167 @@
+"""One file: read, decide, write. A pure function of the file and the order; runs in the parent or in a worker process.
+
+Lives here: the way of one file and of a batch of them. Does not live here: fan-out, totals, what a person sees.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import multiprocessing
+import os
+import signal
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from dicom_anon import dicomfile
+from dicom_anon.discovery import FileJob
+from dicom_anon.engine import Engine, Plan
+from dicom_anon.errors import FileRefused, Reason
+
+_RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
+"""Errors after which no other file can be written either."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done with each file of a run.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is done to its elements.
+    source, destination : str
+        Folders from which relative paths count.
+    dry_run : bool
+        Decide, but write nothing.
+    """
+
+    plan: Plan
+    source: str
+    destination: str
+    dry_run: bool = False
+
+
+class FileResult(NamedTuple):
+    """What became of one file.
+
+    Parameters
+    ----------
+    relative : str
+        Its path below the source.
+    size : int
+        Bytes of the source file, when it was listed.
+    reason : Reason or None
+        Why it was not written; `None` where it was.
+    detail : str
+        Tag and class of what was met; never a value.
+    notes : tuple of str
+        Codes to count.
+    ends_run : bool
+        The destination takes no more files.
+    """
+
+    relative: str
+    size: int
+    reason: Reason | None = None
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+    ends_run: bool = False
+
+
+def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
+    """De-identify some files, one after the other; an error ends one file's work, never the batch's.
+
+    Parameters
+    ----------
+    jobs : list of FileJob
+        The files.
+    order : Order
+        What is to be done.
+    """
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    engine = _engine(order.plan)
+    results = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        for job in jobs:
+            results.append(process_file(job, order, engine))
+            if results[-1].ends_run:
+                break
+    return results
+
+
+@functools.lru_cache(maxsize=1)
+def _engine(plan: Plan) -> Engine:
+    """Engine of a plan; a worker keeps it, and its caches, from one batch to the next."""
+    return Engine(plan)
+
+
+def process_file(job: FileJob, order: Order, engine: Engine) -> FileResult:
+    """De-identify one file; whatever happens becomes a result."""
+    target = None if order.dry_run else Path(order.destination, job.relative)
+    try:
+        with open(os.path.join(order.source, job.relative), "rb", buffering=0) as source:
+            return FileResult(*job, notes=tuple(sorted(deidentify(source, job.size, target, engine))))
+    except FileRefused as refusal:
+        return FileResult(*job, refusal.reason, refusal.detail)
+    except dicomfile.OutputError as error:
+        ends_run = error.errno in _RUN_ENDING or not os.path.isdir(order.destination)
+        return FileResult(*job, Reason.WRITE_FAILED, type(error.__cause__).__name__, ends_run=ends_run)
+    except FileNotFoundError:
+        return FileResult(*job, Reason.VANISHED)
+    except OSError as error:
+        return FileResult(*job, Reason.UNREADABLE, type(error).__name__)
+    except MemoryError:
+        return FileResult(*job, Reason.INTERNAL_ERROR, "MemoryError")
+    except Exception as error:
+        return FileResult(*job, Reason.INTERNAL_ERROR, _place(error))
+
+
+def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine) -> frozenset[str]:
+    """De-identify one open file.
+
+    Parameters
+    ----------
+    source : file object
+        Opened for reading bytes, not buffered.
+    size : int
+        Its length in bytes.
+    target : Path or None
+        File to write; `None` to decide only.
+    engine : Engine
+        The rules.
+
+    Returns
+    -------
+    frozenset of str
+        Notes for the report.
+
+    Raises
+    ------
+    FileRefused
+        It cannot be done safely; nothing was written.
+    OutputError
+        It cannot be written.
+    OSError
+        It cannot be read.
+    """
+    file = dicomfile.read(source, size)
+    new = engine.run(file.data)
+    if target is not None:
+        instance = new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
+        meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
+        dicomfile.write(target, source, file, meta, new.pieces)
+    return new.notes | file.notes
+
+
+def _place(error: Exception) -> str:
+    """Class of an error and the line that raised it: enough to mend it, and no value."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    line = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
+    return type(error).__name__ + line

@@ -20,8 +20,8 @@ from dicom_anon.stamps import stamp_actions
 from dicom_anon.tags import Key, Pattern
 
 DEFAULT_PRESET = "default"
-CURVES = Pattern(0xFFE10000, 0x50000000)
-OVERLAYS = Pattern(0xFFE10000, 0x60000000)
+CURVES = Pattern(0xFF010000, 0x50000000)
+OVERLAYS = Pattern(0xFF010000, 0x60000000)
 _FLAGS = ("remove_unknown_tags", "remove_safe_tags", "remove_curves", "remove_overlays")
 
 

@@ -59,6 +59,17 @@ class Index:
     kept_uids: frozenset[bytes]
     names: Mapping[str, str]
     lengths: Mapping[int, int]
+    ingredients: tuple[tuple[Needle, ...], frozenset[str], frozenset[str]]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what it was built from: automata cannot be pickled."""
+        return _rebuilt, (*self.ingredients, self.names)
+
+
+def _rebuilt(
+    needles: tuple[Needle, ...], encodings: frozenset[str], kept_uids: frozenset[str], names: Mapping[str, str]
+) -> Index:
+    return build_index(needles, encodings=encodings, kept_uids=kept_uids, names=names)
 
 
 def _encoded(needle: Needle, encodings: Iterable[str]) -> set[tuple[bytes, int]]:
@@ -108,13 +119,13 @@ def build_index(
     names : mapping of str to str, optional
         Whole names in normal form to their kind.
     """
-    kept = frozenset(uid.encode("ascii", "replace") for uid in kept_uids)
+    ingredients = (tuple(needles), frozenset(encodings), frozenset(kept_uids))
+    kept = frozenset(uid.encode("ascii", "replace") for uid in ingredients[2])
     uids: set[bytes] = set()
     lengths: dict[bytes, set[int]] = {}
     rows: list[Needle] = []
-    codecs = frozenset(encodings)
     numbers: dict[tuple[bytes, int], int] = {}
-    for needle in needles:
+    for needle in ingredients[0]:
         if needle.rule == "uid":
             uid = needle.text.encode("ascii", "replace")
             if uid in kept or uid in uids:
@@ -127,7 +138,7 @@ def build_index(
                 continue
             needle = Needle(needle.kind, stem.decode("ascii"), "uid")
         added = False
-        for key in _encoded(needle, codecs):
+        for key in _encoded(needle, ingredients[1]):
             if key not in numbers:
                 numbers[key] = len(rows)
                 added = True
@@ -156,4 +167,5 @@ def build_index(
         kept_uids=kept,
         names=dict(names or {}),
         lengths=dict(Counter(pattern.length for pattern in patterns)),
+        ingredients=ingredients,
     )

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from .report import Row, Table, as_json, as_markdown, compare, cores, machine, r
 from .tools import FAMILIES, TOOLS, Setup, Tool, variant
 
 WORK = Path(tempfile.gettempdir()) / "dicom-anon-benchmark"
+
+REST = 40
+"""Seconds between deleting the runs' trees and measuring again: ext4 does not take inodes again that were deleted
+in the last 35 seconds, and creates files many times slower while it looks for others.
+"""
 
 QUARTER = 4
 """A second, smaller tree of one file in so many gives the start-up time."""
@@ -77,6 +83,14 @@ def _measure(corpus: Corpus, tools: Mapping[Tool, str], setup: Setup, repeat: in
     ]
 
 
+def _rest(deleted: Path) -> None:
+    """Wait until the trees of an earlier benchmark have been deleted for long enough; ``deleted`` says when."""
+    left = REST - (time.time() - deleted.stat().st_mtime) if deleted.exists() else 0
+    if left > 0:
+        _tell(f"waiting {left:.0f} s: the last benchmark's trees were deleted a moment ago")
+        time.sleep(left)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 when a tool failed or dicom-anon was asked for and is missing, else 0."""
     given = _parser().parse_args(arguments)
@@ -87,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     about = machine(work)
     tables = []
+    _rest(work / "deleted")
     runs = Path(tempfile.mkdtemp(prefix="runs-", dir=work))
     try:
         for name in given.corpora:
@@ -97,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         # Only now: deleting large trees between the runs would slow the creation of files in the next ones.
         shutil.rmtree(runs)
+        (work / "deleted").touch()
     options = {"scale": given.scale, "repeat": given.repeat, "workers": setup.workers}
     saved = given.save or work / "benchmark.json"
     saved.write_text(json.dumps(as_json(about, options, tables), indent=1) + "\n")

@@ -191,8 +191,8 @@ def as_markdown(about: Mapping[str, object], repeat: int, tables: Sequence[Table
     parts = [
         "{date}; {cpu}, {cores} cores, {ram_gb} GB; {kernel}; Python {python}; {file_system}; "
         "load at the start {load_at_start}.".format(**about),
-        f"Tools in turn, warm cache, median of {repeat} runs (best - worst). Ratios are of files/s, in brackets "
-        "without start-up. Peak memory: the largest process started / its largest worker.",
+        f"Tools in turn, warm cache, median of {repeat} runs (best - worst). Ratios are of files/s, in "
+        "brackets without start-up. Peak memory: the largest process started / its largest worker.",
         LIMITS,
     ]
     parts += [_table(table) for table in tables]

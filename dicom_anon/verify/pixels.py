@@ -1,0 +1,208 @@
+"""Pixel data: identical to the source where it is picture, nothing hidden in the bits that are not.
+
+Lives here: streaming comparison and the check of unused bits (PS3.3 C.7.6.3.1, PS3.5 8.1). Does not live here:
+decoding; no pixel is ever interpreted.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .codestream import text_ranges, without
+from .layout import BIG_ENDIAN, NATIVE, Layout, Reader, Span
+from .search import Area
+
+CHUNK = 1 << 20
+FRAME_LIMIT = 1 << 26  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How native pixels are laid out: bytes of one cell, its used bits, sign, byte order, bytes in all."""
+
+    cell: int
+    stored: int
+    high: int
+    signed: bool
+    big_endian: bool
+    length: int | None
+
+    @property
+    def used(self) -> int:
+        """Mask of the bits of one cell that belong to the picture."""
+        return ((1 << self.stored) - 1) << max(0, self.high - self.stored + 1)
+
+    @property
+    def has_unused(self) -> bool:
+        """Whether a cell has bits that belong to no pixel."""
+        return self.cell in (1, 2, 4) and 0 < self.stored < self.cell * 8 and self.high < self.cell * 8
+
+
+def _number(reader: Reader, layout: Layout, tag: int) -> int | None:
+    span = layout.top(tag)
+    if span is None or span.start == span.end:
+        return None
+    raw = reader.read(span.start, min(span.end, span.start + 16))
+    if span.vr == "IS":
+        text = raw.decode("latin-1").strip(" \0")
+        return int(text) if text.isdigit() else None
+    return int.from_bytes(raw[:2], "little" if layout.little else "big")
+
+
+def is_native(layout: Layout) -> bool:
+    """Say whether the pixels are in a native format, after the Transfer Syntax or, without one, the structure."""
+    if layout.transfer_syntax:
+        return layout.transfer_syntax in NATIVE
+    return not any(span.path.endswith("]") for span in layout.pixels())
+
+
+def pixel_format(reader: Reader, layout: Layout) -> Format:
+    """Read the Image Pixel attributes (PS3.3 C.7.6.3)."""
+    allocated = _number(reader, layout, 0x00280100) or 8
+    stored = _number(reader, layout, 0x00280101) or allocated
+    high = _number(reader, layout, 0x00280102)
+    rows, columns = _number(reader, layout, 0x00280010), _number(reader, layout, 0x00280011)
+    samples = _number(reader, layout, 0x00280002) or 1
+    frames = _number(reader, layout, 0x00280008) or 1
+    photometric = layout.top(0x00280004)
+    if photometric and b"_422" in reader.read(photometric.start, photometric.end):
+        samples = 2  # two chrominance samples for every two pixels
+    length = None
+    if rows and columns:
+        length = (rows * columns * samples * frames * allocated + 7) // 8
+    return Format(
+        cell=allocated // 8,
+        stored=stored,
+        high=stored - 1 if high is None else high,
+        signed=_number(reader, layout, 0x00280103) == 1,
+        big_endian=layout.transfer_syntax == BIG_ENDIAN,
+        length=length,
+    )
+
+
+def _mask(pattern: int, cell: int, length: int, big_endian: bool) -> int:
+    """Return a number whose bytes repeat the pattern of one cell."""
+    one = pattern.to_bytes(cell, "big" if big_endian else "little")
+    return int.from_bytes(one * (length // cell + 1), "little") & ((1 << (8 * length)) - 1)
+
+
+def _chunks(reader: Reader, start: int, end: int) -> Iterator[bytes]:
+    for position in range(start, end, CHUNK):
+        yield reader.read(position, min(position + CHUNK, end))
+
+
+def same_pixels(source: tuple[Reader, Layout], output: tuple[Reader, Layout]) -> bool:
+    """Say whether two files hold the same picture.
+
+    Native: the bits that belong to pixels are equal; unused bits and bytes behind the last pixel may differ.
+    Encapsulated: the fragments are equal but for comments, application data and what follows the end of a frame.
+    """
+    (reader, layout), (other, result) = source, output
+    if is_native(layout) != is_native(result):
+        return False
+    if is_native(layout):
+        return _same_native(reader, layout, other, result)
+    if layout.transfer_syntax != result.transfer_syntax:
+        return False
+    before, after = _fragments(layout), _fragments(result)
+    return len(before) == len(after) and all(
+        _same_fragment(reader, a, other, b) for a, b in zip(before, after, strict=True)
+    )
+
+
+def _fragments(layout: Layout) -> list[Span]:
+    """Return the fragments; the Basic Offset Table, the first item, is not picture."""
+    return [span for span in layout.pixels() if span.path.endswith("]")][1:]
+
+
+def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) -> bool:
+    ours, theirs = layout.pixels(), result.pixels()
+    if [span.tag for span in ours] != [span.tag for span in theirs]:
+        return False
+    form = pixel_format(reader, layout)
+    if form.used != pixel_format(other, result).used or form.big_endian != (result.transfer_syntax == BIG_ENDIAN):
+        return False
+    for a, b in zip(ours, theirs, strict=True):
+        length = a.end - a.start
+        if form.length is not None and length > form.length:
+            length = form.length
+        if b.end - b.start < length:
+            return False
+        used = _mask(form.used, form.cell, CHUNK, form.big_endian) if form.has_unused else None
+        pieces = zip(
+            _chunks(reader, a.start, a.start + length), _chunks(other, b.start, b.start + length), strict=True
+        )
+        for one, two in pieces:
+            if one != two:
+                if used is None:
+                    return False
+                difference = int.from_bytes(one, "little") ^ int.from_bytes(two, "little")
+                if difference & used:
+                    return False
+    return True
+
+
+def _same_fragment(reader: Reader, a: Span, other: Reader, b: Span) -> bool:
+    if a.end - a.start == b.end - b.start:
+        pairs = zip(_chunks(reader, a.start, a.end), _chunks(other, b.start, b.end), strict=True)
+        if all(one == two for one, two in pairs):
+            return True
+    if max(a.end - a.start, b.end - b.start) > FRAME_LIMIT:
+        return False
+    ours, theirs = reader.read(a.start, a.end), other.read(b.start, b.end)
+    return without(ours, text_ranges(ours)) == without(theirs, text_ranges(theirs))
+
+
+def text_areas(reader: Reader, layout: Layout) -> list[Area]:
+    """Return the ranges of the Pixel Data that belong to no picture and so may hold text."""
+    areas: list[Area] = []
+    if is_native(layout):
+        length = pixel_format(reader, layout).length
+        areas.extend(
+            Area(span.start + length, span.end, "pixel data")
+            for span in layout.pixels()
+            if length is not None and span.end - span.start > length
+        )
+        return areas
+    for span in layout.pixels():
+        data = reader.read(span.start, min(span.end, span.start + FRAME_LIMIT))
+        areas.extend(
+            Area(span.start + start, span.start + end, "pixel data")
+            for start, end in text_ranges(data)
+            if end > start
+        )
+    return areas
+
+
+def unused_bits(reader: Reader, layout: Layout) -> int | None:
+    """Return the offset of the first chunk of native Pixel Data whose unused bits hold something; None if none does.
+
+    Unused bits hold nothing if they are 0, or, for signed pixels, repeat the sign.
+    """
+    spans = [span for span in layout.pixels() if span.tag == 0x7FE00010]
+    if not spans or not is_native(layout):
+        return None
+    form = pixel_format(reader, layout)
+    if not form.has_unused:
+        return None
+    span = spans[0]
+    end = span.end if form.length is None else min(span.end, span.start + form.length)
+    unused = ((1 << (8 * form.cell)) - 1) ^ form.used
+    mask = _mask(unused, form.cell, CHUNK, form.big_endian)
+    for number, chunk in enumerate(_chunks(reader, span.start, end)):
+        if int.from_bytes(chunk, "little") & mask and not (form.signed and _only_sign(chunk, form)):
+            return span.start + number * CHUNK
+    return None
+
+
+def _only_sign(chunk: bytes, form: Format) -> bool:
+    """Say whether every cell's unused bits are 0 or repeat its sign bit."""
+    cells = array({1: "B", 2: "H", 4: "I"}[form.cell], chunk[: len(chunk) - len(chunk) % form.cell])
+    if form.big_endian != (sys.byteorder == "big"):
+        cells.byteswap()
+    above = ((1 << (8 * form.cell)) - 1) >> (form.high + 1) << (form.high + 1)
+    unused, sign = ((1 << (8 * form.cell)) - 1) ^ form.used, 1 << form.high
+    return all(cell & unused in ((0, above) if cell & sign else (0,)) for cell in set(cells))

@@ -1,0 +1,280 @@
+"""Builders of small Data Sets and files, made with pydicom only, and strategies that draw them for property tests.
+
+No expectations live here, and nothing of the package but the walker's types.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.data import get_charset_files, get_testdata_files
+from pydicom.dataelem import DataElement
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from dicom_anon.actions import parse_action
+from dicom_anon.assignment import Assignment, Row
+from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DataSetBytes, Encoding, Span, walk
+from dicom_anon.engine import Engine, Plan
+from dicom_anon.tags import parse_key
+
+KEY = b"a key that is only for the tests"
+ENCODINGS = {"implicit": IMPLICIT_LITTLE, "explicit": EXPLICIT_LITTLE, "big": EXPLICIT_BIG}
+SYNTAXES = {
+    "implicit": ImplicitVRLittleEndian,
+    "explicit": ExplicitVRLittleEndian,
+    "big": ExplicitVRBigEndian,
+}
+CREATOR = "TESTS OF ONE MAKER"
+
+
+@functools.cache
+def real_files() -> tuple[Path, ...]:
+    """All files of pydicom's test data, DICOM or not, character sets included, in the same order everywhere."""
+    found = {Path(name) for name in (*get_testdata_files(), *get_charset_files())}
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
+def real_file(name: str) -> Path:
+    """One of them."""
+    return next(path for path in real_files() if path.name == name)
+
+
+def item(**attributes: Any) -> Dataset:
+    """Return a Data Set, or Sequence Item, with these attributes by keyword."""
+    data_set = Dataset()
+    for keyword, value in attributes.items():
+        setattr(data_set, keyword, value)
+    return data_set
+
+
+def encode(data_set: Dataset, encoding: Encoding = EXPLICIT_LITTLE) -> bytes:
+    """Bytes of a Data Set, as pydicom writes them."""
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = not encoding.explicit, encoding.little
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_dataset(stream, data_set)
+    return stream.getvalue()
+
+
+def decode(raw: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> Dataset:
+    """Data Set of bytes, as pydicom reads them."""
+    return read_dataset(io.BytesIO(raw), not encoding.explicit, encoding.little, bytelength=len(raw))
+
+
+def walked(raw: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> DataSetBytes:
+    """Bytes of a whole Data Set, walked."""
+    spans: list[Span] = []
+    assert walk(raw, 0, encoding, spans) == len(raw)
+    return DataSetBytes(raw, spans, encoding, {})
+
+
+def assignment(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Assignment:
+    """Assignment of exactly these rules: no preset, no stamps."""
+    rows = {parse_key(key): Row(parse_key(key), parse_action(command), "test") for key, command in rules.items()}
+    names = {"name": "Undefined", "owner": "Unknown", "prefix": "", **facts}
+    return Assignment("none", "", rows, remove_unknown, print_assignment=False, **names)
+
+
+def engine(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Engine:
+    """Engine with exactly these rules."""
+    return Engine(Plan(assignment(rules, remove_unknown=remove_unknown, **facts), KEY, "11212026", "101112000"))
+
+
+def rewrite_bytes(
+    raw: bytes, rules: Mapping[str, str], encoding: Encoding = EXPLICIT_LITTLE, *, remove_unknown: bool = False
+) -> bytes:
+    """Bytes of a Data Set after these rules."""
+    pieces = engine(rules, remove_unknown=remove_unknown).run(walked(raw, encoding)).pieces
+    return b"".join(piece for piece in pieces if isinstance(piece, bytes))
+
+
+def rewrite(
+    data_set: Dataset,
+    rules: Mapping[str, str],
+    encoding: Encoding = EXPLICIT_LITTLE,
+    *,
+    remove_unknown: bool = False,
+) -> Dataset:
+    """Data Set after these rules, written and read again by pydicom."""
+    return decode(rewrite_bytes(encode(data_set, encoding), rules, encoding, remove_unknown=remove_unknown), encoding)
+
+
+def image(**attributes: Any) -> Dataset:
+    """Small CT image with its pixel data."""
+    data_set = item(
+        SOPClassUID=CTImageStorage,
+        SOPInstanceUID="1.2.3.4.5",
+        StudyInstanceUID="1.2.3.4",
+        SeriesInstanceUID="1.2.3.4.1",
+        StudyDate="20040119",
+        Modality="CT",
+        PatientName="Doe^Jane",
+        PatientID="ID-1",
+        SamplesPerPixel=1,
+        PhotometricInterpretation="MONOCHROME2",
+        Rows=4,
+        Columns=4,
+        BitsAllocated=16,
+        BitsStored=16,
+        HighBit=15,
+        PixelRepresentation=0,
+    )
+    data_set.PixelData = bytes(range(32))
+    data_set["PixelData"].VR = "OW"
+    data_set.update(item(**attributes))
+    return data_set
+
+
+def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: Any) -> bytes:
+    """Part 10 file of a Data Set, with a file meta that says who wrote it."""
+    file_meta = FileMetaDataset()
+    file_meta.TransferSyntaxUID = syntax  # type: ignore[assignment]
+    file_meta.SourceApplicationEntityTitle = "HOSPITAL_PACS"
+    file_meta.ImplementationVersionName = "MAKER_1"
+    file_meta.PrivateInformationCreatorUID = "1.2.3"
+    file_meta.PrivateInformation = b"MRN 4711"
+    for keyword, value in meta.items():
+        setattr(file_meta, keyword, value)
+    stream = io.BytesIO()
+    whole = FileDataset("", data_set, preamble=b"TIFF" + bytes(124), file_meta=file_meta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def nested(*tags: int | str, leaf: Dataset) -> Dataset:
+    """Data Set with sequences in sequences, outermost first, around a leaf."""
+    for tag in reversed(tags):
+        outer = Dataset()
+        outer.add(DataElement(tag, "SQ", [leaf]))
+        leaf = outer
+    return leaf
+
+
+def levels(data_set: Dataset) -> Iterator[Dataset]:
+    """A Data Set and all items in it, at every depth."""
+    yield data_set
+    for element in data_set:
+        if element.VR == "SQ":
+            for inner in element.value:
+                yield from levels(inner)
+
+
+_TEXT = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz0123456789.-ÄÖÜäöüßéè", max_size=12).map(str.strip)
+_WORD = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", max_size=8)
+_DAY = st.dates().map(lambda day: f"{day.year:04}{day.month:02}{day.day:02}")
+_TIME = st.times().map(lambda time: time.strftime("%H%M%S"))
+_UID = st.lists(st.integers(1, 10**6), min_size=1, max_size=4).map(lambda arcs: ".".join(map(str, [1, 2, *arcs])))
+_WORDS = st.binary(max_size=4).map(lambda raw: raw * 2)
+
+
+def _many(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values | st.lists(values, min_size=2, max_size=3)
+
+
+VALUES: dict[str, tuple[tuple[int, ...], st.SearchStrategy[Any]]] = {
+    "AE": ((0x00080054, 0x00400241), _many(_WORD)),
+    "AS": ((0x00101010,), _many(st.integers(0, 999).map("{:03}Y".format))),
+    "AT": ((0x00280009, 0x00209165), _many(st.integers(0x00080000, 0xFFFCFFFC))),
+    "CS": ((0x00080060, 0x00280004), _many(_WORD)),
+    "DA": ((0x00080020, 0x00080021, 0x00100030), _many(_DAY | st.sampled_from(("", "2004", "19611230")))),
+    "DS": ((0x00180050, 0x00101030), _many(st.integers(-999, 999).map(str))),
+    "DT": ((0x0008002A, 0x0040A13A), _many(st.builds(str.__add__, _DAY, _TIME) | st.just("1961+0100"))),
+    "FD": ((0x00189073,), _many(st.floats(width=64))),
+    "FL": ((0x00089459,), _many(st.floats(width=32))),
+    "IS": ((0x00200013, 0x00200011), _many(st.integers(-(2**31), 2**31 - 1).map(str))),
+    "LO": ((0x00081030, 0x00100020, 0x00081090), _many(_TEXT)),
+    "LT": ((0x001021B0, 0x00204000), _TEXT),
+    "OB": ((0x00420011,), _WORDS),
+    "OW": ((0x00281201,), _WORDS),
+    "PN": ((0x00100010, 0x00080090), _many(st.builds("{}^{}".format, _TEXT, _TEXT))),
+    "SH": ((0x00080050, 0x00200010), _many(_TEXT)),
+    "SL": ((0x00186020,), _many(st.integers(-(2**31), 2**31 - 1))),
+    "SS": ((0x00189219,), _many(st.integers(-(2**15), 2**15 - 1))),
+    "ST": ((0x00080081, 0x00400280), _TEXT),
+    "SV": ((0x00720082,), _many(st.integers(-(2**63), 2**63 - 1))),
+    "TM": ((0x00080030, 0x00080031), _many(_TIME)),
+    "UC": ((0x00080119,), _many(_TEXT)),
+    "UI": ((0x00080018, 0x0020000D, 0x0020000E, 0x00081155), _many(_UID)),
+    "UL": ((0x00081161, 0x00186016), _many(st.integers(0, 2**32 - 1))),
+    "UR": ((0x00080120,), _WORD.map(lambda word: f"urn:{word}")),
+    "US": ((0x00280010, 0x00280011), _many(st.integers(0, 2**16 - 1))),
+    "UT": ((0x0040A160,), _TEXT),
+    "UV": ((0x00720083,), _many(st.integers(0, 2**64 - 1))),
+}
+"""For each VR, elements that have it in PS3.6 and values that fit it."""
+
+SEQUENCES = (0x00081140, 0x00081115, 0x0040A730, 0x00400275)
+PRIVATE_VRS = ("LO", "UI", "US", "OB", "UT", "DA", "UN")
+
+
+@st.composite
+def _element(draw: st.DrawFn) -> DataElement:
+    vr = draw(st.sampled_from(sorted(VALUES)))
+    tags, values = VALUES[vr]
+    return DataElement(draw(st.sampled_from(tags)), vr, draw(values), already_converted=False)
+
+
+@st.composite
+def _private(draw: st.DrawFn) -> list[DataElement]:
+    group, block = draw(st.sampled_from((0x0009, 0x0019, 0x7FE1))), draw(st.integers(0x10, 0x12))
+    found = [DataElement(group << 16 | block, "LO", CREATOR)] if draw(st.booleans()) else []
+    for low in draw(st.sets(st.integers(0, 3), max_size=3)):
+        vr = draw(st.sampled_from(PRIVATE_VRS))
+        value = draw(_WORDS if vr == "UN" else VALUES[vr][1])
+        found.append(DataElement(group << 16 | block << 8 | low, vr, value))
+    return found
+
+
+@st.composite
+def _sequence(draw: st.DrawFn, items: st.SearchStrategy[Dataset]) -> DataElement:
+    tag = draw(st.sampled_from((*SEQUENCES, 0x00091005)))
+    element = DataElement(tag, "SQ", draw(st.lists(items, max_size=2)))
+    element.is_undefined_length = draw(st.booleans())
+    for inner in element.value:
+        inner.is_undefined_length_sequence_item = draw(st.booleans())
+    return element
+
+
+def _data_set(elements: list[DataElement], private: list[list[DataElement]]) -> Dataset:
+    data_set = Dataset()
+    for element in (*elements, *(element for block in private for element in block)):
+        data_set.add(element)
+    return data_set
+
+
+def _level(inner: st.SearchStrategy[Dataset]) -> st.SearchStrategy[Dataset]:
+    elements = st.lists(_element() | _sequence(inner), max_size=5)
+    return st.builds(_data_set, elements, st.lists(_private(), max_size=2))
+
+
+def data_sets() -> st.SearchStrategy[Dataset]:
+    """Draw any Data Set: all VRs, absent, empty, single and multiple values, private blocks, sequences of both kinds.
+
+    Its text is in ISO_IR 100.
+    """
+    plain = st.builds(_data_set, st.lists(_element(), max_size=5), st.lists(_private(), max_size=2))
+
+    def with_character_set(data_set: Dataset) -> Dataset:
+        data_set.SpecificCharacterSet = "ISO_IR 100"
+        return data_set
+
+    return _level(st.recursive(plain, _level, max_leaves=3)).map(with_character_set)

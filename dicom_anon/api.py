@@ -256,5 +256,5 @@ def explain_file(
     """
     engine = Engine(make_plan(assignment, key))
     with open(source, "rb", buffering=0) as handle:
-        file = dicomfile.read(handle, os.fstat(handle.fileno()).st_size)
-    return engine, engine.explain(file.data)
+        data = dicomfile.DicomFile(handle, os.fstat(handle.fileno()).st_size).data
+    return engine, engine.explain(data)

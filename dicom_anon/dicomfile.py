@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -14,7 +15,6 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,6 +74,7 @@ _COPY_CHUNK = 1 << 20
 _TRANSFER_SYNTAX_UID = 0x00020010
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
+_DIRECTORY_RECORD_SEQUENCE = 0x00041220
 _DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 _STANDARD_TRANSFER_SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2(\.[\d.]+)?")
 
@@ -81,33 +82,114 @@ ReadAt = Callable[[int, int], bytes]
 """Bytes from an offset on, fewer only at the end."""
 
 
-@dataclass
 class DicomFile:
-    """One source file, its header walked, its bulk data still on disk.
+    """One open source file: its start is read, its Data Set is walked when it is asked for.
 
     Parameters
     ----------
-    data : DataSetBytes
-        The Data Set.
+    handle : file object
+        Opened for reading bytes, not buffered.
+    size : int
+        Its length in bytes.
+
+    Attributes
+    ----------
     transfer_syntax : str
         UID under which it is written again.
     sop_class, sop_instance : str
         What the old file meta says, empty where it says nothing.
-    deflated : bool
-        The Data Set is written deflated.
+    encoding : Encoding
+        How its Data Set is written.
+    start : bytes
+        First bytes of the Data Set.
     content : bytes
-        Where not empty, `data.bulk` is about these bytes and not about the file.
+        Where not empty, file ranges are about these bytes (inflated, or written anew) and not about the file.
     notes : set of str
         Codes for the report.
+
+    Raises
+    ------
+    FileRefused
+        It is not DICOM, a DICOMDIR, or of an unsupported encoding.
     """
 
-    data: DataSetBytes
-    transfer_syntax: str
-    sop_class: str = ""
-    sop_instance: str = ""
-    deflated: bool = False
-    content: bytes = b""
-    notes: set[str] = field(default_factory=set)
+    def __init__(self, handle: BinaryIO, size: int) -> None:
+        self._read_at = _reader(handle)
+        self._size = size
+        head = self._read_at(0, min(size, HEAD))
+        pos = recognise(head)
+        if pos < 0:
+            raise FileRefused(Reason.NOT_DICOM)
+        try:
+            meta, self._offset = _read_meta(head, pos)
+        except (Malformed, Incomplete) as error:
+            raise FileRefused(Reason.NOT_PARSABLE, f"file meta: {error}") from None
+        self.sop_class = meta.get(_MEDIA_STORAGE_SOP_CLASS_UID, "")
+        self.sop_instance = meta.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, "")
+        if self.sop_class == _DICOMDIR_CLASS:
+            raise FileRefused(Reason.DICOMDIR)
+        self.start = head[self._offset :]
+        self.transfer_syntax = meta.get(_TRANSFER_SYNTAX_UID, "") or _guess_syntax(self.start)
+        if not _STANDARD_TRANSFER_SYNTAX.fullmatch(self.transfer_syntax):
+            raise FileRefused(Reason.UNSUPPORTED, "private transfer syntax")
+        self.encoding = encoding_of(self.transfer_syntax)
+        self.content = b""
+        self.notes: set[str] = set()
+        if self.deflated:
+            self._use(_inflate(self._read_at, self._offset, size))
+
+    @property
+    def deflated(self) -> bool:
+        """Whether the Data Set is written deflated (PS3.5 section A.5)."""
+        return self.transfer_syntax == DeflatedExplicitVRLittleEndian
+
+    @functools.cached_property
+    def data(self) -> DataSetBytes:
+        """The whole Data Set, walked."""
+        return self.walk()
+
+    def walk(self, pos: int = 0, last: int = 0) -> DataSetBytes:
+        """Walk the Data Set.
+
+        Parameters
+        ----------
+        pos : int
+            Where in `start` to begin.
+        last : int
+            Tag of the element before it.
+
+        Raises
+        ------
+        FileRefused
+            It is truncated, or cannot be read by the walker nor by pydicom.
+        Malformed, Incomplete
+            The same, where `pos` is not 0.
+        """
+        if pos:
+            return self._walk(pos, last)
+        try:
+            data = self._walk(0, 0)
+        except Incomplete as error:
+            raise FileRefused(Reason.TRUNCATED, str(error)) from None
+        except Malformed as error:
+            if self.notes:
+                raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
+            self._use(_normalise(self._read_at, self._offset, self._size, self.transfer_syntax, str(error)))
+            self.notes.add("normalised")
+            return self.walk()
+        if not data.spans:
+            raise FileRefused(Reason.NOT_PARSABLE, "no element")
+        if any(span[0] == _DIRECTORY_RECORD_SEQUENCE for span in data.spans[:40]):
+            raise FileRefused(Reason.DICOMDIR)
+        return data
+
+    def _walk(self, pos: int, last: int) -> DataSetBytes:
+        return _walk_file(self._read_at, self.start, self._offset, self._size, self.encoding, pos, last)
+
+    def _use(self, content: bytes) -> None:
+        """Go on with a Data Set in memory in place of the file's own bytes."""
+        self.content = self.start = content
+        self._read_at, self._offset, self._size = _memory_reader(content), 0, len(content)
 
 
 def recognise(head: bytes) -> int:
@@ -147,70 +229,6 @@ def _starts_data_set(head: bytes) -> bool:
     return bool(struct.unpack_from("<L", head, 4)[0] <= 64)
 
 
-def read(handle: BinaryIO, size: int) -> DicomFile:
-    """Read the header of a DICOM file.
-
-    Parameters
-    ----------
-    handle : file object
-        Opened for reading bytes, not buffered.
-    size : int
-        Its length in bytes.
-
-    Raises
-    ------
-    FileRefused
-        It is not DICOM, a DICOMDIR, truncated, or cannot be read by the walker nor by pydicom.
-    """
-    read_at = _reader(handle)
-    head = read_at(0, min(size, HEAD))
-    start = recognise(head)
-    if start < 0:
-        raise FileRefused(Reason.NOT_DICOM)
-    try:
-        meta, start = _read_meta(head, start)
-    except (Malformed, Incomplete) as error:
-        raise FileRefused(Reason.NOT_PARSABLE, f"file meta: {error}") from None
-    sop_class = meta.get(_MEDIA_STORAGE_SOP_CLASS_UID, "")
-    if sop_class == _DICOMDIR_CLASS:
-        raise FileRefused(Reason.DICOMDIR)
-    syntax = meta.get(_TRANSFER_SYNTAX_UID, "") or _guess_syntax(head[start:])
-    if not _STANDARD_TRANSFER_SYNTAX.fullmatch(syntax):
-        raise FileRefused(Reason.UNSUPPORTED, "private transfer syntax")
-    result = _read_data_set(read_at, head, start, size, syntax)
-    result.sop_class = sop_class
-    result.sop_instance = meta.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, "")
-    if not result.data.spans:
-        raise FileRefused(Reason.NOT_PARSABLE, "no element")
-    if result.data.spans[0][0] >> 16 == 4 or any(span[0] == 0x00041220 for span in result.data.spans):
-        raise FileRefused(Reason.DICOMDIR)
-    return result
-
-
-def _read_data_set(read_at: ReadAt, head: bytes, start: int, size: int, syntax: str) -> DicomFile:
-    deflated = syntax == DeflatedExplicitVRLittleEndian
-    content = b""
-    if deflated:
-        content = _inflate(read_at, start, size)
-        read_at, head, start, size = _memory_reader(content), content, 0, len(content)
-    encoding = encoding_of(syntax)
-    try:
-        data = _walk_file(read_at, head, start, size, encoding)
-        return DicomFile(data, syntax, deflated=deflated, content=content)
-    except Incomplete as error:
-        raise FileRefused(Reason.TRUNCATED, str(error)) from None
-    except TooDeep as error:
-        raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
-    except Malformed as error:
-        problem = str(error)
-    content = _normalise(read_at, start, size, syntax, problem)
-    try:
-        data = _walk_file(_memory_reader(content), content, 0, len(content), encoding)
-    except (Incomplete, Malformed):
-        raise FileRefused(Reason.NOT_PARSABLE, problem) from None
-    return DicomFile(data, syntax, deflated=deflated, content=content, notes={"normalised"})
-
-
 def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
     """Walk a Data Set that is in memory.
 
@@ -220,7 +238,7 @@ def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
         It is not well formed.
     """
     try:
-        return _walk_file(_memory_reader(content), content, 0, len(content), encoding)
+        return _walk_file(_memory_reader(content), content, 0, len(content), encoding, 0, 0)
     except (Incomplete, Malformed) as error:
         raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
 
@@ -276,24 +294,28 @@ def _guess_syntax(start: bytes) -> str:
     return "1.2.840.10008.1.2.1" if explicit else str(ImplicitVRLittleEndian)
 
 
-def _walk_file(read_at: ReadAt, head: bytes, start: int, size: int, encoding: Encoding) -> DataSetBytes:
-    """Walk the Data Set from `start` to `size`, of which `head` is read; long values stay where they are."""
-    buf = head[start:]
-    if not encoding.explicit and buf[4:6].decode("latin-1") in SHORT_VRS | LONG_VRS:
-        raise Malformed(f"offset {start}: explicit VR under an implicit VR transfer syntax")
+def _walk_file(
+    read_at: ReadAt, buf: bytes, skipped: int, size: int, encoding: Encoding, pos: int, last: int
+) -> DataSetBytes:
+    """Walk a Data Set up to `size`, of which `buf` is read; long values stay where they are.
+
+    What lies at p in `buf`, lies at p + `skipped` in the file. The walk begins at `pos`, behind an element of tag `last`.
+    """
     spans: list[Span] = []
     bulk: dict[int, FileRange] = {}
-    skipped = start  # what lies at p in buf, lies at p + skipped in the file
-    pos = last = 0
+    if pos + skipped == size:
+        return DataSetBytes(buf[:pos], spans, encoding, bulk)
+    if pos == 0 and not encoding.explicit and buf[4:6].decode("latin-1") in SHORT_VRS | LONG_VRS:
+        raise Malformed(f"offset {skipped}: explicit VR under an implicit VR transfer syntax")
     while True:
         try:
             pos = walk(buf, pos, encoding, spans, partial=True, after=last)
         except Malformed:
-            pos = spans[-1][4] if spans else 0
+            pos = spans[-1][4] if spans else pos
             if not _is_surplus(buf[pos:], spans):
                 raise
             break
-        last = spans[-1][0] if spans else 0
+        last = spans[-1][0] if spans else last
         left = size - pos - skipped
         if left == 0:
             break

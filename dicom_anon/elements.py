@@ -131,6 +131,7 @@ _UNPACK: dict[bool, Any] = {
         struct.Struct(order + "HH2sH").unpack_from,
         struct.Struct(order + "HHL").unpack_from,
         struct.Struct(order + "L").unpack_from,
+        struct.Struct(order + "H").unpack_from,
     )
     for little, order in ((True, "<"), (False, ">"))
 }
@@ -174,6 +175,36 @@ def walk(
         raise Incomplete(f"offset {pos}") from None
 
 
+def walk_one(buf: bytes, pos: int, encoding: Encoding) -> Span | None:
+    """Find the one element at `pos`; `None` where it is not wholly in `buf`, or not well formed."""
+    spans: list[Span] = []
+    try:
+        if encoding.explicit:
+            size = _HEADER.get(buf[pos + 4 : pos + 6], 0)
+            value = pos + size
+            length = _UNPACK[encoding.little][3 if size == 8 else 2](buf, value - (2 if size == 8 else 4))[0]
+            if not size:
+                return None
+        else:
+            value = pos + 8
+            length = _UNPACK[encoding.little][2](buf, pos + 4)[0]
+        end = len(buf) if length == UNDEFINED else value + length
+        if end > len(buf):
+            return None
+        if length != UNDEFINED:
+            _walk(buf, pos, end, encoding, 0, False, False, 0, spans)
+            return spans[0]
+        group, element = struct.unpack_from(f"{encoding.order}HH", buf, pos)
+        tag = group << 16 | element
+        if group == PIXEL_DATA_GROUP:
+            return None
+        vr = buf[pos + 4 : pos + 6] if encoding.explicit else implicit_vr(tag)
+        items, end = _undefined(buf, value, end, vr, encoding, 0)
+        return tag, vr, pos, value, end, items
+    except (struct.error, Malformed, Incomplete, IndexError):
+        return None
+
+
 def walk_items(buf: bytes, pos: int, end: int, encoding: Encoding) -> list[Item]:
     """Find the items of a sequence whose value is exactly `buf[pos:end]` (PS3.5 section 7.5).
 
@@ -202,7 +233,7 @@ def _walk(
     """Walk one level into `spans`. A `delimited` one stops after its Item Delimitation Item."""
     append = spans.append
     explicit = encoding.explicit
-    unpack_explicit, unpack_implicit, unpack_long = _UNPACK[encoding.little]
+    unpack_explicit, unpack_implicit, unpack_long, _ = _UNPACK[encoding.little]
     header_size = _HEADER.get
     while pos < end:
         start = pos

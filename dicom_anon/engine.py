@@ -6,7 +6,7 @@ Lives here: the rewriting of Data Sets and the plan that workers get. Does not l
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -15,7 +15,9 @@ from dicom_anon.actions import Action, Assigned, Keep, Outcome, Remove, Removed,
 from dicom_anon.assignment import Assignment
 from dicom_anon.elements import (
     DataSetBytes,
+    Encoding,
     FileRange,
+    Incomplete,
     Item,
     Malformed,
     Span,
@@ -27,6 +29,7 @@ from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.scope import Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Pattern, PrivateKey
+from dicom_anon.template import Learnt, RootOnDemand, Template, learn
 
 Piece: TypeAlias = "bytes | FileRange"
 Edit: TypeAlias = "tuple[int, int, Piece]"
@@ -35,6 +38,10 @@ Edit: TypeAlias = "tuple[int, int, Piece]"
 KEEP = Keep()
 REMOVE = Remove()
 _CACHED_TAGS = 20_000
+_NEW_SOP_INSTANCE = "new SOP instance"
+
+WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
+"""Walks a Data Set from a position on, behind an element of a tag."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,34 +145,32 @@ class Rewriter:
             A value fits, but not in the file's character set.
         """
         scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
-        edits: list[Edit] = []
-        self._edit(root, None, edits)
-        if data.bulk:
-            replaced = {start for start, _, _ in edits}
-            ends = {span[2]: span[4] for span in data.spans if span[2] in data.bulk}
-            for start, content in data.bulk.items():
-                if start not in replaced:
-                    edits.append((ends[start], ends[start], content))
-        self._insert(root, edits)
-        edits.sort(key=_by_place)
-        return _joined(data.buf, 0, len(data.buf), edits)
+        return _joined(data.buf, 0, len(data.buf), self._edits(root, data))
 
-    def _edit(self, level: Level, inside: Action | None, edits: list[Edit]) -> bool:
-        """Collect the edits of one Data Set; tell whether there were any."""
+    def _edits(self, root: Level, data: DataSetBytes) -> list[Edit]:
+        """All edits of a file, in order: what is decided, the values left in the file, what is inserted."""
+        edits: list[Edit] = []
+        self._edit(root, data.spans, None, edits)
+        _keep_bulk(data, edits)
+        self._insert(root, data.spans, 0, edits)
+        edits.sort(key=_by_place)
+        return edits
+
+    def _edit(self, level: Level, spans: list[Span], inside: Action | None, edits: list[Edit]) -> bool:
+        """Collect the edits of elements of one Data Set; tell whether there were any."""
         known = self._table.get
         before = len(edits)
-        for span in level.spans:
+        for span in spans:
             tag = span[0]
             action = known(tag) or self._resolve(level, tag)
+            if inside is not None and not _is_structural(tag):
+                action = inside.over(action, tag)
             kind = type(action)
             if kind is Keep or kind is Safe:
-                if inside is not None and not _is_structural(tag):
-                    action = inside
-                else:
-                    if span[5]:
-                        self._edit_sequence(level, span, None, edits)
-                    continue
-            elif kind is Remove:
+                if span[5]:
+                    self._edit_sequence(level, span, KEEP, None, edits)
+                continue
+            if kind is Remove:
                 edits.append((span[2], span[4], b""))
                 continue
             element = Element(level, span)
@@ -173,28 +178,40 @@ class Rewriter:
             match outcome:
                 case Unchanged():
                     if span[5]:
-                        self._edit_sequence(level, span, action.inside or inside, edits)
+                        self._edit_sequence(level, span, action, inside, edits)
                 case Removed():
                     edits.append((span[2], span[4], b""))
                 case Assigned(value):
                     edits.append((span[2], span[4], self._written(element, value)))
         return len(edits) > before
 
-    def _edit_sequence(self, level: Level, span: Span, inside: Action | None, edits: list[Edit]) -> None:
-        """Work on the items of a sequence; one edit for the whole where anything changed in it."""
+    def _edit_sequence(
+        self, level: Level, span: Span, action: Action, inside: Action | None, edits: list[Edit]
+    ) -> None:
+        """Work on the items of a sequence; one edit for the whole where anything changed in it.
+
+        A sequence whose items all go, goes with them.
+        """
         tag, _, start, value, end, items = span
         assert items is not None
         buf = level.file.buf
-        inner: list[list[Edit]] = []
+        inner: list[tuple[Item, list[Edit]]] = []
         changed = False
         for item in items:
-            found: list[Edit] = []
             child = Level(level.file, item.spans, item.encoding, level, tag)
-            changed |= self._edit(child, inside, found)
-            inner.append(found)
+            within = inside if action is KEEP else action.enter(child) or inside
+            if type(within) is Remove:
+                changed = True
+                continue
+            found: list[Edit] = []
+            changed |= self._edit(child, item.spans, within, found)
+            inner.append((item, found))
         if not changed:
             return
-        content = b"".join(_item(buf, item, found) for item, found in zip(items, inner, strict=True))
+        if not inner:
+            edits.append((start, end, b""))
+            return
+        content = b"".join(_item(buf, item, found) for item, found in inner)
         undefined = buf[value - 4 : value] == b"\xff\xff\xff\xff"
         if undefined:
             new = buf[start:value] + content + buf[end - 8 : end]
@@ -216,21 +233,21 @@ class Rewriter:
         except (values.ValueNotWritable, Malformed):
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} {vr}") from None
 
-    def _absent(self, root: Level) -> Iterator[tuple[Element, Action, int]]:
-        """Elements to insert, with their action and the place where they belong."""
-        present = {span[0] for span in root.spans}
+    def _absent(self, root: Level, spans: list[Span], after: int) -> Iterator[tuple[Element, Action, int]]:
+        """Elements to insert among `spans` and behind the tag `after`, with their action and the place they get."""
+        present = {span[0] for span in spans}
         starts: list[tuple[int, int]] | None = None
         for tag, action in self._inserts:
-            if tag in present:
+            if tag <= after or tag in present:
                 continue
             if starts is None:
-                starts = [(span[0], span[2]) for span in root.spans]
+                starts = [(span[0], span[2]) for span in spans]
                 starts.append((1 << 32, len(root.file.buf)))
             place = next(start for other, start in starts if other > tag)
             yield Element(root, (tag, implicit_vr(tag), place, place, place, None)), action, place
 
-    def _insert(self, root: Level, edits: list[Edit]) -> None:
-        for element, action, place in self._absent(root):
+    def _insert(self, root: Level, spans: list[Span], after: int, edits: list[Edit]) -> None:
+        for element, action, place in self._absent(root, spans, after):
             outcome = action.decide(element)
             if isinstance(outcome, Assigned):
                 edits.append((place, place, self._written(element, outcome.value)))
@@ -242,6 +259,17 @@ def _is_structural(tag: int) -> bool:
 
 def _by_place(edit: Edit) -> tuple[int, int]:
     return edit[:2]  # what is put in before an element comes before the edit of that element
+
+
+def _keep_bulk(data: DataSetBytes, edits: list[Edit]) -> None:
+    """Add the values that were left in the file, behind the headers of elements that stay as they are."""
+    if not data.bulk:
+        return
+    replaced = {start for start, _, _ in edits}
+    for span in data.spans:
+        content = data.bulk.get(span[2])
+        if content is not None and span[2] not in replaced:
+            edits.append((span[4], span[4], content))
 
 
 def _item(buf: bytes, item: Item, edits: list[Edit]) -> bytes:
@@ -287,6 +315,9 @@ class Engine(Rewriter):
         self._private = {key: row.action for key, row in rows.items() if isinstance(key, PrivateKey)}
         self._patterns = [(key, row.action) for key, row in rows.items() if isinstance(key, Pattern)]
         self._patterns.sort(key=lambda row: -row[0].mask.bit_count())
+        self._private_rules = bool(self._private) or any(
+            tags.is_private(key) for key in exact
+        ) or any(pattern.mask & 0x10000 == 0 or pattern.value & 0x10000 for pattern, _ in self._patterns)
         self._unknown: Action = REMOVE if plan.assignment.remove_unknown_tags else KEEP
         inserts = tuple(
             (tag, action) for tag, action in exact.items() if action.inserts and not tags.is_private(tag)
@@ -294,6 +325,8 @@ class Engine(Rewriter):
         super().__init__(dict(exact), inserts)
         self._facts = plan.facts
         self._pseudonyms = Pseudonyms(plan.key)
+        self._learnt: Learnt | None = None
+        self._template: Template | None = None
 
     def run(self, data: DataSetBytes) -> Rewritten:
         """De-identify one Data Set.
@@ -310,21 +343,93 @@ class Engine(Rewriter):
         """
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         try:
-            pieces = self.rewrite(data, scope)
+            scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+            edits = self._edits(root, data)
         except values.NeedsWiderCharacterSet:
             data = _to_utf8(data, self._facts, self._pseudonyms)
             scope = FileScope(data.buf, self._facts, self._pseudonyms)
+            scope.notes.add("widened-to-utf8")
+            scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
             try:
-                pieces = self.rewrite(data, scope)
+                edits = self._edits(root, data)
             except values.NeedsWiderCharacterSet:
                 raise FileRefused(Reason.VALUE_NOT_WRITABLE, "character set") from None
-            scope.notes.add("widened-to-utf8")
-        return Rewritten(
-            pieces,
-            scope.sop_class.strip("\0"),
-            self._new_text(scope, tags.SOP_INSTANCE_UID),
-            frozenset(scope.notes),
+            self._learnt = None
+        else:
+            self._learn(data, edits, scope)
+        return self._rewritten(_joined(data.buf, 0, len(data.buf), edits), scope)
+
+    def run_unwalked(self, buf: bytes, encoding: Encoding, walk_from: WalkFrom) -> Rewritten:
+        """De-identify one Data Set of which only the start is at hand, reusing what an earlier file taught.
+
+        The result is that of `run`.
+
+        Parameters
+        ----------
+        buf : bytes
+            The start of the Data Set.
+        encoding : Encoding
+            How it is written.
+        walk_from : callable
+            Walks the Data Set from a position behind an element of the given tag on.
+
+        Raises
+        ------
+        FileRefused, Malformed, Incomplete
+            It cannot be done safely, or read.
+        """
+        template = self._template
+        if template is not None and template.encoding == encoding:
+            quick = self._quick(template, buf, walk_from)
+            if quick is not None:
+                return quick
+        return self.run(walk_from(0, 0))
+
+    def _quick(self, template: Template, buf: bytes, walk_from: WalkFrom) -> Rewritten | None:
+        """De-identify by a template; `None` where it does not fit this file."""
+        source = template.source
+        scope = FileScope(buf, self._facts, self._pseudonyms, set(source.notes), set(), dict(source.memo))
+        scope.root = root = RootOnDemand(scope, template.encoding, source.encodings, walk_from)
+
+        def fill(span: Span, pieces: list[bytes]) -> None:
+            edits: list[Edit] = []
+            self._edit(root, [span], None, edits)
+            pieces += _joined(buf, span[2], span[4], edits)  # type: ignore[arg-type] # no value is left in the file
+            if span[0] == tags.SOP_INSTANCE_UID:
+                scope.memo[_NEW_SOP_INSTANCE] = self._new_text(root, span, span[0])
+
+        try:
+            applied = template.apply(buf, fill)
+            if applied is None:
+                return None
+            pieces: list[Piece] = list(applied[0])
+            data = walk_from(applied[1], template.last)
+            scope.buf = data.buf
+            edits: list[Edit] = []
+            self._edit(root, data.spans, None, edits)
+            _keep_bulk(data, edits)
+            self._insert(root, data.spans, template.last, edits)
+        except (values.NeedsWiderCharacterSet, Malformed, Incomplete):
+            return None
+        edits.sort(key=_by_place)
+        pieces += _joined(data.buf, applied[1], len(data.buf), edits)
+        return self._rewritten(pieces, scope)
+
+    def _learn(self, data: DataSetBytes, edits: list[Edit], scope: FileScope) -> None:
+        """Keep what was decided for a file; with the one before it, it may make a template."""
+        self._rewritten([], scope)
+        last, self._learnt = self._learnt, Learnt(
+            data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root.encodings
         )
+        self._template = learn(last, self._learnt) if last is not None else None
+
+    def _rewritten(self, pieces: list[Piece], scope: FileScope) -> Rewritten:
+        instance = scope.memo.get(_NEW_SOP_INSTANCE)
+        if instance is None:
+            span = scope.root.look(tags.SOP_INSTANCE_UID)
+            instance = self._new_text(scope.root, span, tags.SOP_INSTANCE_UID)
+            scope.memo[_NEW_SOP_INSTANCE] = instance
+        return Rewritten(pieces, scope.sop_class.strip("\0"), instance, frozenset(scope.notes))
 
     def new_uid(self, uid: str) -> str:
         """Keyed UID of an instance that only its file meta names."""
@@ -337,7 +442,7 @@ class Engine(Rewriter):
         """
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
-        inserted = sorted(self._absent(root), key=lambda row: row[0].tag)
+        inserted = sorted(self._absent(root, data.spans, 0), key=lambda row: row[0].tag)
         for span in data.spans:
             while inserted and inserted[0][0].tag < span[0]:
                 yield self._decision(*inserted.pop(0)[:2], 0, True)
@@ -348,16 +453,17 @@ class Engine(Rewriter):
     def _explain(self, level: Level, span: Span, inside: Action | None, depth: int) -> Iterator[Decision]:
         tag = span[0]
         action = self._table.get(tag) or self._resolve(level, tag)
-        if isinstance(action, Keep) and inside is not None and not _is_structural(tag):
-            action = inside
+        if inside is not None and not _is_structural(tag):
+            action = inside.over(action, tag)
         decision = self._decision(Element(level, span), action, depth, False)
         yield decision
         if isinstance(decision.outcome, Unchanged):
-            passed_on = None if isinstance(action, Keep) else action.inside or inside
+            kept = isinstance(action, Keep)
             for item in span[5] or ():
                 child = Level(level.file, item.spans, item.encoding, level, tag)
+                within = None if kept else action.enter(child) or inside
                 for inner in item.spans:
-                    yield from self._explain(child, inner, passed_on, depth + 1)
+                    yield from self._explain(child, inner, within, depth + 1)
 
     def _decision(self, element: Element, action: Action, depth: int, inserted: bool) -> Decision:
         outcome = action.decide(element)
@@ -377,10 +483,8 @@ class Engine(Rewriter):
         """Tell whether no row speaks of the element, so that `remove_unknown_tags` decides."""
         return decision.action is self._unknown and decision.tag & 0xFFFF != 0
 
-    def _new_text(self, scope: FileScope, tag: int) -> str:
+    def _new_text(self, root: Level, span: Span | None, tag: int) -> str:
         """Text that a top-level element has afterwards."""
-        root = scope.root
-        span = root.find(tag)
         action = self._table.get(tag) or self._resolve(root, tag)
         if span is None and not action.inserts:
             return ""
@@ -396,7 +500,7 @@ class Engine(Rewriter):
     def _resolve(self, level: Level, tag: int) -> Action:
         if tag & 0xFFFF == 0:
             return REMOVE  # group lengths are retired, and ours would be wrong
-        if tags.is_private(tag):
+        if tags.is_private(tag) and self._private_rules:
             return self._resolve_private(level, tag)
         action = next((action for pattern, action in self._patterns if pattern.matches(tag)), self._unknown)
         if len(self._table) < _CACHED_TAGS:
@@ -418,6 +522,7 @@ class Engine(Rewriter):
 
     def _block_has_kept(self, level: Level, creator_tag: int) -> bool:
         """Tell whether an element of the block stays, so that its creator must (PS3.15 section E.3.10)."""
+        level.look(creator_tag)  # so that the level is walked
         first = creator_tag & 0xFFFF0000 | (creator_tag & 0xFF) << 8
         return any(
             first <= span[0] <= first | 0xFF

@@ -110,6 +110,11 @@ class Reason(enum.Enum):
         Kind.QUARANTINED,
         "A rule's value does not fit the element's VR.",
     )
+    IDENTITY_MISSING = (
+        "identity-missing",
+        Kind.QUARANTINED,
+        "Its patient is not in the lookup table.",
+    )
     INTERNAL_ERROR = ("internal-error", Kind.QUARANTINED, "An unexpected error; please report its class and tag.")
     UNREADABLE = ("unreadable", Kind.FAILED, "The file or folder could not be read.")
     VANISHED = ("vanished", Kind.FAILED, "The file was there when listed and gone when read.")

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from dicom_anon import pseudonyms, tags
 from dicom_anon.errors import DicomAnonError
 from dicom_anon.scope import Element
+
+
+Argument: TypeAlias = "int | str"
 
 
 class MacroError(DicomAnonError):
@@ -20,21 +23,29 @@ class MacroError(DicomAnonError):
 
 
 class Macro(NamedTuple):
-    """One macro: what it inserts for an element, whether it may take a tag, and a line for people."""
+    """One macro: what it inserts for an element and its argument, which argument it takes, and a line for people.
 
-    insert: Callable[[Element, int], str]
-    takes_tag: bool
+    `takes` is ``tag`` (may be left out, and is 0 then), ``column`` (of the lookup table) or empty for none.
+    """
+
+    insert: Callable[[Element, Argument], str]
+    takes: str
     meaning: str
 
 
-def _value(element: Element, tag: int) -> str:
+def _value(element: Element, tag: Argument) -> str:
     if tag:
+        assert isinstance(tag, int)
         return element.level.near(tag)
     found = element.values
     return found[0] if found else ""
 
 
-def _hash_acc(element: Element, _: int) -> str:
+def _lookup(element: Element, column: Argument) -> str:
+    return element.file.subject(element.level).columns[str(column)]
+
+
+def _hash_acc(element: Element, _: Argument) -> str:
     facts = element.file.facts
     accession = element.level.near(tags.ACCESSION_NUMBER)
     if pseudonyms.hash_acc_is_cut(facts.project_name, accession):
@@ -44,56 +55,57 @@ def _hash_acc(element: Element, _: int) -> str:
 
 MACROS: dict[str, Macro] = {
     "project_name": Macro(
-        lambda e, _: e.file.facts.project_name, False, "name of the project section, else of general, else Undefined"
+        lambda e, _: e.file.facts.project_name, "", "name of the project section, else of general, else Undefined"
     ),
     "project_owner": Macro(
-        lambda e, _: e.file.facts.project_owner, False, "owner of the project section, else of general, else Unknown"
+        lambda e, _: e.file.facts.project_owner, "", "owner of the project section, else of general, else Unknown"
     ),
     "project_prefix": Macro(
-        lambda e, _: e.file.facts.project_prefix, False, "prefix of the project section, else of general, else empty"
+        lambda e, _: e.file.facts.project_prefix, "", "prefix of the project section, else of general, else empty"
     ),
-    "process_date": Macro(lambda e, _: e.file.facts.process_date, False, "start of the run, MMddyyyy"),
-    "process_time": Macro(lambda e, _: e.file.facts.process_time, False, "start of the run, hhmmsszzz"),
+    "process_date": Macro(lambda e, _: e.file.facts.process_date, "", "start of the run, MMddyyyy"),
+    "process_time": Macro(lambda e, _: e.file.facts.process_time, "", "start of the run, hhmmsszzz"),
     "random_uid": Macro(
-        lambda e, _: e.file.pseudonyms.study_uid(e.file.study), False, "a UID with no meaning, one per source study"
+        lambda e, _: e.file.pseudonyms.study_uid(e.file.study), "", "a UID with no meaning, one per source study"
     ),
     "fake_name": Macro(
         lambda e, _: e.file.pseudonyms.person_name(e.file.patient(e.level)),
-        False,
+        "",
         "Greek^Greek^^^, one per source patient",
     ),
     "fake_mrn": Macro(
         lambda e, _: e.file.pseudonyms.digits("fake-mrn", e.file.patient(e.level)),
-        False,
+        "",
         "16 digits, one number per source patient",
     ),
     "fake_acc": Macro(
         lambda e, _: e.file.pseudonyms.digits("fake-acc", e.file.accession(e.level)),
-        False,
+        "",
         "16 digits, one number per source accession",
     ),
-    "hash_acc": Macro(_hash_acc, False, "mercure's SipHash-2-4 of the accession, bit for bit"),
+    "hash_acc": Macro(_hash_acc, "", "mercure's SipHash-2-4 of the accession, bit for bit"),
     "hash_mrn": Macro(
         lambda e, _: e.file.pseudonyms.code("hash-mrn", e.file.patient(e.level)),
-        False,
+        "",
         "keyed pseudonym of the patient, 16 hexadecimal digits",
     ),
     "hash_uid": Macro(
         lambda e, _: e.file.pseudonyms.uid(e.values[0]) if e.values else "",
-        False,
+        "",
         "keyed pseudonym of the element's own UID, the one that the command uid gives",
     ),
-    "value": Macro(_value, True, "first original value of this element, or of @value(gggg,eeee)@"),
+    "value": Macro(_value, "tag", "first original value of this element, or of @value(gggg,eeee)@"),
+    "lookup": Macro(_lookup, "column", "the patient's entry in a column of the lookup table, @lookup(column)@"),
 }
 
 _CALL = re.compile(r"@([A-Za-z_]\w*)(?:\(([^@]*)\))?@")
 
 
 class Call(NamedTuple):
-    """A macro in a template; `tag` is 0 where it has no argument."""
+    """A macro in a template: a tag, 0 for none, or the lower-case name of a column."""
 
     name: str
-    tag: int
+    argument: Argument
 
 
 @dataclass(frozen=True)
@@ -116,10 +128,15 @@ class Template:
         """Whether it holds no macro."""
         return all(isinstance(part, str) for part in self.parts)
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Columns of the lookup table that it needs."""
+        return frozenset(str(part.argument) for part in self.parts if isinstance(part, Call) and part.name == "lookup")
+
     def expand(self, element: Element) -> str:
         """Text for one element; macros see original values only."""
         return "".join(
-            part if isinstance(part, str) else MACROS[part.name].insert(element, part.tag) for part in self.parts
+            part if isinstance(part, str) else MACROS[part.name].insert(element, part.argument) for part in self.parts
         )
 
 
@@ -136,7 +153,7 @@ def parse_template(text: str) -> Template:
     Examples
     --------
     >>> parse_template("@project_prefix@-@value(0010,0020)@").parts
-    (Call(name='project_prefix', tag=0), '-', Call(name='value', tag=1048608))
+    (Call(name='project_prefix', argument=0), '-', Call(name='value', argument=1048608))
     """
     parts: list[str | Call] = []
     last = 0
@@ -156,9 +173,13 @@ def _parse_call(name: str, argument: str | None) -> Call:
         near = tags.nearest(name, tuple(MACROS))
         hint = f'; did you mean "@{near}@"?' if near else ""
         raise MacroError(f'unknown macro "@{name}@"{hint}')
+    if macro.takes == "column":
+        if not argument or not argument.strip():
+            raise MacroError(f'macro "@{name}@" needs a column, such as @{name}(SubjectID)@')
+        return Call(name, argument.strip().lower())
     if argument is None:
         return Call(name, 0)
-    if not macro.takes_tag:
+    if not macro.takes:
         raise MacroError(f'macro "@{name}@" takes no argument')
     try:
         key = tags.parse_key(argument)

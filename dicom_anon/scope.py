@@ -7,11 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from dicom_anon import tags, values
 from dicom_anon.elements import Encoding, Span, implicit_vr
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.lookup import Lookup, Subject
 from dicom_anon.pseudonyms import Patient, Pseudonyms, canonical_name
 from dicom_anon.standard import iod_types
+
+
+@dataclass(frozen=True)
+class DateShift:
+    """By how many days the dates of a patient move.
+
+    Parameters
+    ----------
+    min_days, max_days : int
+        Range from which the key chooses a number of days to go back, the same for all files of the patient.
+    days : int or None
+        Days to add for every patient instead; negative goes back.
+    """
+
+    min_days: int = 1
+    max_days: int = 3650
+    days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,10 @@ class RunFacts:
         From the project section, else general, else mercure's own defaults.
     process_date, process_time : str
         Start of the run as MMddyyyy and hhmmsszzz.
+    date_shift : DateShift
+        For `shiftdate`.
+    lookup : Lookup or None
+        Table of the patients that may be de-identified, with what is known of their pseudonyms.
     """
 
     project_name: str = "Undefined"
@@ -31,6 +55,12 @@ class RunFacts:
     project_prefix: str = ""
     process_date: str = ""
     process_time: str = ""
+    date_shift: DateShift = DateShift()
+    lookup: Lookup | None = None
+
+
+EVERYTHING = -1
+"""In place of the tags that were read: all of them, nested ones included."""
 
 
 class Level:
@@ -83,10 +113,21 @@ class Level:
         return self._encodings
 
     def find(self, tag: int) -> Span | None:
-        """Span of an element of this Data Set."""
+        """Span of an element of this Data Set, of which the decision at hand depends from now on."""
+        if self.parent is None:
+            self.file.reads.add(tag)
+        return self.look(tag)
+
+    def look(self, tag: int) -> Span | None:
+        """Span of an element of this Data Set, for other ends than a decision."""
         if self._index is None:
             self._index = {span[0]: span for span in self.spans}
         return self._index.get(tag)
+
+    def items(self, tag: int) -> list[Level]:
+        """Items of a sequence of this Data Set; none where it is absent or no sequence."""
+        span = self.find(tag)
+        return [Level(self.file, item.spans, item.encoding, self, tag) for item in (span[5] or () if span else ())]
 
     def text(self, tag: int) -> str | None:
         """Decoded value of an element of this Data Set, `None` where it is absent."""
@@ -169,13 +210,19 @@ class FileScope:
         The keyed functions.
     notes : set of str
         Codes of what a report should count, such as a patient known by name only. Never a value.
+    reads : set of int
+        Top-level tags that were looked up: on these the decisions depend, beside the elements they are about.
+        `EVERYTHING` where they depend on more than can be listed.
+    memo : dict of str to Any
+        What was found out about the file and will be needed again; it holds while what was read does.
     """
 
     buf: bytes
     facts: RunFacts
     pseudonyms: Pseudonyms
     notes: set[str] = field(default_factory=set)
-    _cache: dict[str, str] = field(default_factory=dict)
+    reads: set[int] = field(default_factory=set)
+    memo: dict[str, Any] = field(default_factory=dict)
     root: Level = field(init=False)
 
     @property
@@ -190,11 +237,51 @@ class FileScope:
 
     def patient(self, level: Level) -> str:
         """Text that names the patient of a Data Set; nested items without an ID of their own are the file's patient."""
-        own = level.text(tags.PATIENT_ID) if level.parent is not None else None
-        if own and own.strip() and own.strip() != (self.root.text(tags.PATIENT_ID) or "").strip():
+        own = self._other_patient(level)
+        if own:
             issuer = (level.text(tags.ISSUER_OF_PATIENT_ID) or "").strip()
-            return self.pseudonyms.patient(Patient("id", own.strip(), issuer))
+            return self.pseudonyms.patient(Patient("id", own, issuer))
         return self._cached("patient", self._find_patient)
+
+    def _other_patient(self, level: Level) -> str:
+        """ID of a nested item's patient where it is not the file's, such as a mother's in a fetal study."""
+        own = (level.text(tags.PATIENT_ID) or "").strip() if level.parent is not None else ""
+        return own if own != (self.root.text(tags.PATIENT_ID) or "").strip() else ""
+
+    def subject(self, level: Level) -> Subject:
+        """Row of the lookup table for the patient of a Data Set.
+
+        Raises
+        ------
+        FileRefused
+            The patient is not in the table.
+        """
+        lookup = self.facts.lookup
+        identifier = self._other_patient(level) or self.root.near(tags.PATIENT_ID)
+        found = lookup.find(identifier) if lookup else None
+        if found is None:
+            raise FileRefused(Reason.IDENTITY_MISSING, tags.format_tag(tags.PATIENT_ID))
+        return found
+
+    def day_offset(self, level: Level) -> int:
+        """Days to add to the dates of the patient of a Data Set: the lookup table's, the fixed ones, or keyed ones."""
+        if self.facts.lookup is not None:
+            days = self.subject(level).days
+            if days is not None:
+                return days
+        shift = self.facts.date_shift
+        if shift.days is not None:
+            return shift.days
+        width = shift.max_days - shift.min_days + 1
+        return -shift.min_days - self.pseudonyms.number("date-shift", self.patient(level), width)
+
+    @property
+    def has_content_references(self) -> bool:
+        """Whether content items may refer to others by their position (0040,DB73), so that none of them can go."""
+        if "content references" not in self.memo:
+            self.reads.add(EVERYTHING)
+            self.memo["content references"] = b"\x40\x00\x73\xdb" in self.buf or b"\x00\x40\xdb\x73" in self.buf
+        return bool(self.memo["content references"])
 
     def accession(self, level: Level) -> str:
         """Text under which an accession number is keyed; a blank one belongs to its study."""
@@ -202,9 +289,9 @@ class FileScope:
         return f"acc\x1f{own}" if own else f"study\x1f{self.study}"
 
     def _cached(self, name: str, find: Callable[[], str]) -> str:
-        if name not in self._cache:
-            self._cache[name] = find()
-        return self._cache[name]
+        if name not in self.memo:
+            self.memo[name] = find()
+        return str(self.memo[name])
 
     def _find_study(self) -> str:
         for tag in (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.SOP_INSTANCE_UID):

@@ -149,8 +149,8 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     OSError
         It cannot be read.
     """
-    file = dicomfile.read(source, size)
-    new = engine.run(file.data)
+    file = dicomfile.DicomFile(source, size)
+    new = engine.run_unwalked(file.start, file.encoding, file.walk)
     if target is not None:
         instance = new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
         meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)

@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 from pydicom import Dataset
@@ -30,7 +30,8 @@ from pydicom.uid import (
 from dicom_anon.actions import parse_action
 from dicom_anon.assignment import Assignment, Row
 from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DataSetBytes, Encoding, Span, walk
-from dicom_anon.engine import Engine, Plan
+from dicom_anon.dicomfile import DicomFile
+from dicom_anon.engine import Engine, Piece, Plan
 from dicom_anon.tags import parse_key
 
 KEY = b"a key that is only for the tests"
@@ -53,6 +54,38 @@ def real_files() -> tuple[Path, ...]:
 def real_file(name: str) -> Path:
     """One of them."""
     return next(path for path in real_files() if path.name == name)
+
+
+class Read(NamedTuple):
+    """One file as the package reads it, and the bytes that its file ranges are about."""
+
+    data: DataSetBytes
+    source: bytes
+    transfer_syntax: str
+    notes: set[str]
+
+    @property
+    def whole(self) -> bytes:
+        """Bytes of its whole Data Set."""
+        pos, pieces = 0, list[Piece]()
+        for _, _, start, value, _, _ in self.data.spans:
+            if start in self.data.bulk:
+                pieces += [self.data.buf[pos:value], self.data.bulk[start]]
+                pos = value
+        return joined([*pieces, self.data.buf[pos:]], self.source)
+
+
+def read_file(path: Path) -> Read:
+    """Read a file with the package."""
+    with open(path, "rb", buffering=0) as handle:
+        content = handle.read()
+        file = DicomFile(handle, len(content))
+        return Read(file.data, file.content or content, file.transfer_syntax, file.notes)
+
+
+def joined(pieces: list[Piece], source: bytes) -> bytes:
+    """Bytes of pieces, those that were left in the file included."""
+    return b"".join(p if isinstance(p, bytes) else source[p.offset : p.offset + p.length] for p in pieces)
 
 
 def item(**attributes: Any) -> Dataset:
@@ -247,7 +280,8 @@ def _private(draw: st.DrawFn) -> list[DataElement]:
 @st.composite
 def _sequence(draw: st.DrawFn, items: st.SearchStrategy[Dataset]) -> DataElement:
     tag = draw(st.sampled_from((*SEQUENCES, 0x00091005)))
-    element = DataElement(tag, "SQ", draw(st.lists(items, max_size=2)))
+    # In implicit VR nothing tells an empty private sequence from an empty value, and pydicom takes it for that.
+    element = DataElement(tag, "SQ", draw(st.lists(items, min_size=int(tag == 0x00091005), max_size=2)))
     element.is_undefined_length = draw(st.booleans())
     for inner in element.value:
         inner.is_undefined_length_sequence_item = draw(st.booleans())

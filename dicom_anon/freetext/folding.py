@@ -14,7 +14,18 @@ Span = tuple[int, int]
 
 ALNUM = re.compile(r"[^\W_]+")
 
-_FOLDS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "ħ": "h"}
+_FOLDS = {
+    "ß": "ss",
+    "æ": "ae",
+    "œ": "oe",
+    "ø": "o",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "þ": "th",
+    "ı": "i",
+    "ħ": "h",
+}
 _FOLDS |= dict.fromkeys("\u2018\u2019\u02bc\u00b4\u0060", "'") | {"\u2212": "-", "\u2028": "\n", "\t": " "}
 
 
@@ -43,7 +54,7 @@ class View(NamedTuple):
     origin: list[int] | None
 
     def source(self, start: int, end: int) -> Span:
-        """Span of the text behind a span of the folded text, with the marks that follow its last character."""
+        """Span of the text behind a span of the folded text, with the marks that follow its end."""
         if self.origin is None:
             return start, end
         after = self.origin[end] if end < len(self.origin) else len(self.text)

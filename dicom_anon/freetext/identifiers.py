@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from .folding import ALNUM, Span, View, spellings, unspaced, view, words
@@ -53,13 +54,14 @@ class Identifiers:
     ) -> Identifiers:
         r"""Group values as they stand in the file.
 
-        Blank values, repeats and order do not matter; a backslash separates values; of a DT only the day counts,
-        and what is no full date is left out.
+        Blank values, repeats and order do not matter; a backslash separates values; of a DT only the day
+        counts, and what is no full date is left out.
 
         Examples
         --------
-        >>> Identifiers.of(names=["Doe^Jane", "", "Doe^Jane "], dates=["1961.12.30", "1961"])
-        Identifiers(names=('Doe^Jane',), ids=(), dates=('19611230',), phones=(), addresses=(), institutions=())
+        >>> made = Identifiers.of(names=["Doe^Jane", "", "Doe^Jane "], dates=["1961.12.30", "1961"])
+        >>> made.names, made.dates
+        (('Doe^Jane',), ('19611230',))
         """
 
         def tidy(values: Iterable[str]) -> tuple[str, ...]:
@@ -83,7 +85,9 @@ _REAL_GAP = re.compile(r"[\W_]{1,3}")
 _ID_GAP = re.compile(r"[\W_]{0,2}")
 _SHORT_ID_GAP = re.compile(r"[-._/]?")
 _NAME_GAP = re.compile(r"[ ,^_'=-]{1,3}")  # between words that are a name only together
+_HALF_NAME_GAP = re.compile(r"[ ,.^_'=-]{0,3}")  # where one of the two is
 _INITIAL_GAP = re.compile(r"(?=.{0,2}[.,^])[ .,^_]{1,3}")  # "Head, S", "S. Head", not "S HEAD"
+_APOSTROPHE = re.compile("['\u2019]")
 _SLASH = re.compile("/")
 
 
@@ -93,7 +97,9 @@ class _Needle(NamedTuple):
     text: str
     joints: frozenset[int] | None  # offsets where `gap` may (and must be able to) stand; None: anywhere
     gap: re.Pattern[str]
-    touching: str  # "no": no letter or digit beside it; "other": the other kind may; "solid": that, without gaps
+    touching: (
+        str  # "no": no letter or digit beside it; "other": the other kind may; "solid": that, without gaps
+    )
 
 
 def _joined(parts: Iterable[str], gap: re.Pattern[str], touching: str = "other") -> _Needle:
@@ -116,29 +122,40 @@ def _name_groups(name: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
     """Component groups of a PN value; each a tuple of words, each word a tuple of its spellings."""
     groups = []
     for group in name.split("="):
-        found = (spellings(word) for word in words(group))
+        found = (spellings(word) for word in [*words(_APOSTROPHE.sub("", group)), *words(group)])
         groups.append(tuple(dict.fromkeys(forms for forms in found if forms and forms[0] not in CREDENTIALS)))
     return tuple(groups)
 
 
+def _pair_gap(first: str, second: str) -> re.Pattern[str]:
+    """What may stand between two words of one name."""
+    if unspaced(first[0]):
+        return _ANY_GAP
+    names = _alone(first) + _alone(second)
+    if names and (len(first) < 3 or len(second) < 3 or first + second in ORDINARY_WORDS):
+        return _REAL_GAP
+    return (_NAME_GAP, _HALF_NAME_GAP, _ANY_GAP)[names]
+
+
+def _initial_gap(word: str, glued: str) -> re.Pattern[str]:
+    """What may stand between a word of a name and the initial of another."""
+    if not _alone(word):
+        return _INITIAL_GAP
+    return _REAL_GAP if glued in ORDINARY_WORDS else _ANY_GAP
+
+
 @lru_cache(maxsize=2048)
 def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Needle, ...]:
-    """How the word `anchor` of a name may stand: alone, beside another word or an initial, or all together."""
+    """How the word `anchor` of a name may stand: alone, beside another word or initial, or all together."""
     needles = [_joined([anchor], _ANY_GAP)] if _alone(anchor) else []
     others = [forms for forms in group if anchor not in forms]
-    for forms in others:
-        for other in forms:
-            certain = _alone(anchor) or _alone(other)
-            for pair in ((anchor, other), (other, anchor)):
-                if len(other) > 1 or unspaced(other):
-                    glued = certain and "".join(pair) not in ORDINARY_WORDS and len(other) > 2
-                    gap = _ANY_GAP if glued or unspaced(other[0]) else _REAL_GAP if certain else _NAME_GAP
-                    needles.append(_joined(pair, gap))
-                if not unspaced(anchor[0]):
-                    parts = [part if part == anchor else other[0] for part in pair]
-                    glued = len(anchor) > 3 and "".join(parts) not in ORDINARY_WORDS
-                    gap = _INITIAL_GAP if not _alone(anchor) else _ANY_GAP if glued else _REAL_GAP
-                    needles.append(_joined(parts, gap, "no"))
+    for other in (form for forms in others for form in forms):
+        for first, second in ((anchor, other), (other, anchor)):
+            if len(other) > 1 or unspaced(other):
+                needles.append(_joined((first, second), _pair_gap(first, second)))
+            if not unspaced(anchor[0]):
+                parts = [part if part == anchor else part[0] for part in (first, second)]
+                needles.append(_joined(parts, _initial_gap(anchor, "".join(parts)), "no"))
     if len(others) > 1:
         plain = [anchor if anchor in forms else forms[0] for forms in group]
         initials = [forms[0][0] for forms in others]
@@ -148,71 +165,81 @@ def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Nee
     return tuple(needles)
 
 
-def _number_needles(value: str) -> Iterator[_Needle]:
-    """Yield how an identifier may be written: any punctuation or none, leading zeros or none."""
+@lru_cache(maxsize=4096)
+def _number_needles(value: str) -> tuple[_Needle, ...]:
+    """How an identifier may be written: any punctuation or none, leading zeros or none."""
     parts = ALNUM.findall(view(value).folded)
     compact = "".join(parts)
     if len(compact) < 4 or compact in ORDINARY_WORDS:
-        return  # too short to tell from content: left to the patterns ("ID 12")
+        return ()  # too short to tell from content: left to the patterns ("ID 12")
     if compact.isalpha():
-        yield _joined(parts, _ID_GAP)
-        return
+        return (_joined(parts, _ID_GAP),)
     touching = "solid" if compact.isdecimal() and len(compact) > 4 else "no"
-    for text in {compact, compact.lstrip("0")}:
-        if len(text) >= 4:
-            yield _Needle(text, None, _ID_GAP if len(text) > 5 else _SHORT_ID_GAP, touching)
+    texts = dict.fromkeys((compact, compact.lstrip("0")))
+    return tuple(
+        _Needle(text, None, _ID_GAP if len(text) > 5 else _SHORT_ID_GAP, touching)
+        for text in texts
+        if len(text) > 3
+    )
 
 
-def _date_needles(day: str) -> Iterator[_Needle]:
-    """Yield the notations of a day in digits; those with month names are left to the patterns."""
+@lru_cache(maxsize=1024)
+def _date_needles(day: str) -> tuple[_Needle, ...]:
+    """How a day is written in digits; notations with month names are left to the patterns."""
     y, m, d = day[:4], day[4:6], day[6:]
+    needles = []
     for parts in ((y, m, d), (d, m, y), (m, d, y)):
-        yield _joined(parts, _ANY_GAP)
-        yield _joined([part if part == y else part.lstrip("0") or "0" for part in parts], _REAL_GAP)
-        yield _joined([part[-2:] for part in parts], _ID_GAP, "no")
+        bare = [part if part == y else part.lstrip("0") or "0" for part in parts]
+        short = [part[-2:] for part in parts]
+        needles += [_joined(parts, _ANY_GAP), _joined(bare, _REAL_GAP), _joined(short, _ID_GAP, "no")]
     if "0" in (m[0], d[0]) or d > "12":  # 10/12 without a year may count something else
-        yield _joined((m, d), _SLASH, "no")
-        yield _joined((d, m), _SLASH, "no")
+        needles += [_joined((m, d), _SLASH, "no"), _joined((d, m), _SLASH, "no")]
+    return tuple(needles)
 
 
-def _phone_needles(value: str) -> Iterator[_Needle]:
-    """Yield a phone number's digits with and without what is dialled before it."""
+@lru_cache(maxsize=1024)
+def _phone_needles(value: str) -> tuple[_Needle, ...]:
+    """How a phone number is written: any grouping, with and without what is dialled before it."""
     digits = "".join(filter(str.isdecimal, view(value).folded))
     if len(digits) < 7:
-        yield from _number_needles(digits)
-        return
-    for text in {digits, digits.lstrip("0"), digits[-7:]}:
-        yield _Needle(text, None, _ANY_GAP, "other")
+        return _number_needles(digits)
+    texts = dict.fromkeys((digits, digits.lstrip("0"), digits[-7:]))
+    return tuple(_Needle(text, None, _ANY_GAP, "other") for text in texts if len(text) > 6)
 
 
-def _place_needles(value: str, *, address: bool) -> Iterator[_Needle]:
-    """Yield the phrases of an address or institution, and those of its words that say something alone."""
+@lru_cache(maxsize=1024)
+def _place_needles(value: str, *, address: bool) -> tuple[_Needle, ...]:
+    """How an address or institution is written: its phrases, and the words that say something alone."""
+    needles: list[_Needle] = []
     for segment in re.split(r"[,;^=()|\r\n]", value):
         written = words(segment)
         forms = [spellings(word) or ("",) for word in written]
         plain = [form[0] for form in forms]
         if len(plain) > 1 and any(word in PLACE_WORDS or word not in ORDINARY_WORDS for word in plain):
-            for phrase in {tuple(form[0] for form in forms), tuple(form[-1] for form in forms)}:
-                if len("".join(phrase)) > 3:
-                    yield _joined(phrase, _ANY_GAP)
+            phrases = (plain, [form[-1] for form in forms])
+            needles += [_joined(phrase, _ANY_GAP) for phrase in phrases if len("".join(phrase)) > 3]
         for raw, word_forms in zip(written, forms, strict=True):
             word = word_forms[0]
             if not word.isalpha():
-                if not word.isdecimal() or len(word) > 4:
-                    yield from _number_needles(word)
-            elif (len(word) > 3 or (len(word) == 3 and raw.isupper()) or (len(word) == 2 and unspaced(word[0]))) and not (
-                word in ORDINARY_WORDS or word in PLACE_WORDS or word in PARTICLES or word in CREDENTIALS
-            ):
-                for form in word_forms:
-                    yield _joined([form], _ANY_GAP)
+                needles += () if word.isdecimal() and len(word) < 5 else _number_needles(word)
+            elif _says_something(word, raw):
+                needles += [_joined([form], _ANY_GAP) for form in word_forms]
         if address:  # a house number with its street
-            for before, after in zip(plain, plain[1:], strict=False):
-                if before.isdecimal() != after.isdecimal():
-                    yield _joined((before, after), _ID_GAP, "no")
+            for pair in pairwise(plain):
+                if pair[0].isdecimal() != pair[1].isdecimal():
+                    needles.append(_joined(pair, _ID_GAP, "no"))
+    return tuple(needles)
+
+
+def _says_something(word: str, written: str) -> bool:
+    """Whether a word of an address or institution identifies alone: `Springfield`, `MGH`, not `Street`."""
+    if word in ORDINARY_WORDS or word in PLACE_WORDS or word in PARTICLES or word in CREDENTIALS:
+        return False
+    return len(word) > 3 or (len(word) == 3 and written.isupper()) or (len(word) == 2 and unspaced(word[0]))
 
 
 class Finder:
-    """Finds one patient's identifiers in folded text; cheap to build, needles of names are made when needed."""
+    """Finds one patient's identifiers in folded text; cheap to build, as needles of names wait for a need."""
 
     def __init__(self, identifiers: Identifiers) -> None:
         self._fixed: dict[str, _Needle | list[_Needle]] = {}
@@ -271,14 +298,17 @@ def _gaps_fit(needle: _Needle, where: list[int], at: int, folded: str) -> bool:
         if needle.joints is None or offset in needle.joints:
             if not needle.gap.fullmatch(gap):
                 return False
-        elif gap:
+        elif gap not in ("", "'"):  # "O'Brien" is one word
             return False
     return True
 
 
 def _edges_fit(needle: _Needle, folded: str, start: int, end: int) -> bool:
     solid = end - start == len(needle.text)
-    for inner, outer in ((folded[start], folded[start - 1 : start]), (folded[end - 1], folded[end : end + 1])):
+    for inner, outer in (
+        (folded[start], folded[start - 1 : start]),
+        (folded[end - 1], folded[end : end + 1]),
+    ):
         if not outer.isalnum() or unspaced(inner):
             continue
         kinds_differ = outer.isdecimal() != inner.isdecimal()

@@ -1,4 +1,4 @@
-"""Joins what is left of a text after spans were cut out: no double blanks, no separators that separate nothing.
+"""Joins what is left of a text after cuts: no double blanks, no separators that separate nothing.
 
 Only what touches a cut is changed; the rest of the text stays as it was written.
 """
@@ -9,10 +9,9 @@ from collections.abc import Iterable
 
 from .folding import Span
 
-_OPENING, _CLOSING = "([{<", ")]}>"
+_OPENING, _CLOSING = "([{", ")]}"
 _MARKS = " \t\r\n\v\f\0,;:.-_/^=|~&#\u00a0\u2013\u2014\u00b7"
 _TRIMMED = _MARKS + _OPENING + _CLOSING
-_QUOTES = "\"'"
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
@@ -42,25 +41,63 @@ def cut(text: str, spans: list[Span]) -> str:
     """
     starts = [0, *(end for _, end in spans)]
     ends = [*(start for start, _ in spans), len(text)]
+    kept = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    for at in range(len(spans)):
+        if kept[at][-1:] in ('"', "'") and kept[at + 1].startswith(kept[at][-1]):
+            kept[at], kept[at + 1] = kept[at][:-1], kept[at + 1][1:]
     pieces: list[str] = []
-    seam: list[str] = []  # the runs of marks around the cuts since the last piece
-    last = len(starts) - 1
-    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        piece = text[start:end]
-        if pieces and seam and seam[-1][-1:] in _QUOTES and piece.startswith(seam[-1][-1:] or "\0"):
-            seam[-1], piece = seam[-1][:-1], piece[1:]
-        lead = "" if index == 0 and piece.strip(_TRIMMED) else piece[: len(piece) - len(piece.lstrip(_TRIMMED))]
-        core = piece[len(lead) :]
-        lead, core = _give_back(lead, core)
-        seam.append(lead)
+    seam: list[str] = []  # the runs of marks since the last piece
+    for at, part in enumerate(kept):
+        body = part.lstrip(_TRIMMED)
+        lead = part[: len(part) - len(body)]
+        core = body.rstrip(_TRIMMED)
+        tail = body[len(core) :]
         if not core:
+            seam.append(part)
             continue
-        body = core if index == last else core.rstrip(_TRIMMED)
-        tail = core[len(body) :]
-        if index:
-            pieces.append(_seam(seam, opens=bool(pieces)))
-        pieces.append(body)
+        if lead[-1:] in ("-", ".") and core[0].isdigit() and lead[-2:-1] in ("", " "):
+            lead, core = lead[:-1], lead[-1] + core  # the sign of a number
+        pieces.append(lead if at == 0 else _seam([*seam, lead], left=bool(pieces), right=True))
+        pieces.append(core)
         seam = [tail]
-    if last and pieces and len(seam) > 1:
-        pieces.append(_closing(pieces, seam))
+        if at == len(spans):
+            pieces.append(tail)
+            seam = []
+    if seam and pieces:
+        end = _seam(seam, left=True, right=False)
+        whole = "".join(pieces)
+        return whole + end if sum(map(whole.count, _OPENING)) > sum(map(whole.count, _CLOSING)) else whole
     return "".join(pieces)
+
+
+def _seam(runs: list[str], *, left: bool, right: bool) -> str:
+    """Return what joins the text before and after a cut (where there is any), from the marks left."""
+    opened, closed = "", ""
+    for char in "".join(runs):
+        if char in _OPENING:
+            opened += char
+        elif char in _CLOSING:
+            if opened:
+                opened = opened[:-1]  # an empty pair
+            else:
+                closed += char
+    if not left:
+        return opened
+    if not right:
+        return closed
+    return closed + _separator([run.strip(_OPENING + _CLOSING) for run in runs]) + opened
+
+
+def _separator(runs: list[str]) -> str:
+    marks = "".join(runs)
+    if "\n" in marks or "\r" in marks:
+        return "\r\n" if "\r\n" in marks else "\n" if "\n" in marks else "\r"
+    marks = runs[0] + runs[-1]  # what stood between two cuts separates nothing any more
+    blank = " " if any(map(str.isspace, marks)) else ""
+    for mark in ".;:,":
+        if mark in marks:
+            return mark + blank
+    first, last = runs[0].strip(), runs[-1].strip()
+    if first and last and first[0] == last[0]:
+        return blank + first[0] + blank
+    return blank or marks[:1] or " "

@@ -10,17 +10,20 @@ import re
 from collections.abc import Callable, Iterator
 
 from .folding import Span, View
+from .words import listed
 
 _START = r"(?<![^\W_])"
 _END = r"(?![^\W_])"
 _GROUPS = re.compile(r"\d+")
 _DIGIT = re.compile(r"\d")
 _UNIT = re.compile(
-    r" ?(?:(?:mm|cm|um|nm|msec|ms|sec|seconds?|mins?|minutes?|khz|mhz|hz|kg|mg|ug|ml|mbq|kbq|gbq|bq|mci|iu|cps|counts?|"
-    r"gy|cgy|mgy|kvp?|mas|ma|hu|px|pixels?|voxels?|bpm|rpm|weeks?|wks?|months|days|slices|images|frames|"
-    r"s ?/ ?mm2?)(?![^\W_])|%)"
+    r" ?(?:(?:mm|cm|um|nm|msec|ms|sec|seconds?|mins?|minutes?|khz|mhz|hz|kg|mg|ug|ml|mbq|kbq|gbq|bq|mci|iu|"
+    r"cps|counts?|gy|cgy|mgy|kvp?|mas|ma|hu|px|pixels?|voxels?|bpm|rpm|weeks?|wks?|months|days|slices|"
+    r"images|frames|s ?/ ?mm2?)(?![^\W_])|%)"
 )
-_MATRIX = frozenset({64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 448, 512, 576, 640, 768, 1024, 2048})
+_MATRIX = frozenset(
+    {64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 448, 512, 576, 640, 768, 1024, 2048}
+)
 
 
 def _no_unit(found: re.Match[str], seen: View) -> bool:
@@ -30,9 +33,10 @@ def _no_unit(found: re.Match[str], seen: View) -> bool:
 def _is_number(found: re.Match[str], seen: View) -> bool:
     """Enough digits for a phone or insurance number, and not a row of b-values, times or matrix sizes."""
     groups = _GROUPS.findall(found[0])
-    step = 10 if " " in found[0] else 50
+    step = 10 if len(groups) > 2 else 50
     counts = all(int(group) % step == 0 or int(group) in _MATRIX for group in groups)
-    return sum(map(len, groups)) > 6 and not counts and _no_unit(found, seen)
+    enough = sum(map(len, groups)) > 6 or found[0][0].isalpha()
+    return enough and not counts and _no_unit(found, seen)
 
 
 # --- Dates and times --------------------------------------------------------------------------------------
@@ -51,17 +55,15 @@ _MONTH_AND_YEAR = re.compile(
     r"|(?:19|20)\d\d-(?:1[0-2]|0[1-9]))(?!\w)(?![./-]\d)"
 )
 _DAY_AFTER_WORD = re.compile(rf"(?<=(?:vom|bis|zum|eit|.am) ){_DAY}\. ?{_MONTH}\.(?!\d)")
-_MONTH_NAMES = frozenset(
+_MONTH_NAMES = listed(
     """
-    january february march april may june july august september october november december
-    jan feb mar apr jun jul aug sep sept oct nov dec
-    januar jaenner janner februar maerz marz mai juni juli oktober dezember mrz okt dez
-    janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre
-    enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre ene abr dic
-    gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre
-    janeiro fevereiro marco maio junho julho setembro outubro novembro dezembro
-    januari februari maart mei augustus
-    """.split()
+    january february march april may june july august september october november december jan feb mar apr
+    jun jul aug sep sept oct nov dec januar jaenner janner februar maerz marz mai juni juli oktober dezember
+    mrz okt dez janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre enero
+    febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre ene abr dic gennaio
+    febbraio aprile maggio giugno luglio settembre ottobre dicembre janeiro fevereiro marco maio junho julho
+    setembro outubro novembro dezembro januari februari maart mei augustus
+    """
 )
 _UNSURE_MONTHS = frozenset({"mar", "may", "oct"})  # artifact reduction, a verb, tomography
 _NAMED = rf"(?P<m>{'|'.join(sorted(_MONTH_NAMES, key=len, reverse=True))})(?![^\W\d_])"
@@ -76,7 +78,9 @@ _NAMED_DATES = (
     ),
     re.compile(rf"{_START}{_NAMED}(?P<y>\.?[ ,'/-]{{0,3}}(?:de |of )?(?:(?:19|20)\d\d|'\d\d)){_END}"),
 )
-_TIME = re.compile(rf"(?<![\d:.]){_CLOCK}(?: ?(?:[ap]\.?m{_END}\.?|(?:uhr|hrs?|h|z|utc|gmt){_END}))?(?![\d:])")
+_TIME = re.compile(
+    rf"(?<![\d:.]){_CLOCK}(?: ?(?:[ap]\.?m{_END}\.?|(?:uhr|hrs?|h|z|utc|gmt){_END}))?(?![\d:])"
+)
 _SPOKEN_TIME = re.compile(
     rf"{_START}(?:{_MONTH}(?:[.:][0-5]\d)? ?[ap]\.?m{_END}\.?"  # an hour of twelve, like a month
     rf"|(?:[01]?\d|2[0-4])(?:[.:][0-5]\d)? ?uhr{_END}|(?:[01]\d|2[0-4])h[0-5]\d{_END}"
@@ -94,31 +98,36 @@ def _is_date(found: re.Match[str], seen: View) -> bool:
         return True
     # With a year of two digits nothing else may make it look like levels, a version or a list with a unit.
     before = seen.folded[found.start() - 1 : found.start()] if found.start() else ""
-    return found["s"] == found["t"] and " " not in found["s"] and not before.isalpha() and _no_unit(found, seen)
+    return (
+        found["s"] == found["t"] and " " not in found["s"] and not before.isalpha() and _no_unit(found, seen)
+    )
 
 
 def _is_named_date(found: re.Match[str], seen: View) -> bool:
     """Without a year of four digits an ambiguous month must be written as one: ``Mar 4``, not ``MAR 4``."""
     if len(_GROUPS.findall(found["y"] or "")) == 1 and len(_GROUPS.findall(found["y"])[0]) == 4:
         return True
-    return _no_unit(found, seen) and (found["m"] not in _UNSURE_MONTHS or seen.case(*found.span("m")) == "title")
+    return _no_unit(found, seen) and (
+        found["m"] not in _UNSURE_MONTHS or seen.case(*found.span("m")) == "title"
+    )
 
 
 # --- Numbers ----------------------------------------------------------------------------------------------
 
 _NUMBER_WORD = rf"(?: ?(?:nos?|nr|num|number|nummer|id|is){_END})?[ .:#=-]{{0,4}}"
 _ID_WORDS = (
-    r"(?:m\.?r\.?n|med(?:ical)? ?rec(?:ord)?|pid|pat(?:ient)?(?:en)?[ .-]?(?:id|nr|no|number|nummer)|"
-    r"acc(?:ession)?[ .]?(?:#|no|nr|num|number|id)|accession|ssn|social security|nhs|ahv|svnr|kvnr|fall-?(?:nr|nummer)|"
-    r"versicherten-?nr|insurance (?:id|no|number)|ins\.? ?id|cpf|bsn|medicare|medicaid)"
+    r"(?:m\.?r\.?n|med(?:ical)? ?rec(?:ord)?|pid|pat(?:ient)?(?:en)?[ .-]{0,2}(?:id|nr|no|number|nummer)|"
+    r"acc(?:ession)?[ .]?(?:#|no|nr|num|number|id)|accession|ssn|social security|nhs|ahv|svnr|kvnr|"
+    r"fall-?(?:nr|nummer)|versicherten-?nr|insurance (?:id|no|number)|ins\.? ?id|cpf|bsn|medicare|medicaid)"
 )
 _WEAK_ID_WORDS = (
     r"(?:id|nr|no|num|number|nummer|acc|acct|account|case|chart|visit|encounter|order|exam|req|requisition|policy|"
     r"passport|patient|pat|pt|file|record|reg|registration|license|licence|aktenzeichen|az)"
 )
 _BIRTH_WORDS = (
-    r"(?:d\.?o\.?b|born(?: on| in)?|birth ?date|birthday|date of birth|geb(?:oren|urtsdatum|urtstag|dat)?\.?(?: am| in)?|"
-    r"ne\(?e?\)? (?:le|en)|nat[oa] (?:il|el|em|a)|nacid[oa](?: el| en)?|fecha de nacimiento|data di nascita|"
+    r"(?:d\.?o\.?b|born(?: on| in)?|birth ?date|birthday|date of birth|"
+    r"geb(?:oren|urtsdatum|urtstag|dat)?\.?(?: am| in)?|ne\(?e?\)? (?:le|en)|"
+    r"nat[oa] (?:il|el|em|a)|nacid[oa](?: el| en)?|fecha de nacimiento|data di nascita|"
     r"date de naissance|geboortedatum|geboren op)"
 )
 _PHONE_WORDS = r"(?:tel(?:ephone|efon|efono|efax|ef)?|phone|fon|fax|handy|pager)"
@@ -134,22 +143,24 @@ _LABELLED = re.compile(
 _HASHED = re.compile(r"# ?\d{4,64}")
 # Before a number already found, these words go with it: "DOB Dec 30, 1961", "Tel. +49 ...".
 _LABEL_BEFORE = re.compile(
-    rf"{_START}(?:{_ID_WORDS}|{_BIRTH_WORDS}|{_PHONE_WORDS}|{_MACHINE_WORDS}|acc|id|nr){_NUMBER_WORD}\*?$"
+    rf"(?:{_START}(?:{_ID_WORDS}|{_BIRTH_WORDS}|{_PHONE_WORDS}|{_MACHINE_WORDS}|acc|id|nr){_NUMBER_WORD})?\*?$"
 )
 _LABEL_REACH = 40
+_NUMBER_SIGN = re.compile(r"\d|@|://|www\.")
 _DIGIT_RUN = re.compile(
     rf"(?:{_START}[a-z]{{1,4}})?(?<!\d)(?<!\d[.,])\d{{6,}}(?:[.,]\d{{1,6}})?(?:[-/+]\d{{1,6}}){{0,3}}(?:[a-z]{_END})?"
 )
 _PHONES = re.compile(
     r"(?<!\w)(?:\+|00)[1-9]\d{0,2}[ ()./-]{0,3}(?:\d[ ()./-]{0,2}){5,12}\d(?!\d)"  # international
-    r"|(?<![\w.])(?:\+?1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}(?!\w)"  # North America
+    r"|(?<![\w.])(?:\+?1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])\d{3}[ .-]\d{4}(?!\w)"  # North America
     r"|(?<![\w.])(?:0\d{1,4}[ /-]{1,3}|\(0\d{1,5}\) ?[-/]? ?)\d{3,12}(?:[ -]\d{2,8}){0,3}(?!\w)"
     r"|(?<![\w.])0[1-9](?:[ .]\d\d){4}(?!\w)"  # France
 )
 _GROUPED = re.compile(
-    r"(?<![\w.])(?:\d{2,12}(?:-\d{2,12}){1,5}|\d{3}\.\d{3,4}\.\d{3,4}(?:[.-]\d\d)?|\d{3} \d\d \d{4})(?!\w)"  # SSN, AHV, CPF
+    r"(?<![\w.])(?:\d{2,12}(?:-\d{2,12}){1,5}|\d{3}\.\d{3,4}\.\d{3,4}(?:[.-]\d\d)?"  # SSN, AHV, CPF
+    r"|\d{3} \d\d \d{4}|\d{3} \d{3} \d{4})(?!\w)"
     r"|(?<![\w.])[12] \d\d (?:0[1-9]|1[0-2]) \d\d \d{3} \d{3}(?: \d\d)?(?!\w)"  # NIR
-    r"|(?<![\w.])\d{3} \d{3} \d{4}(?!\w)|(?<![\w.])[a-z]{2} ?\d\d \d\d \d\d ?[a-d](?!\w)"  # NHS number, NINO
+    r"|(?<![\w.])[a-z]{2} ?\d\d \d\d \d\d ?[a-d](?!\w)"  # NINO
     rf"|{_START}[a-z]{{6}}\d\d[a-z]\d\d[a-z]\d{{3}}[a-z]{_END}"  # codice fiscale
 )
 _DOTTED = re.compile(  # UID, IPv4
@@ -158,6 +169,9 @@ _DOTTED = re.compile(  # UID, IPv4
 _COLONED = re.compile(  # MAC, IPv6
     r"(?<![\w:])(?:[\da-f]{2}(?::[\da-f]{2}){5}|[\da-f]{1,4}(?::[\da-f]{1,4}){7}"
     r"|(?:[\da-f]{1,4}(?::[\da-f]{1,4}){0,6})?::[\da-f]{1,4}(?::[\da-f]{1,4}){0,6})(?![\w:])"
+)
+_HEX = re.compile(  # UUID, digest
+    rf"{_START}(?:[\da-f]{{8}}(?:-[\da-f]{{4}}){{3}}-[\da-f]{{12}}|(?=[\da-f]{{0,12}}\d)[\da-f]{{12,128}}){_END}"
 )
 _MAIL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}\.[^\W\d_]{2,24}")
 _URL = re.compile(r"(?:(?:https?|s?ftp|file|dicom)://|www\.)[^\s<>\"']{1,2048}")
@@ -181,8 +195,8 @@ def _always(found: re.Match[str], seen: View) -> bool:
 
 _Rule = tuple[frozenset[str], int, re.Pattern[str], Callable[["re.Match[str]", View], bool]]
 
-# One of these characters (if any are named) and so many digits make the pattern worth trying; then the pattern,
-# and what its match must also satisfy.
+# One of these characters (if any are named) and so many digits make the pattern worth trying; then the
+# pattern, and what its match must also satisfy.
 _RULES: tuple[_Rule, ...] = (
     (frozenset("@"), 0, _MAIL, _always),
     (frozenset(":."), 0, _URL, _always),
@@ -196,6 +210,7 @@ _RULES: tuple[_Rule, ...] = (
     (frozenset("."), 4, _DOTTED, _always),
     (frozenset("#"), 4, _HASHED, _always),
     (frozenset("./-"), 5, _MONTH_AND_YEAR, _no_unit),
+    (frozenset(), 4, _HEX, _always),
     (frozenset(), 6, _DIGIT_RUN, _no_unit),
     (frozenset(), 7, _GROUPED, _is_number),
     (frozenset(), 7, _PHONES, _is_number),
@@ -221,7 +236,7 @@ def number_spans(seen: View, words: set[str]) -> Iterator[Span]:
 def with_label(seen: View, span: Span) -> Span:
     """Take in the word before a number that says what it is: ``DOB``, ``Tel.``, ``MRN``."""
     start, end = span
-    if seen.folded[start].isalpha() and not _DIGIT.search(seen.folded, start, end):
+    if not _NUMBER_SIGN.search(seen.folded, start, end):
         return span
     label = _LABEL_BEFORE.search(seen.folded, max(0, start - _LABEL_REACH), start)
     return (label.start(), end) if label else span

@@ -10,16 +10,25 @@ from collections.abc import Iterator
 from typing import Final
 
 from .folding import Span, View
-from .words import PARTICLES, is_ordinary
+from .words import PARTICLES, is_ordinary, listed
 
 # How much a label says about the word after it. SURE: a name, even if it is also a word ("Dr. White").
+# WHOLE: so is the word after that ("Name: May Young").
 # LIKELY: a name unless it is an ordinary word ("read by"). MAYBE: also not when in lower case ("patient").
-_MAYBE, _LIKELY, _SURE = range(3)
+_MAYBE, _LIKELY, _SURE, _WHOLE = range(4)
 
-_TITLES: Final = frozenset("dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn frau".split())
-_TITLES_MORE = frozenset("senor senora sr sra sig signora signor dott dottoressa mevr dhr pd priv".split())
+_TITLES: Final = listed(
+    """
+    dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn frau
+    """
+)
+_TITLES_MORE = listed(
+    """
+    senor senora sr sra sig signora signor dott dottoressa mevr dhr pd priv
+    """
+)
 _ALL_TITLES = _TITLES | _TITLES_MORE
-_AFTER_TITLE = frozenset("med dent habil phil rer nat h c dipl ing univ doz mag".split())  # "Dr. med. dent."
+_AFTER_TITLE = listed("med dent habil phil rer nat h c dipl ing univ doz mag")  # "Dr. med. dent."
 # Magnetic resonance, its spectroscopy, milliseconds, "senior": no titles unless written as titles.
 _UNSURE_TITLES = frozenset({"mr", "mrs", "ms", "sr", "sig", "pd", "miss", "mme", "priv"})
 _VERBS = (
@@ -29,21 +38,23 @@ _VERBS = (
 _LABEL = re.compile(
     r"(?<![^\W_])(?:"
     r"(?P<title>" + "|".join(sorted(_ALL_TITLES, key=len, reverse=True)) + r")"
-    r"|(?P<name>(?:(?:patient|pat|pt)(?:'?s|in)?[ ._-]{0,2})?(?:(?:last|first|family|given|maiden|full|middle)[ -])?"
+    r"|(?P<name>(?:(?:patient|pat|pt)(?:'?s|in)?[ ._-]{0,2})?"
+    r"(?:(?:last|first|family|given|maiden|full|middle)[ -])?"
     r"(?:names?|surname)(?: is)?|vorname|nachname|familienname|geburtsname|nom|prenom|nombre|apellidos?|cognome)"
     rf"|(?P<by>{_VERBS}[ .]{{1,2}}by|ref(?:erring)?[ .]{{1,2}}(?:phys(?:ician)?|doc(?:tor)?|md|dr)|"
     r"(?:ueberwiesen|uberwiesen|zugewiesen|untersucht|befundet) (?:von|durch)|adressee? par)"
-    r"|(?P<role>patient(?:in|en|e|inn?en)?|pat|pt|pte|paciente|paziente|tech(?:nologist|nician)?|operator|physician|"
-    r"radiologist|attending|nurse|arzt|arztin|hausarzt|untersucher|zuweiser|uberweiser|medecin|medico|mtra|mta|ref(?:erring)?)"
+    r"|(?P<role>patient(?:in|en|e|inn?en)?|pat|pt|pte|paciente|paziente|tech(?:nologist|nician)?|operator|"
+    r"physician|radiologist|attending|nurse|arzt|arztin|hausarzt|untersucher|zuweiser|uberweiser|medecin|medico|"
+    r"mtra|mta|ref(?:erring)?)"
     r")(?![^\W\d_])(?P<dot>\.?)(?P<colon> ?[:=]|)[ _]{0,3}(?:[-#,] )?"
 )
-_HINTS = _ALL_TITLES | frozenset(
+_HINTS = _ALL_TITLES | listed(
     """
-    name names surname vorname nachname familienname geburtsname nom prenom nombre apellido apellidos cognome by von
-    durch par phys doc md patient patientin patienten patiente patientinnen patients pat pt pts pte paciente paziente tech
-    technologist technician operator physician radiologist attending nurse arzt arztin hausarzt untersucher zuweiser
-    uberweiser medecin medico mtra mta ref referring
-    """.split()
+    name names surname vorname nachname familienname geburtsname nom prenom nombre apellido apellidos
+    cognome by von durch par phys doc md patient patientin patienten patiente patientinnen patients pat pt
+    pts pte paciente paziente tech technologist technician operator physician radiologist attending nurse
+    arzt arztin hausarzt untersucher zuweiser uberweiser medecin medico mtra mta ref referring
+    """
 )
 _TOKEN = re.compile(r"(?P<sep> {0,2}(?:[,^_] ?)?)(?P<word>[^\W\d_]+(?:['-][^\W\d_]+){0,3})(?P<dot>\.?)")
 _BEFORE = re.compile(r"([^\W\d_]+)[ _]$")
@@ -55,7 +66,7 @@ _MOST_TOKENS = 12
 def people_spans(seen: View, words: set[str], known: frozenset[str]) -> Iterator[Span]:
     """Yield spans of the folded text that hold a label and the name after it.
 
-    `words` are the text's runs of letters, `known` the words of this patient's names, which are always names here.
+    `words` are the text's runs of letters, `known` the words of this patient's names, always names here.
     """
     if _HINTS.isdisjoint(words):
         return
@@ -84,10 +95,10 @@ def _certainty(label: re.Match[str], seen: View) -> int | None:
         before_name = _BEFORE.search(seen.folded, max(0, label.start() - 30), label.start())
         if label["name"].startswith("name") and before_name and is_ordinary(before_name[1]):
             return None  # "protocol name", "series name"
-        return _SURE if label["colon"] else _MAYBE
+        return _WHOLE if label["colon"] else _MAYBE
     if label["role"] and not label["colon"]:
         return None if label["role"] in ("ref", "referring") else _MAYBE
-    return _LIKELY
+    return _SURE if (label["by"] or "").endswith("dr") else _LIKELY
 
 
 def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> int | None:
@@ -100,11 +111,13 @@ def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> 
         word, case = token["word"], seen.case(*token.span("word"))
         initial = len(word) == 1 and (token["dot"] or (not count and case != "lower"))
         if not count and (word in _ALL_TITLES or (word in _AFTER_TITLE and token["dot"])):
-            certainty = _SURE if token["dot"] else max(certainty, _LIKELY)
+            certainty = max(certainty, _SURE if token["dot"] else _LIKELY)
         elif initial or word in PARTICLES:
             end = token.end() if initial and count else end
         elif count < _MOST_WORDS and (
-            _continues(word, case, first_case, count) if count else _begins(word, case, certainty, known)
+            _continues(word, case, first_case, count, certainty)
+            if count
+            else _begins(word, case, certainty, known)
         ):
             count, first_case, end = count + 1, first_case or case, token.end("word")
         else:
@@ -119,13 +132,17 @@ def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> 
 def _begins(word: str, case: str, certainty: int, known: frozenset[str]) -> bool:
     """Whether a word is the first of a name."""
     ordinary = is_ordinary(word)
-    if certainty == _SURE or word.removesuffix("'s") in known:
+    if certainty >= _SURE or word.removesuffix("'s") in known:
         return not (ordinary and case == "lower")
-    return not ordinary and (certainty == _LIKELY or (case != "lower" and len(word) > 2))
+    return not ordinary and len(word) > 1 and (certainty == _LIKELY or (case != "lower" and len(word) > 2))
 
 
-def _continues(word: str, case: str, first_case: str, count: int) -> bool:
+def _continues(word: str, case: str, first_case: str, count: int, certainty: int) -> bool:
     """Whether a word after the first belongs to the name: written alike, and no ordinary word."""
-    if is_ordinary(word) or len(word) < 2:
+    if (
+        len(word) < 2
+        or word in _ALL_TITLES
+        or (is_ordinary(word) and not (certainty == _WHOLE and count == 1))
+    ):
         return False
     return (case == "lower") == (first_case == "lower") and (case != "lower" or count < 2)

@@ -1,7 +1,8 @@
 """Which Data Elements hold identifiers, of what kind, and which are coded vocabulary.
 
-Lives here: tables of tags, after PS3.15 Table E.1-1 and PS3.6. Does not live here: reading or searching. Deliberately
-not shared with the rules of the engine: an attribute forgotten there should not be forgotten here as well.
+Lives here: tables of tags, after PS3.15 Table E.1-1 and PS3.6. Does not live here: reading or searching.
+Deliberately not shared with the rules of the engine: an attribute forgotten there should not be forgotten
+here as well.
 """
 
 from __future__ import annotations
@@ -67,15 +68,21 @@ TEXT_KINDS: dict[int, str] = {
 }
 
 STUDY, SERIES, INSTANCE, FRAME = 0x0020000D, 0x0020000E, 0x00080018, 0x00200052
-OWN_UIDS = frozenset({STUDY, SERIES, INSTANCE, FRAME, 0x00020003})  # what a file calls itself and its parents
+META_INSTANCE = 0x00020003  # Media Storage SOP Instance UID; rebuilt from the SOP Instance UID, not mapped
+OWN_UIDS = frozenset({STUDY, SERIES, INSTANCE, FRAME})  # what a file calls itself and its parents
 
-_PEOPLE = ("(0040,1101)", "(0008,0082)")  # Person Identification, Institution Code: codes that name, not describe
+_PEOPLE = (
+    "(0040,1101)",
+    "(0008,0082)",
+)  # Person Identification, Institution Code: codes that name, not describe
 _VOCABULARY = frozenset(
     {
         0x00080070,  # Manufacturer
         0x00081090,  # Manufacturer's Model Name
         0x00080104,  # Code Meaning
         0x00080102,  # Coding Scheme Designator
+        0x00080115,  # Coding Scheme Name
+        0x00080116,  # Coding Scheme Responsible Organization
         0x00180015,  # Body Part Examined
     }
 )
@@ -96,7 +103,7 @@ def person_kind(tag: int) -> str:
 
 @lru_cache(maxsize=4096)
 def is_class_uid(tag: int) -> bool:
-    """Say whether a UI element names a class, a syntax or a coding resource, and so never an instance (PS3.6)."""
+    """Say whether a UI element names a class, a syntax or a coding resource, never an instance (PS3.6)."""
     return not tag >> 16 & 1 and _known(tag) and _CLASS_UID.search(dictionary_keyword(tag)) is not None
 
 
@@ -110,7 +117,7 @@ def _known(tag: int) -> bool:
 
 
 def is_vocabulary(tag: int, vr: str, path: str) -> bool:
-    """Say whether a value is coded or technical vocabulary, whose words prove nothing when they are met again."""
+    """Say whether a value is coded or technical vocabulary, whose words prove nothing elsewhere."""
     if tag >> 16 & 1:
         return 0x10 <= tag & 0xFFFF <= 0xFF  # Private Creator
     if tag in _VOCABULARY:

@@ -1,7 +1,7 @@
-"""Which bytes of a compressed frame are picture, and which may hold text: comments, application data, what follows.
+"""Which bytes of a compressed frame are picture, and which may hold text.
 
-Lives here: marker segments of JPEG and JPEG-LS (ITU-T T.81 B.1, T.87 C.1) and JPEG 2000 (T.800 Annex A). Does not live
-here: decoding.
+Lives here: marker segments of JPEG and JPEG-LS (ITU-T T.81 B.1, T.87 C.1) and JPEG 2000 (T.800 Annex A). Does
+not live here: decoding.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import re
 
 _PICTURE_APPS = frozenset({0xE8, 0xEE})  # SPIFF and Adobe: both say how colours are to be read
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
-_NEXT_MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd8-\xfe])")  # JPEG-LS stuffs bits, so FF 01 to FF 7F are data there
+_NEXT_MARKER = re.compile(
+    rb"\xff+([\xc0-\xcf\xd8-\xfe])"
+)  # JPEG-LS stuffs bits, so FF 01 to FF 7F are data there
 _EOI = b"\xff\xd9"
 _SOT, _SOD, _COM, _EOC = 0x90, 0x93, 0x64, 0xD9
 
 
 def text_ranges(data: bytes) -> list[tuple[int, int]]:
-    """Return the ranges of a frame that are not needed for its picture; none if it is no JPEG or cannot be followed.
+    """Return the ranges of a frame that are not needed for its picture.
 
-    The two bytes of a marker and the two of its length count as picture, so that overwriting a comment in place does
-    not change it.
+    None for a frame that is no JPEG, or from where it cannot be followed. The two bytes of a marker and the
+    two of its length count as picture, so that overwriting a comment in place does not change it.
     """
     if data.startswith(b"\xff\xd8\xff"):
         return _jpeg(data)

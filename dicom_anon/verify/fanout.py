@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dicom_anon.errors import DicomAnonError
 
@@ -50,16 +50,20 @@ def fan_out(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) ->
             processes.append(process)
             pipes.append(ours)
         for number in range(len(jobs)):
-            try:
-                yield pipes[number % workers].recv()
-            except EOFError:
-                raise DicomAnonError("A process of the verification ended early; nothing is proven.") from None
+            yield _received(pipes[number % workers])
     finally:
         for pipe in pipes:
             pipe.close()
         for process in processes:
             process.terminate()
             process.join()
+
+
+def _received(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except EOFError:
+        raise DicomAnonError("A process of the verification ended early; nothing is proven.") from None
 
 
 def _serve(pipe: Connection, work: Callable[[Job], Result], jobs: Sequence[Job]) -> None:

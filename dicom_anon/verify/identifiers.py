@@ -1,6 +1,7 @@
 """What in one source file identifies: every name, number, date, UID, address, with where it stands.
 
-Lives here: collecting values, and turning a value into the texts worth searching for. Does not live here: the search.
+Lives here: collecting values, and turning a value into the texts worth searching for. Does not live here:
+the search.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def date_in(value: str) -> str | None:
 
 def is_instance_uid(value: str) -> bool:
     """Say whether a value is a UID that is not registered by the Standard (PS3.6 Annex A)."""
-    return value.count(".") >= 1 and not value.startswith("1.2.840.10008.") and value.replace(".", "").isdigit()
+    return (
+        value.count(".") >= 1 and not value.startswith("1.2.840.10008.") and value.replace(".", "").isdigit()
+    )
 
 
 def _identify(reader: Reader, span: Span, kept: bool) -> Iterator[Identifier]:
@@ -121,8 +124,8 @@ def collect(reader: Reader, layout: Layout, kept: Kept) -> Collected:
     Parameters
     ----------
     kept : callable
-        ``kept(tag, creator)`` says whether the configuration keeps this element on purpose; what it holds is then
-        no identifier.
+        ``kept(tag, creator)`` says whether the configuration keeps this element on purpose; what it holds
+        is then no identifier.
     """
     identifiers: list[Identifier] = []
     vocabulary: set[str] = set()
@@ -140,8 +143,13 @@ def collect(reader: Reader, layout: Layout, kept: Kept) -> Collected:
             kept_uids.update(values_of(reader, span))
         elif catalog.is_vocabulary(span.tag, span.vr, span.path):
             for value in values_of(reader, span):
-                vocabulary.update(words(value))
+                vocabulary.update(words(value), (phrase.lower() for phrase in _phrases(value)))
     return Collected(tuple(identifiers), frozenset(kept_uids), frozenset(vocabulary), frozenset(encodings))
+
+
+def _phrases(value: str) -> set[str]:
+    """Return a text and the parts of it that commas and lines divide."""
+    return {value, *(part.strip() for part in re.split(r"[\r\n,;]+", value))}
 
 
 def normal_name(value: str) -> str:
@@ -180,6 +188,8 @@ def _pairs(kind: str, family: str, given: str, vocabulary: Container[str]) -> It
 def _weak_phrase(text: str, vocabulary: Container[str]) -> bool:
     """Say whether a text of one or more words is no evidence on its own."""
     found = words(text)
+    if text.lower() in vocabulary:
+        return True
     if text.isdigit():
         return len(text) < 6 or len(set(text)) == 1
     if not text.isascii():
@@ -219,8 +229,7 @@ def needles(kind: str, value: str, vocabulary: Container[str]) -> Iterator[Needl
         if enough and not _weak_phrase(text, vocabulary):
             yield _text_needle(kind, text)
     else:
-        for part in {value, *re.split(r"[\r\n,;]+", value)}:
-            text = part.strip()
+        for text in _phrases(value):
             telling = any(map(str.isdigit, text)) or text == value
             if len(text) >= 6 and telling and not _weak_phrase(text, vocabulary):
                 yield _text_needle(kind, text)

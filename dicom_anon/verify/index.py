@@ -20,7 +20,7 @@ MAX_PATTERN = 256  # bytes; longer patterns are cut, so that a search by chunks 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One byte pattern of a needle; `width` 2 is UTF-16, whose outermost zero bytes are left out for ASCII texts."""
+    """One byte pattern of a needle; `width` 2 is UTF-16, without the outermost zero bytes of ASCII texts."""
 
     needle: int
     width: int
@@ -67,9 +67,20 @@ class Index:
 
 
 def _rebuilt(
-    needles: tuple[Needle, ...], encodings: frozenset[str], kept_uids: frozenset[str], names: Mapping[str, str]
+    needles: tuple[Needle, ...],
+    encodings: frozenset[str],
+    kept_uids: frozenset[str],
+    names: Mapping[str, str],
 ) -> Index:
     return build_index(needles, encodings=encodings, kept_uids=kept_uids, names=names)
+
+
+def _bytes_of(text: str, codec: str) -> bytes:
+    """Encode a text; nothing if the character set does not have its letters."""
+    try:
+        return text.encode(codec)
+    except (UnicodeError, LookupError):
+        return b""
 
 
 def _encoded(needle: Needle, encodings: Iterable[str]) -> set[tuple[bytes, int]]:
@@ -82,11 +93,7 @@ def _encoded(needle: Needle, encodings: Iterable[str]) -> set[tuple[bytes, int]]
             found |= {(narrow, 1), (b"\0".join(narrow[i : i + 1] for i in range(len(narrow))), 2)}
             continue
         found |= {(text.encode("utf-16-le", "replace"), 2), (text.encode("utf-16-be", "replace"), 2)}
-        for encoding in {"utf-8", "latin-1", *encodings}:
-            try:
-                found.add((text.encode(encoding), 1))
-            except (UnicodeError, LookupError):
-                continue
+        found |= {(data, 1) for codec in {"utf-8", "latin-1", *encodings} if (data := _bytes_of(text, codec))}
     return {(pattern.lower()[:MAX_PATTERN], width) for pattern, width in found if len(pattern) > 1}
 
 

@@ -1,49 +1,20 @@
-"""Where every Data Element of a file lies: its path, VR and the offsets of its value.
+"""Where every value of a file lies: its path, VR and offsets, and how its bytes are read.
 
-Lives here: opening a file and walking its structure (PS3.5 7, PS3.10 7). Written apart from the engine's walker on
-purpose, so that a mistake there is not repeated here. Does not live here: the meaning of values.
+Lives here: the table of a file's values, and access to them. Does not live here: how the table is made, what
+values mean.
 """
 
 from __future__ import annotations
 
-import io
-import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
-from struct import Struct
 from typing import BinaryIO
 
-import pydicom
-from pydicom.charset import convert_encodings
-from pydicom.datadict import dictionary_VR, private_dictionary_VR
-
 WINDOW = 1 << 16
-INFLATE_LIMIT = 1 << 29  # a deflated Data Set above this is not looked at, and so reported: it may be a bomb
-MAX_DEPTH = 200
-UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
-
-_LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-_SHORT_VRS = frozenset(
-    "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # PS3.5 Table 7.1-2
-)
-_ENDIAN = {True: (Struct("<HH"), Struct("<H"), Struct("<L")), False: (Struct(">HH"), Struct(">H"), Struct(">L"))}
-
-
-class NotDicomError(ValueError):
-    """The file is not DICOM."""
-
-
-class LayoutError(ValueError):
-    """The structure cannot be followed any further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +34,9 @@ class Span:
 class Layout:
     """Structure of one file.
 
-    `spans` holds all values that are not sequences, in file order; a fragment of encapsulated Pixel Data is a span
-    of its own. `items` counts the items of each sequence. `end` is where the last element ends; `complete` says
-    that the walk reached the end without a structure it could not follow.
+    `spans` holds all values that are not sequences, in file order; a fragment of encapsulated Pixel Data is
+    a span of its own. `items` counts the items of each sequence. `end` is where the last element ends;
+    `complete` says that the walk reached the end without a structure it could not follow.
     """
 
     size: int
@@ -77,11 +48,16 @@ class Layout:
     end: int = 0
     complete: bool = True
     _starts: list[int] = field(default_factory=list)
+    _tops: dict[int, Span] = field(default_factory=dict)
+
+    def _tabulate(self) -> None:
+        self._starts = [span.start for span in self.spans]
+        self._tops = {span.tag: span for span in reversed(self.spans) if len(span.path) == len("(gggg,eeee)")}
 
     def at(self, offset: int) -> Span | None:
         """Return the span that holds the byte at `offset`."""
         if len(self._starts) != len(self.spans):
-            self._starts = [span.start for span in self.spans]
+            self._tabulate()
         place = bisect_right(self._starts, offset) - 1
         if place < 0 or offset >= self.spans[place].end:
             return None
@@ -89,11 +65,12 @@ class Layout:
 
     def top(self, tag: int) -> Span | None:
         """Return the span of a top-level element."""
-        path = path_of(tag)
-        return next((span for span in self.spans if span.tag == tag and span.path == path), None)
+        if len(self._starts) != len(self.spans):
+            self._tabulate()
+        return self._tops.get(tag)
 
     def pixels(self) -> list[Span]:
-        """Return the top-level Pixel Data: one span if native, the Basic Offset Table and fragments if not."""
+        """Return the top-level Pixel Data: one span if native, else the Basic Offset Table and fragments."""
         return [span for span in self.spans if span.tag in PIXEL_TAGS and "." not in span.path]
 
 
@@ -121,284 +98,3 @@ class Reader:
             return self._stream.read(end - start)
         self._start, self._window = start, self._stream.read(WINDOW)
         return self._window[: end - start]
-
-
-@dataclass(slots=True)
-class _Level:
-    """A Data Set, a Sequence or a run of fragments that the walk is inside of."""
-
-    kind: str
-    end: int
-    undefined: bool
-    path: str
-    explicit: bool
-    little: bool
-    encodings: tuple[str, ...]
-    creators: dict[int, str] = field(default_factory=dict)
-    tag: int = 0
-    vr: str = ""
-    count: int = 0
-
-
-@lru_cache(maxsize=1 << 14)
-def _vr_of(tag: int, creator: str) -> str:
-    """VR by PS3.6, or by pydicom's tables of private elements; ``UN`` if neither knows the tag."""
-    if tag & 0xFFFF == 0:
-        return "UL"
-    try:
-        if tag >> 16 & 1:
-            if 0x10 <= tag & 0xFFFF <= 0xFF:
-                return "LO"
-            return private_dictionary_VR(tag, creator)[:2] if creator else "UN"
-        return dictionary_VR(tag)[:2]
-    except KeyError:
-        return "UN"
-
-
-@lru_cache(maxsize=256)
-def _encodings(value: bytes) -> tuple[str, ...]:
-    names = [name.strip() for name in value.decode("ascii", "replace").strip(" \0").split("\\")]
-    try:
-        return tuple(convert_encodings(names))
-    except (LookupError, ValueError):
-        return ("iso8859",)
-
-
-class _Walk:
-    """One walk over one Data Set; `spans` and `items` of the layout are filled as it goes."""
-
-    def __init__(self, reader: Reader, layout: Layout) -> None:
-        self.reader = reader
-        self.layout = layout
-
-    def run(self, first: _Level, start: int, depth: int = 0) -> int:
-        """Walk from `start`; return where it ended. Raises LayoutError where it cannot go on."""
-        stack, position = [first], start
-        while stack:
-            level = stack[-1]
-            if position >= level.end:
-                if level.undefined and len(stack) > 1:
-                    raise LayoutError(position)
-                stack.pop()
-                continue
-            head = self.reader.read(position, position + 12)
-            if len(head) < 8:
-                raise LayoutError(position)
-            tags, shorts, longs = _ENDIAN[level.little]
-            group, element = tags.unpack_from(head)
-            tag = group << 16 | element
-            if level.kind == "dataset":
-                if tag == ITEM_END and level.undefined:
-                    stack.pop()
-                    position += 8
-                    continue
-                if len(stack) == 1:
-                    self.layout.end = position
-                position = self._element(stack, tag, head, position, depth + len(stack))
-                continue
-            length = longs.unpack_from(head, 4)[0]
-            position += 8
-            if tag == SEQUENCE_END and level.undefined:
-                stack.pop()
-            elif tag != ITEM or (length == UNDEFINED and level.kind == "fragments"):
-                raise LayoutError(position)
-            elif level.kind == "fragments":
-                if position + length > level.end:
-                    raise LayoutError(position)
-                path = f"{level.path}[{level.count}]"
-                self.layout.spans.append(Span(path, level.tag, level.vr, position, position + length))
-                level.count += 1
-                position += length
-            else:
-                stack.append(self._item(level, position, length))
-        return position
-
-    def _item(self, level: _Level, position: int, length: int) -> _Level:
-        end = level.end if length == UNDEFINED else position + length
-        if end > level.end:
-            raise LayoutError(position)
-        path = f"{level.path}[{level.count}]."
-        level.count += 1
-        self.layout.items[level.path] = level.count
-        explicit = level.explicit
-        if explicit and end - position >= 8:
-            # Some writers put implicit VR items into explicit Data Sets; pydicom reads those as well.
-            head = self.reader.read(position, position + 8)
-            explicit = _is_vr(head[4:6]) or head[:4] == b"\xfe\xff\x0d\xe0"
-        return _Level("dataset", end, length == UNDEFINED, path, explicit, level.little, level.encodings)
-
-    def _element(self, stack: list[_Level], tag: int, head: bytes, position: int, depth: int) -> int:
-        level = stack[-1]
-        _, shorts, longs = _ENDIAN[level.little]
-        creator = level.creators.get(tag >> 8, "") if tag >> 16 & 1 else ""
-        if level.explicit:
-            vr = head[4:6].decode("latin-1")
-            if vr in _SHORT_VRS:
-                start, length = position + 8, shorts.unpack_from(head, 6)[0]
-            elif vr in _LONG_VRS and len(head) == 12:
-                start, length = position + 12, longs.unpack_from(head, 8)[0]
-            else:
-                raise LayoutError(position)
-        else:
-            start, length = position + 8, longs.unpack_from(head, 4)[0]
-            vr = _vr_of(tag, creator)
-        if tag >> 16 in (0, 0xFFFE) or depth > MAX_DEPTH:
-            raise LayoutError(position)
-        path = level.path + path_of(tag)
-        if length == UNDEFINED:
-            binary = vr in ("OB", "OW") or tag in PIXEL_TAGS
-            # PS3.5 6.2.2: UN of undefined length is a sequence in implicit VR little endian.
-            explicit, little = (False, True) if vr == "UN" and level.explicit else (level.explicit, level.little)
-            inner = _Level(
-                "fragments" if binary else "sequence", level.end, True, path, explicit, little, level.encodings
-            )
-            inner.tag, inner.vr = tag, "OB"
-            self.layout.items.setdefault(path, 0)
-            stack.append(inner)
-            return start
-        end = start + length
-        if end > level.end:
-            raise LayoutError(position)
-        known = _vr_of(tag, creator) if vr == "UN" else vr
-        if vr == "SQ":
-            self.layout.items.setdefault(path, 0)
-            sequence = _Level("sequence", end, False, path, level.explicit, level.little, level.encodings)
-            stack.append(sequence)
-            return start
-        if vr == "UN" and self._hidden_sequence(level, path, start, end, depth):
-            return end
-        if tag == 0x00080005:
-            level.encodings = _encodings(self.reader.read(start, min(end, start + 256)))
-        elif tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF and length <= 64:
-            creators = self.reader.read(start, end).decode("latin-1").strip(" \0")
-            level.creators[tag >> 16 << 8 | tag & 0xFF] = creators
-        span = Span(path, tag, "OB" if known == "SQ" else known, start, end, creator, level.encodings)
-        self.layout.spans.append(span)
-        return end
-
-    def _hidden_sequence(self, level: _Level, path: str, start: int, end: int, depth: int) -> bool:
-        """Walk a value of VR UN that looks like a sequence; take it back if it turns out not to be one."""
-        if end - start < 8 or self.reader.read(start, start + 4) != b"\xfe\xff\x00\xe0":
-            return False
-        count, items = len(self.layout.spans), dict(self.layout.items)
-        for explicit in (level.explicit, not level.explicit):
-            inner = _Level("sequence", end, False, path, explicit, True, level.encodings)
-            try:
-                self.run(inner, start, depth + 1)
-                return True
-            except LayoutError:
-                del self.layout.spans[count:]
-                self.layout.items = dict(items)
-        return False
-
-
-def _is_vr(two: bytes) -> bool:
-    return two.decode("latin-1") in _SHORT_VRS | _LONG_VRS
-
-
-def _guess(head: bytes, syntax: str) -> tuple[bool, bool]:
-    """Say whether a Data Set is in explicit VR and little endian, by its Transfer Syntax and its first element."""
-    little = syntax != BIG_ENDIAN
-    if not syntax and head[:1] == b"\0" and head[1:2] != b"\0":
-        little = False
-    return _is_vr(head[4:6]), little
-
-
-def _read_meta(reader: Reader, layout: Layout, start: int) -> int:
-    """Walk the File Meta Information (PS3.10 7.1); return where the Data Set begins."""
-    end = start
-    while (head := reader.read(end, end + 12))[:2] == b"\x02\x00" and _is_vr(head[4:6]):
-        long = head[4:6].decode("latin-1") in _LONG_VRS
-        length = int.from_bytes(head[8:12] if long else head[6:8], "little")
-        end += (12 if long else 8) + length
-        if end > reader.size:
-            raise LayoutError(end)
-    if end > start:
-        _Walk(reader, layout).run(_Level("dataset", end, False, "", True, True, ("iso8859",)), start)
-    syntax = layout.top(0x00020010)
-    if syntax is not None:
-        layout.transfer_syntax = reader.read(syntax.start, syntax.end).decode("latin-1").strip(" \0")
-    return end
-
-
-def _walk_file(reader: Reader) -> Layout:
-    layout = Layout(reader.size)
-    start = 132 if reader.read(128, 132) == b"DICM" else 0
-    layout.preamble = start > 0
-    begin = start
-    try:
-        begin = _read_meta(reader, layout, start)
-        head = reader.read(begin, begin + 12)
-        explicit, little = _guess(head, layout.transfer_syntax)
-        layout.little = little
-        if begin == 0:
-            group, element = _ENDIAN[little][0].unpack_from(head) if len(head) == 12 else (0, 0)
-            length = int.from_bytes(head[4:8], "little" if little else "big")
-            if group not in (2, 4, 8) or (not explicit and length > reader.size) or not element | group:
-                raise NotDicomError
-        layout.end = begin
-        top = _Level("dataset", reader.size, False, "", explicit, little, ("iso8859",))
-        layout.end = _Walk(reader, layout).run(top, begin)
-    except LayoutError:
-        layout.complete = False
-        if begin == 0 and len(layout.spans) < 2:
-            raise NotDicomError from None
-    return layout
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[Reader, Layout]]:
-    """Open a DICOM file and walk it.
-
-    A deflated Data Set (PS3.5 A.5) is inflated first, in memory and up to a limit; what follows the deflate stream
-    stays behind it.
-
-    Raises
-    ------
-    NotDicomError
-        It is not DICOM.
-    OSError
-        It cannot be read.
-    """
-    with path.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        reader = Reader(file, size)
-        layout = Layout(size)
-        if reader.read(128, 132) == b"DICM":
-            try:
-                begin = _read_meta(reader, layout, 132)
-            except LayoutError:
-                begin = 0
-            if layout.transfer_syntax == DEFLATED and begin:
-                inflated = _inflate(file, begin)
-                reader = Reader(io.BytesIO(inflated), len(inflated))
-        yield reader, _walk_file(reader)
-
-
-def _inflate(file: BinaryIO, begin: int) -> bytes:
-    file.seek(0)
-    meta, packed = file.read(begin), file.read()
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = engine.decompress(packed, INFLATE_LIMIT)
-    except zlib.error:
-        return meta + packed  # cannot be walked, so it is reported; its bytes are searched as they are
-    if engine.unconsumed_tail:
-        return meta + packed
-    return meta + data + engine.unused_data
-
-
-def rewritten(path: Path) -> bytes | None:
-    """Return a file that only pydicom can follow, written anew by pydicom; None if pydicom cannot either."""
-    buffer = io.BytesIO()
-    try:
-        pydicom.dcmread(path, force=True).save_as(buffer, enforce_file_format=False)
-    except Exception:  # any failure of the second reader means the same: not readable
-        return None
-    return buffer.getvalue()
-
-
-def walked(data: bytes) -> tuple[Reader, Layout]:
-    """Walk a file held in memory."""
-    reader = Reader(io.BytesIO(data), len(data))
-    return reader, _walk_file(reader)

@@ -16,7 +16,9 @@ from .identifiers import Collected, Identifier, Kept, date_in, is_instance_uid, 
 from .layout import Layout, Reader, Span
 from .uids import UidPair
 
-_RECORDS = "(0004,1220)"  # Directory Record Sequence: a DICOMDIR, whose records are not in the order of the source
+_RECORDS = (
+    "(0004,1220)"  # Directory Record Sequence: a DICOMDIR, whose records are not in the order of the source
+)
 
 
 class Counterparts:
@@ -37,7 +39,9 @@ class Counterparts:
         return self._spans.get(path)
 
 
-def uid_pairs(collected: Collected, match: Counterparts, reader: Reader, rewritten: Kept) -> Iterator[UidPair]:
+def uid_pairs(
+    collected: Collected, match: Counterparts, reader: Reader, rewritten: Kept
+) -> Iterator[UidPair]:
     """Yield old and new UID for every place that both files have.
 
     Parameters
@@ -45,12 +49,12 @@ def uid_pairs(collected: Collected, match: Counterparts, reader: Reader, rewritt
     reader : Reader
         Of the output.
     rewritten : callable
-        ``rewritten(tag, creator)`` says whether the configuration sets this element to a value of its own, which
-        then need not be one to one.
+        ``rewritten(tag, creator)`` says whether the configuration sets this element to a value of its own,
+        which then need not be one to one.
     """
     places: dict[str, list[Identifier]] = {}
     for identifier in collected.identifiers:
-        if identifier.kind == catalog.UID:
+        if identifier.kind == catalog.UID and identifier.tag != catalog.META_INSTANCE:
             places.setdefault(identifier.path, []).append(identifier)
     for path, olds in places.items():
         span = match.of(path)
@@ -88,11 +92,10 @@ def _same(identifier: Identifier, value: str) -> bool:
 def reads_back(path: Path) -> bool:
     """Say whether pydicom reads a file and every value before its Pixel Data."""
     try:
-        dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True)
-        _convert(dataset)
+        _convert(pydicom.dcmread(path, force=True, stop_before_pixels=True))
     except Exception:  # whatever the second reader stumbles over, the answer is no
         return False
-    return len(dataset) > 0
+    return True
 
 
 def _convert(dataset: Dataset) -> None:

@@ -1,7 +1,7 @@
 """Pixel data: identical to the source where it is picture, nothing hidden in the bits that are not.
 
-Lives here: streaming comparison and the check of unused bits (PS3.3 C.7.6.3.1, PS3.5 8.1). Does not live here:
-decoding; no pixel is ever interpreted.
+Lives here: streaming comparison and the check of unused bits (PS3.3 C.7.6.3.1, PS3.5 8.1). Does not live
+here: decoding; no pixel is ever interpreted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from .layout import BIG_ENDIAN, NATIVE, Layout, Reader, Span
 from .search import Area
 
 CHUNK = 1 << 20
-FRAME_LIMIT = 1 << 26  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
+FRAME_LIMIT = (
+    1 << 26
+)  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def _number(reader: Reader, layout: Layout, tag: int) -> int | None:
 
 
 def is_native(layout: Layout) -> bool:
-    """Say whether the pixels are in a native format, after the Transfer Syntax or, without one, the structure."""
+    """Say whether the pixels are native, by the Transfer Syntax or, without one, by the structure."""
     if layout.transfer_syntax:
         return layout.transfer_syntax in NATIVE
     return not any(span.path.endswith("]") for span in layout.pixels())
@@ -83,10 +85,9 @@ def pixel_format(reader: Reader, layout: Layout) -> Format:
     )
 
 
-def _mask(pattern: int, cell: int, length: int, big_endian: bool) -> int:
-    """Return a number whose bytes repeat the pattern of one cell."""
-    one = pattern.to_bytes(cell, "big" if big_endian else "little")
-    return int.from_bytes(one * (length // cell + 1), "little") & ((1 << (8 * length)) - 1)
+def _masks(bits: int, form: Format) -> bytes:
+    """Return a mask of one cell, byte by byte in the order of the file."""
+    return bits.to_bytes(form.cell, "big" if form.big_endian else "little")
 
 
 def _chunks(reader: Reader, start: int, end: int) -> Iterator[bytes]:
@@ -97,8 +98,9 @@ def _chunks(reader: Reader, start: int, end: int) -> Iterator[bytes]:
 def same_pixels(source: tuple[Reader, Layout], output: tuple[Reader, Layout]) -> bool:
     """Say whether two files hold the same picture.
 
-    Native: the bits that belong to pixels are equal; unused bits and bytes behind the last pixel may differ.
-    Encapsulated: the fragments are equal but for comments, application data and what follows the end of a frame.
+    Native: the bits that belong to pixels are equal; unused bits and bytes behind the last pixel may
+    differ. Encapsulated: the fragments are equal but for comments, application data and what follows the
+    end of a frame.
     """
     (reader, layout), (other, result) = source, output
     if is_native(layout) != is_native(result):
@@ -123,7 +125,9 @@ def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) 
     if [span.tag for span in ours] != [span.tag for span in theirs]:
         return False
     form = pixel_format(reader, layout)
-    if form.used != pixel_format(other, result).used or form.big_endian != (result.transfer_syntax == BIG_ENDIAN):
+    if form.used != pixel_format(other, result).used or form.big_endian != (
+        result.transfer_syntax == BIG_ENDIAN
+    ):
         return False
     for a, b in zip(ours, theirs, strict=True):
         length = a.end - a.start
@@ -131,18 +135,22 @@ def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) 
             length = form.length
         if b.end - b.start < length:
             return False
-        used = _mask(form.used, form.cell, CHUNK, form.big_endian) if form.has_unused else None
         pieces = zip(
             _chunks(reader, a.start, a.start + length), _chunks(other, b.start, b.start + length), strict=True
         )
         for one, two in pieces:
-            if one != two:
-                if used is None:
-                    return False
-                difference = int.from_bytes(one, "little") ^ int.from_bytes(two, "little")
-                if difference & used:
-                    return False
+            if one != two and not (form.has_unused and _used(one, form) == _used(two, form)):
+                return False
     return True
+
+
+def _used(chunk: bytes, form: Format) -> list[bytes]:
+    """Return the bits of a chunk that belong to pixels, plane by plane (first bytes, second bytes, ...)."""
+    masks = _masks(form.used, form)
+    return [
+        chunk[plane :: form.cell].translate(bytes(value & mask for value in range(256)))
+        for plane, mask in enumerate(masks)
+    ]
 
 
 def _same_fragment(reader: Reader, a: Span, other: Reader, b: Span) -> bool:
@@ -178,9 +186,9 @@ def text_areas(reader: Reader, layout: Layout) -> list[Area]:
 
 
 def unused_bits(reader: Reader, layout: Layout) -> int | None:
-    """Return the offset of the first chunk of native Pixel Data whose unused bits hold something; None if none does.
+    """Return where unused bits of native Pixel Data first hold something; None if they do not.
 
-    Unused bits hold nothing if they are 0, or, for signed pixels, repeat the sign.
+    They hold nothing if they are 0, or, for signed pixels, repeat the sign.
     """
     spans = [span for span in layout.pixels() if span.tag == 0x7FE00010]
     if not spans or not is_native(layout):
@@ -190,12 +198,26 @@ def unused_bits(reader: Reader, layout: Layout) -> int | None:
         return None
     span = spans[0]
     end = span.end if form.length is None else min(span.end, span.start + form.length)
-    unused = ((1 << (8 * form.cell)) - 1) ^ form.used
-    mask = _mask(unused, form.cell, CHUNK, form.big_endian)
     for number, chunk in enumerate(_chunks(reader, span.start, end)):
-        if int.from_bytes(chunk, "little") & mask and not (form.signed and _only_sign(chunk, form)):
+        if not _nothing_unused(chunk, form) and not (form.signed and _only_sign(chunk, form)):
             return span.start + number * CHUNK
     return None
+
+
+def _nothing_unused(chunk: bytes, form: Format) -> bool:
+    """Say whether unused bits are 0, or repeat a sign that lies in the same byte."""
+    top = (1 << (8 * form.cell)) - 1
+    above = _masks(top >> (form.high + 1) << (form.high + 1), form)
+    sign = _masks(1 << form.high if form.signed else 0, form)
+    for plane, mask in enumerate(_masks(top ^ form.used, form)):
+        fine = bytes(
+            value
+            for value in range(256)
+            if not value & mask or (value & sign[plane] and value & mask == above[plane])
+        )
+        if mask and chunk[plane :: form.cell].translate(None, fine):
+            return False
+    return True
 
 
 def _only_sign(chunk: bytes, form: Format) -> bool:

@@ -30,7 +30,8 @@ class Finding:
     check : str
         Which check found it.
     offset : int or None
-        Byte offset of the match in the file; in a deflated file the offset it has once the Data Set is inflated.
+        Byte offset of the match in the file; in a deflated file the offset it has once the Data Set is
+        inflated.
     """
 
     file: str

@@ -1,11 +1,13 @@
 """The search: every byte of an output once through the automaton, and the judgement whether a match counts.
 
-Lives here: reading by chunks, context of a match, the odds of chance. Does not live here: what is searched for.
+Lives here: reading by chunks, context of a match, the odds of chance. Does not live here: what is searched
+for.
 
-A match counts where a person could read it. In text it has to stand between word boundaries. In binary data, where
-short texts turn up by chance, it counts if fewer than `CHANCE` such matches are to be expected in all the binary
-data of the run: a text of n characters, of which there are k, is expected ``bytes * k / 128**n`` times (128, not 256,
-because letters are compared without case). Every printable neighbour makes chance less likely still, by 95 in 256.
+A match counts where a person could read it. In text it has to stand between word boundaries. In binary
+data, where short texts turn up by chance, it counts if fewer than `CHANCE` such matches are to be expected
+in all the binary data of the run: a text of n characters, of which there are k, is expected ``bytes * k /
+128**n`` times (128, not 256, because letters are compared without case). Every printable neighbour makes
+chance less likely still, by 95 in 256.
 """
 
 from __future__ import annotations
@@ -110,8 +112,8 @@ def search(
     Parameters
     ----------
     dates : mapping of str to str
-        Dates of this file's own source, YYYYMMDD, to their kind. A date of another patient proves nothing: there
-        are few dates, and shifted ones fall on them.
+        Dates of this file's own source, YYYYMMDD, to their kind. A date of another patient proves nothing:
+        there are few dates, and shifted ones fall on them.
     areas : collection of Area
         Ranges inside of bulk data that are searched like any binary value, such as comments of a codestream.
     """
@@ -237,13 +239,10 @@ def _match(
         if not length:
             return None
     elif needle.rule == "date":
-        own = _own_date(needle.text, dates)
-        if own is None or not _stands_alone(hit, date=True):
+        kind = _own_date(needle.text, dates)
+        if not kind or not _stands_alone(hit, date=True):
             return None
-        kind = own
-    elif needle.rule == "digits" and area in ("binary", "bulk") and length < BINARY_DIGITS:
-        return None
-    elif needle.text.isascii() and not _stands_alone(hit):
+    elif not _fits(hit, area):
         return None
     weight = float(length)
     if area in ("binary", "bulk") and hit.pattern.width == 1:
@@ -253,17 +252,24 @@ def _match(
     return Match(kind, element, offset, area, hit.pattern.length, weight)
 
 
-def _own_date(form: str, dates: Mapping[str, str]) -> str | None:
-    """Return the kind of the file's own date that is written like this; day and month may be meant either way."""
+def _fits(hit: _Hit, area: str) -> bool:
+    """Say whether a text stands where it counts."""
+    if hit.needle.rule == "digits" and area in ("binary", "bulk") and hit.pattern.length < BINARY_DIGITS:
+        return False
+    return not hit.needle.text.isascii() or _stands_alone(hit)
+
+
+def _own_date(form: str, dates: Mapping[str, str]) -> str:
+    """Return the kind of the file's own date that is written so; day and month may be meant either way."""
     parts = re.split(r"\D", form)
     if len(parts) == 3 and len(parts[2]) == 4:
         day, month, year = parts
-        return dates.get(year + month + day) or dates.get(year + day + month)
-    return dates.get("".join(parts))
+        return dates.get(year + month + day) or dates.get(year + day + month, "")
+    return dates.get("".join(parts), "")
 
 
 def _stands_alone(hit: _Hit, date: bool = False) -> bool:
-    """Say whether a match stands between boundaries: no letter goes on, no digit goes on, no decimal point."""
+    """Say whether a match stands between boundaries: no letter, digit or decimal fraction goes on."""
     text = hit.needle.text
     before, after = hit.neighbours()
     if _goes_on(text[0], before):
@@ -284,8 +290,8 @@ def _goes_on(edge: str, beside: bytes) -> bool:
 def _uid_length(index: Index, hit: _Hit, area: str) -> int:
     """Return the length of the original UID that begins here, 0 if none does.
 
-    What stands around a long UID is not looked at: in binary structures the byte before it may be its length, and
-    the byte behind it anything.
+    What stands around a long UID is not looked at: in binary structures the byte before it may be its
+    length, and the byte behind it anything.
     """
     start = hit.start
     if hit.pattern.width == 1:

@@ -23,7 +23,7 @@ class UidPair:
 
 @dataclass(slots=True)
 class _Entry:
-    """What is known of one old UID: its new one, and where that was read, if not from the object's own name."""
+    """One old UID: its new one, and where that was read, unless from the object's own name for itself."""
 
     new: str
     place: tuple[str, str] | None

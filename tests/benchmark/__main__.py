@@ -22,7 +22,7 @@ from .tools import FAMILIES, TOOLS, Setup, Tool, variant
 WORK = Path(tempfile.gettempdir()) / "dicom-anon-benchmark"
 
 REST = 40
-"""Seconds between deleting the runs' trees and measuring again: ext4 does not take inodes again that were deleted
+"""Seconds between deleting the runs' trees and measuring again: ext4 does not reuse inodes that were deleted
 in the last 35 seconds, and creates files many times slower while it looks for others.
 """
 
@@ -84,7 +84,7 @@ def _measure(corpus: Corpus, tools: Mapping[Tool, str], setup: Setup, repeat: in
 
 
 def _rest(deleted: Path) -> None:
-    """Wait until the trees of an earlier benchmark have been deleted for long enough; ``deleted`` says when."""
+    """Wait until the trees of an earlier benchmark are deleted for long enough; ``deleted`` says when."""
     left = REST - (time.time() - deleted.stat().st_mtime) if deleted.exists() else 0
     if left > 0:
         _tell(f"waiting {left:.0f} s: the last benchmark's trees were deleted a moment ago")

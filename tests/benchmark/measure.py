@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .corpora import PIECE, Corpus, files_of
@@ -19,6 +19,9 @@ from .tools import Command, Setup, Tool
 SAMPLE = 0.05
 """Seconds between two looks at the processes' memory; the first ones come quicker."""
 
+
+SHORT = 0.2
+"""Seconds a run must last for the work of others to be told: the processors' work is counted in 0.01 s."""
 
 LEAST_SCRATCH, MOST_SCRATCH = 64_000_000, 2_000_000_000
 """Bytes written and freed before every run, beside twice the tree's size, and the most for the latter."""
@@ -37,13 +40,16 @@ class Run:
     """What one run took: wall and CPU seconds, peak memory in bytes, and what is wrong with it, if anything.
 
     ``peak`` is the largest of the started processes, ``worker_peak`` of their descendants (0 without).
+    ``others`` is the number of processors that other programs kept busy meanwhile (0 where it cannot be seen,
+    and for runs too short for the system's clock).
     """
 
     seconds: float
     cpu: float
     peak: int
     worker_peak: int
-    problem: str | None
+    problem: str | None = None
+    others: float = 0.0
 
 
 class MemorySampler(threading.Thread):
@@ -77,9 +83,10 @@ def _family(pids: Sequence[int]) -> Iterator[int]:
     while waiting:
         pid = waiting.pop()
         yield pid
-        for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # the thread ended
-                waiting.extend(map(int, listing.read_text().split()))
+        with contextlib.suppress(OSError):  # the process or a thread ended
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                children = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+                waiting.extend(map(int, children.split()))
 
 
 def _peak(pid: int) -> int:
@@ -88,6 +95,19 @@ def _peak(pid: int) -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def _busy() -> float:
+    """Return the seconds all processors have worked since the machine started; 0 where there is no ``/proc``.
+
+    All fields of the first line of ``/proc/stat`` but idle and waiting (proc(5)); guests are in the others.
+    """
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    with stat.open() as lines:
+        user, nice, system, _, _, irq, softirq, steal, *_ = map(int, lines.readline().split()[1:])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def execute(commands: Sequence[Command], log: Path) -> tuple[Run, list[int]]:
@@ -101,6 +121,7 @@ def execute(commands: Sequence[Command], log: Path) -> tuple[Run, list[int]]:
     codes: list[int] = []
     with log.open("wb") as output:
         started: list[subprocess.Popen[bytes]] = []
+        busy, mine = _busy(), time.process_time()
         begin = time.perf_counter()
         try:
             for command in commands:
@@ -126,10 +147,11 @@ def execute(commands: Sequence[Command], log: Path) -> tuple[Run, list[int]]:
                 if process.returncode is None:
                     process.kill()
                     process.wait()
+    others = (_busy() - busy - cpu - (time.process_time() - mine)) / seconds if seconds > SHORT else 0.0
     own = {process.pid for process in started}
     peak = max(sampler.peaks[pid] for pid in own)
     worker_peak = max((size for pid, size in sampler.peaks.items() if pid not in own), default=0)
-    return Run(seconds, cpu, peak, worker_peak, None), codes
+    return Run(seconds, cpu, peak, worker_peak, None, max(0.0, others)), codes
 
 
 def settle(tree: Corpus, scratch: Path) -> None:
@@ -174,7 +196,7 @@ def once(job: Job, setup: Setup, folder: Path) -> Run:
         if status.st_size and status.st_nlink == 1 and not path.is_symlink() and path.name != "log.txt":
             os.truncate(path, 0)
     os.sync()
-    return Run(run.seconds, run.cpu, run.peak, run.worker_peak, problem)
+    return replace(run, problem=problem)
 
 
 def rounds(

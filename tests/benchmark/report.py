@@ -20,6 +20,12 @@ from .tools import LIMITS
 NOISY = 1.5
 """When the slowest run of ``cp -r`` takes so many times the quickest, the machine was too noisy to tell."""
 
+CROWDED = 0.25
+"""So is it when other programs kept so many processors busy, in the median run of any tool."""
+
+CLEARLY = 0.1
+"""Seconds that the whole corpus must take longer than its quarter for the start-up to be told."""
+
 REFERENCES = {"cp": "cp -r", "dcmanon2": "dcmanon, 2 processes"}
 """What every row is compared with: the short name in the report, and the row's name."""
 
@@ -43,6 +49,7 @@ class Row:
     peak: int = 0
     worker_peak: int = 0
     cpu_per_1000: float = 0.0
+    others: float = 0.0
     problem: str | None = None
     ratios: Mapping[str, float] | None = None
     steady_ratios: Mapping[str, float] | None = None
@@ -67,18 +74,34 @@ class Table:
     rows: tuple[Row, ...]
 
     @property
-    def noise(self) -> float | None:
+    def cp_spread(self) -> float | None:
         """Return the spread of ``cp -r``; None when it was not measured."""
         return next((row.spread for row in self.rows if row.tool == REFERENCES["cp"] and row.seconds), None)
+
+    @property
+    def others(self) -> float:
+        """Return the processors that other programs kept busy, for the tool that suffered most."""
+        return max((row.others for row in self.rows), default=0.0)
+
+    @property
+    def noise(self) -> str:
+        """Return in words how steady the machine was, beginning with the verdict if it was not."""
+        spread = self.cp_spread
+        copies = (
+            "`cp -r` was not measured" if spread is None else f"the runs of `cp -r` differ {spread:.2f}-fold"
+        )
+        noisy = (spread or 1.0) > NOISY or self.others > CROWDED
+        verdict = "**Too noisy to tell**: " if noisy else "Noise: "
+        return f"{verdict}{copies}; other programs kept up to {self.others:.2f} processors busy."
 
 
 def line(small: tuple[int, float], large: tuple[int, float]) -> tuple[float, float] | None:
     """Return start-up seconds and files per second of ``seconds = start-up + files / rate``.
 
-    Two points (files, seconds) give it; None when the larger tree did not take longer, so that noise rules.
+    Two points (files, seconds) give it; None when the larger tree hardly took longer, so that noise rules.
     """
     (files, seconds), (more_files, more_seconds) = small, large
-    if more_files <= files or more_seconds <= seconds:
+    if more_files <= files or more_seconds - seconds < CLEARLY:
         return None
     rate = (more_files - files) / (more_seconds - seconds)
     return max(0.0, seconds - files / rate), rate
@@ -110,6 +133,7 @@ def row(
         peak=max(run.peak for run in runs),
         worker_peak=max(run.worker_peak for run in runs),
         cpu_per_1000=median(run.cpu for run in runs) / tree.files * 1000,
+        others=median(run.others for run in runs),
         problem=problems[0] if problems else None,
     )
 
@@ -178,7 +202,8 @@ def as_json(
             "about": table.about,
             "files": table.corpus.files,
             "size": table.corpus.size,
-            "cp_spread": table.noise,
+            "cp_spread": table.cp_spread,
+            "others": table.others,
             "rows": [asdict(each) | {"rate": each.rate} for each in table.rows],
         }
         for table in tables
@@ -208,12 +233,7 @@ HEADINGS = (
 def _table(table: Table) -> str:
     corpus = table.corpus
     lines = [f"### {corpus.name}: {table.about}; files: {corpus.files:,}, {corpus.size / 1e6:,.0f} MB", ""]
-    if table.noise is None:
-        lines += ["`cp -r` was not measured: no ratios to it, and nothing to judge the noise by.", ""]
-    elif table.noise > NOISY:
-        lines += [f"**Too noisy to tell**: the runs of `cp -r` differ {table.noise:.1f}-fold.", ""]
-    else:
-        lines += [f"The runs of `cp -r` differ {table.noise:.2f}-fold.", ""]
+    lines += [table.noise, ""]
     lines += [_cells(HEADINGS), _cells(["---"] + ["---:"] * (len(HEADINGS) - 1))]
     lines += [_cells(_texts(each, corpus)) for each in table.rows]
     return "\n".join(lines)

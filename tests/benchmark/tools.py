@@ -54,7 +54,9 @@ def _cp_version(setup: Setup) -> str | None:
 
 
 def _own_version(setup: Setup) -> str | None:
-    return _python_version(sys.executable, "dicom-anon-batch") if Path(setup.dicom_anon).exists() else None
+    if not Path(setup.dicom_anon).exists():
+        return None
+    return _python_version(sys.executable, "dicom-anon-batch") or "unknown version"
 
 
 def _peer_version(package: str) -> Callable[[Setup], str | None]:

@@ -5,7 +5,9 @@ Not here: any timing.
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +211,14 @@ def test_peak_memory_is_that_of_a_worker_when_the_worker_is_larger(tmp_path: Pat
     assert run.peak < 80e6
 
 
+def test_work_of_other_programs_is_seen(tmp_path: Path) -> None:
+    spin = "import time; end = time.time() + 0.6\nwhile time.time() < end: pass"
+    with subprocess.Popen([sys.executable, "-c", spin]):
+        time.sleep(0.1)
+        run, _ = execute([[sys.executable, "-c", "import time; time.sleep(0.3)"]], tmp_path / "log")
+    assert (run.others > 0.3) == Path("/proc/stat").exists()
+
+
 def figures(tool: str, files: int, *seconds: float, steady: float | None = None) -> Row:
     return Row(tool, "1", files, files * 1000, seconds, steady=steady)
 
@@ -242,6 +252,7 @@ def test_what_failed_or_is_missing_gives_no_ratio() -> None:
         ((100, 1.5), (400, 3.0), (1.0, 200.0)),
         ((100, 0.1), (400, 3.0), (0.0, 300 / 2.9)),  # noise: no negative start-up
         ((100, 3.0), (400, 2.0), None),
+        ((100, 1.0), (400, 1.05), None),
         ((1, 1.0), (1, 2.0), None),
     ],
 )
@@ -253,8 +264,8 @@ def test_start_up_comes_from_two_trees(
 
 def test_a_row_holds_the_median_and_the_largest_memory() -> None:
     tree = Corpus("ct", Path("ct"), 400, 4_000_000)
-    runs = [Run(seconds, 2 * seconds, 10, peak, None) for seconds, peak in ((3.0, 5), (2.0, 7), (8.0, 6))]
-    made = row("own", "1", tree, runs, [Run(1.5, 1.0, 1, 1, None)], 100)
+    runs = [Run(seconds, 2 * seconds, 10, peak) for seconds, peak in ((3.0, 5), (2.0, 7), (8.0, 6))]
+    made = row("own", "1", tree, runs, [Run(1.5, 1.0, 1, 1)], 100)
     assert (made.startup, made.steady) == (1.0, 200.0)
     assert made.rate == pytest.approx(400 / 3)
     assert made.spread == 4.0
@@ -263,12 +274,18 @@ def test_a_row_holds_the_median_and_the_largest_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [((1.0, 1.6), "Too noisy to tell"), ((1.0, 1.4), "differ 1.40-fold")]
+    ("seconds", "others", "expected"),
+    [
+        ((1.0, 1.6), 0.0, "**Too noisy to tell**: the runs of `cp -r` differ 1.60-fold"),
+        ((1.0, 1.4), 0.3, "**Too noisy to tell**: the runs of `cp -r` differ 1.40-fold"),
+        ((1.0, 1.4), 0.1, "Noise: the runs of `cp -r` differ 1.40-fold"),
+    ],
 )
 def test_the_report_says_when_the_machine_was_too_noisy(
-    seconds: tuple[float, ...], expected: str, tmp_path: Path
+    seconds: tuple[float, ...], others: float, expected: str, tmp_path: Path
 ) -> None:
-    rows = compare([figures("cp -r", 10, *seconds), Row("dicognito", None)])
+    busy = replace(figures("own", 10, 1.0), others=others)
+    rows = compare([figures("cp -r", 10, *seconds), busy, Row("dicognito", None)])
     table = Table(Corpus("ct", Path("ct"), 10, 10_000), "CT slices", rows)
     text = report.as_markdown(report.machine(tmp_path), len(seconds), [table])
     assert expected in text

@@ -1,0 +1,136 @@
+"""Commands for text: a substitution, and `clean`, which takes this patient's identifiers out of what stays.
+
+Lives here: regexp and clean, and what clean does to the items of a sequence. Does not live here: the scrubber, and the
+table of SR concepts' meaning for one content item (``content``).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+from dicom_anon import standard, tags, values
+from dicom_anon.actions.base import UNCHANGED, Action, Assigned, CommandError, Outcome
+from dicom_anon.actions.dummies import DUMMIES
+from dicom_anon.identity import scrubber_of
+from dicom_anon.scope import Element, Level
+
+_TEXT_AND_UNKNOWN = values.TEXT_VRS | {"UN"}
+
+
+@dataclass(frozen=True)
+class Regexp(Action):
+    """Substitution in the text of each value (Python's `re` syntax, all occurrences)."""
+
+    find: str
+    replacement: str
+    name = "regexp"
+    vrs = _TEXT_AND_UNKNOWN
+
+    @property
+    def parameter(self) -> str:
+        """Pattern and replacement."""
+        return f"{self.find},{self.replacement}"
+
+    def decide(self, element: Element) -> Outcome:
+        """Substitute in each value."""
+        found = [re.sub(self.find, self.replacement, value) for value in element.values]
+        return UNCHANGED if found == element.values else Assigned("\\".join(found))
+
+
+CLEAN_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
+"""VRs whose values can hold words."""
+
+CODES = frozenset(
+    (
+        0x00080100,  # Code Value
+        0x00080102,  # Coding Scheme Designator
+        0x00080103,  # Coding Scheme Version
+        0x00080119,  # Long Code Value
+        0x00080120,  # URN Code Value
+        0x0008010C,  # Coding Scheme UID
+        0x0008010F,  # Context Identifier
+        0x00080105,  # Mapping Resource
+    )
+)
+"""Parts of a code: nobody types into them, and a number in them is no telephone."""
+
+
+@dataclass(frozen=True)
+class Clean(Action):
+    """Text loses every identifier of this patient that the file holds, and what looks like one; medical words stay.
+
+    A sequence is kept and the texts in it are cleaned; where its items are content items, each is treated as PS3.15
+    Table E.3.4-1 says for its concept name, under the options named between the parentheses.
+    """
+
+    options: tuple[str, ...] = ()
+    name = "clean"
+    vrs = CLEAN_VRS | {"SQ", "UN"}
+
+    @property
+    def parameter(self) -> str:
+        """Options of PS3.15 that apply to content items."""
+        return ",".join(self.options)
+
+    def check(self, vr: str) -> None:
+        """Refuse what is no text, and options where there are no items."""
+        super().check(vr)
+        if self.options and vr not in ("SQ", "UN"):
+            raise CommandError(f"clean takes options only on a sequence, not on VR {vr}", "clean")
+
+    def enter(self, item: Level) -> Action | None:
+        """Clean the texts of a plain item; treat a content item by its concept."""
+        from dicom_anon.actions.content import content_action
+
+        return content_action(item, self)
+
+    def over(self, row: Action, tag: int) -> Action:
+        """Leave codes alone, and what holds no words."""
+        return super().over(row, tag) if _may_hold_words(tag) else row
+
+    def decide(self, element: Element) -> Outcome:
+        """Scrub each value; what is left of one that must not be empty is a dummy."""
+        if element.vr not in CLEAN_VRS or not element.raw:
+            return UNCHANGED
+        found = element.values
+        cleaned = [clean_value(element, value) for value in found]
+        if cleaned == found:
+            return UNCHANGED
+        if not any(cleaned) and needs_value(element.tag):
+            return Assigned(DUMMIES[element.vr])
+        return Assigned("\\".join(cleaned))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _may_hold_words(tag: int) -> bool:
+    if tag in CODES:
+        return False
+    vr = tags.vr_of(tag)
+    return vr is None or vr == "SQ" or (vr != "CS" and vr in CLEAN_VRS)  # inside items, CS are terms of the Standard
+
+
+def clean_value(element: Element, value: str) -> str:
+    """Scrub one value; what cannot stand in its VR any more goes."""
+    if element.vr == "PN":
+        return ""  # nothing but a person's name can stand in it
+    cleaned = scrubber_of(element.file).clean(value)
+    if element.vr == "UR" and cleaned != value:
+        return ""  # a locator with a hole leads nowhere
+    return cleaned
+
+
+def needs_value(tag: int) -> bool:
+    """Tell whether the Basic Profile puts a dummy for the attribute in some IOD (code D), so that empty is invalid."""
+    return tag in _dummied()
+
+
+@functools.cache
+def _dummied() -> frozenset[int]:
+    found = {0x0040A160}  # Text Value of content items
+    for row in standard.profile_rows():
+        if "D" in row.basic and re.fullmatch(r"\([0-9A-F]{4},[0-9A-F]{4}\)", row.tag):
+            group, element = row.tag[1:5], row.tag[6:10]
+            found.add(int(group + element, 16))
+    return frozenset(found)

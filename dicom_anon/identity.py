@@ -1,0 +1,85 @@
+"""What identifies the patient of one file, gathered from every depth of it, for the scrubber of free text.
+
+Lives here: which elements count as identifiers of which kind. Does not live here: finding them in a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dicom_anon import tags
+from dicom_anon.elements import Span
+from dicom_anon.freetext import Identifiers, Scrubber, scrubber_for
+from dicom_anon.scope import Element, FileScope, Level
+
+_KINDS = {
+    "ids": """
+        PatientID OtherPatientIDs AccessionNumber StudyID AdmissionID ServiceEpisodeID MedicalRecordLocator
+        RequestedProcedureID ScheduledProcedureStepID PerformedProcedureStepID
+        PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
+       
+        PlacerOrderNumberProcedure FillerOrderNumberProcedure
+        DeviceSerialNumber DetectorID PlateID CassetteID GantryID GeneratorID XRayDetectorID XRaySourceID
+        UniqueDeviceIdentifier ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID
+        ContainerIdentifier SpecimenIdentifier BreedRegistrationNumber PrescriptionIdentifier
+        StudyInstanceUID SeriesInstanceUID SOPInstanceUID FrameOfReferenceUID
+    """,
+    "dates": """
+        PatientBirthDate StudyDate SeriesDate AcquisitionDate ContentDate AdmittingDate AcquisitionDateTime
+        PerformedProcedureStepStartDate ScheduledProcedureStepStartDate LastMenstrualDate PatientBirthDateInAlternativeCalendar
+        InstanceCreationDate DischargeDate
+    """,
+    "phones": """
+        PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers OrderCallbackPhoneNumber
+        PatientTelecomInformation PersonTelecomInformation OrderCallbackTelecomInformation
+    """,
+    "addresses": """
+        PatientAddress ReferringPhysicianAddress PersonAddress InstitutionAddress RegionOfResidence
+    """,
+    "institutions": """
+        InstitutionName InstitutionalDepartmentName StationName RequestingService CurrentPatientLocation
+        PatientInstitutionResidence ScheduledProcedureStepLocation PerformedLocation PerformedStationName
+        ScheduledStationName ResponsibleOrganization VerifyingOrganization ClinicalTrialSiteName IssuerOfPatientID
+        ClinicalTrialCoordinatingCenterName InsurancePlanIdentification StationAETitle TreatmentMachineName
+       
+    """,
+}
+_KIND_OF = {
+    tag: kind
+    for kind, keywords in _KINDS.items()
+    for tag in map(tags.tag_for_keyword, keywords.split())
+    if tag is not None
+}
+
+
+def scrubber_of(file: FileScope) -> Scrubber:
+    """Scrubber of the identifiers that a file holds; made when first asked for, and shared by the patient's files."""
+    scrubber = file.memo.get("scrubber")
+    if scrubber is None:
+        scrubber = file.memo["scrubber"] = scrubber_for(gather(file.root))
+    assert isinstance(scrubber, Scrubber)
+    return scrubber
+
+
+def gather(root: Level) -> Identifiers:
+    """Collect the identifiers of a file: every person's name, and the elements listed above, at every depth.
+
+    Person names in private elements count as well, where the file says that they are names.
+    """
+    found: dict[str, list[str]] = {"names": [], **{kind: [] for kind in _KINDS}}
+    for kind, element in _identifying(root, root.spans):
+        if text := element.text:
+            found[kind].append(text)
+    return Identifiers.of(**found)
+
+
+def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element]]:
+    kind_of = _KIND_OF.get
+    for span in spans:
+        kind = "names" if span[1] == b"PN" else kind_of(span[0])
+        if kind is not None:
+            if span[4] > span[3] and span[5] is None:
+                yield kind, Element(level, span)
+        elif span[5]:
+            for item in span[5]:
+                yield from _identifying(Level(level.file, item.spans, item.encoding, level, span[0]), item.spans)

@@ -1,0 +1,170 @@
+"""The table that says which patients may be de-identified, and under which names: ``--lookup FILE.csv``.
+
+Lives here: reading the table, and finding a patient in it. Does not live here: what is done with a patient not in it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicom_anon.errors import ConfigError, Problem
+
+ORIGINAL = ("PatientID", "PHI-PatientID", "OriginalPatientID")
+SUBJECT = ("SubjectID", "ANON-PatientID", "NewPatientID")
+NAME = ("SubjectName", "ANON-PatientName", "NewPatientName")
+OFFSET = ("DateOffset", "Offset")
+"""Accepted headers of the columns with a meaning of their own, in any case; `ORIGINAL` and `SUBJECT` must be there.
+
+Those with ANON and PHI are the ones of RSNA's Anonymizer, so that its index, and a crosswalk of an earlier run, can be
+read as they are.
+"""
+MAX_DAYS = 100_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the table.
+
+    Parameters
+    ----------
+    identifier : str
+        New PatientID.
+    name : str
+        New name; empty where the table gives none.
+    days : int or None
+        Days to add to all dates, negative goes back; `None` where the table gives none.
+    columns : Mapping[str, str]
+        Every column by its header in lower case.
+    """
+
+    identifier: str
+    name: str
+    days: int | None
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The whole table.
+
+    Parameters
+    ----------
+    subjects : Mapping[str, Subject]
+        By original PatientID, without blanks around it.
+    headers : tuple of str
+        Headers in lower case.
+    has_names : bool
+        Whether there is a column of names.
+    """
+
+    subjects: Mapping[str, Subject] = field(repr=False)
+    headers: tuple[str, ...]
+    has_names: bool
+
+    def find(self, patient_id: str) -> Subject | None:
+        """Row of a patient, `None` where there is none; upper and lower case are different patients."""
+        return self.subjects.get(patient_id.strip(" \0"))
+
+
+def read_lookup(path: Path) -> Lookup:
+    """Read the table.
+
+    Parameters
+    ----------
+    path : Path
+        CSV in UTF-8 with a header line; comma, semicolon or tab between columns.
+
+    Raises
+    ------
+    ConfigError
+        With every problem, told by line number; a message never holds a patient's identifier.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            text = file.read()
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(path), "", "", "is not UTF-8 text", "CSV in UTF-8")]) from None
+    except OSError as error:
+        raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a CSV file")]) from None
+    return parse_lookup(text, str(path))
+
+
+def parse_lookup(text: str, where: str) -> Lookup:
+    """Read the text of a table; see `read_lookup`.
+
+    Examples
+    --------
+    >>> table = parse_lookup("PatientID,SubjectID,Site\\n4711,S-01,Ulm\\n", "example")
+    >>> table.find("4711 ").identifier, table.find("4711").columns["site"], table.find("4712")
+    ('S-01', 'Ulm', None)
+    """
+    first_line = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first_line.count)
+    problems: list[Problem] = []
+    try:
+        lines = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise ConfigError([Problem(where, "", "", f"is not CSV: {error}", "a CSV file")]) from None
+    headers = tuple(header.strip().lower() for header in (lines[0] if lines else ()))
+    at = {role: _column(headers, names) for role, names in (("o", ORIGINAL), ("s", SUBJECT), ("n", NAME), ("d", OFFSET))}
+    for role, names in (("o", ORIGINAL), ("s", SUBJECT)):
+        if at[role] < 0:
+            problems.append(Problem(where, "", names[0], "the table has no such column", " or ".join(names)))
+    if len(set(headers)) != len(headers):
+        problems.append(Problem(where, "", "", "two columns have the same header", "one name for a column"))
+    if problems:
+        raise ConfigError(problems)
+    subjects: dict[str, Subject] = {}
+    for number, cells in enumerate(lines[1:], 2):
+        if any(cell.strip() for cell in cells):
+            _add(subjects, headers, at, [cell.strip() for cell in cells], (where, number), problems)
+    if not subjects and not problems:
+        problems.append(Problem(where, "", "", "holds no patient", "a line for each patient"))
+    if problems:
+        raise ConfigError(problems)
+    return Lookup(subjects, headers, at["n"] >= 0)
+
+
+def _add(
+    subjects: dict[str, Subject],
+    headers: tuple[str, ...],
+    at: dict[str, int],
+    cells: list[str],
+    place: tuple[str, int],
+    problems: list[Problem],
+) -> None:
+    where = f"{place[0]}, line {place[1]}"
+    if len(cells) != len(headers):
+        problem = f"has {len(cells)} columns, the header {len(headers)}"
+        problems.append(Problem(where, "", "", problem, "as many"))
+        return
+    original, identifier = cells[at["o"]], cells[at["s"]]
+    if not original or not identifier:
+        problems.append(Problem(where, "", "", "a patient or a subject is empty", "both"))
+        return
+    days: int | None = None
+    written = cells[at["d"]] if at["d"] >= 0 else ""
+    if written:
+        if not re.fullmatch(r"[+-]?\d{1,6}", written) or abs(int(written)) > MAX_DAYS:
+            problems.append(Problem(where, "", OFFSET[0], "is no number of days", f"-{MAX_DAYS} to {MAX_DAYS}"))
+            return
+        days = int(written)
+    for name, value in (("subject", identifier), ("name", cells[at["n"]] if at["n"] >= 0 else "")):
+        if len(value) > 64 or "\\" in value or any(ord(char) < 32 for char in value):
+            problem = f"the {name} does not fit a DICOM element"
+            problems.append(Problem(where, "", "", problem, "at most 64 characters, no backslash"))
+            return
+    subject = Subject(
+        identifier, cells[at["n"]] if at["n"] >= 0 else "", days, dict(zip(headers, cells, strict=True))
+    )
+    first = subjects.setdefault(original, subject)  # RSNA's index has a line for each study
+    if (first.identifier, first.name, first.days) != (subject.identifier, subject.name, subject.days):
+        problems.append(Problem(where, "", "", "a patient of an earlier line, with another subject", "one line"))
+
+
+def _column(headers: tuple[str, ...], names: tuple[str, ...]) -> int:
+    return next((headers.index(name.lower()) for name in names if name.lower() in headers), -1)

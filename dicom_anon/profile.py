@@ -1,0 +1,120 @@
+"""The options of PS3.15 Annex E: what a rule set gains from each, computed from Table E.1-1.
+
+Lives here: option names to rules. Does not live here: the Basic Profile itself (a preset), precedence, stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dicom_anon import standard, tags
+from dicom_anon.actions import CONTENT_OPTIONS, Action, Clean, Keep, ShiftDate, Uid
+from dicom_anon.actions.text import CLEAN_VRS
+from dicom_anon.tags import Key, PrivateKey
+
+SAFE_PRIVATE = "retain_safe_private"
+FULL_DATES, MODIFIED_DATES = "retain_full_dates", "retain_modified_dates"
+NOT_OFFERED = {
+    "clean_pixel_data": "text burned into pixels is not found",
+    "clean_recognizable_visual_features": "faces are not removed from images",
+}
+"""Options of Annex E that are refused, since a file would claim what nobody did."""
+
+PROFILE_PRESETS = ("basic", "tcia")
+"""Presets that follow the table row by row, so that its options can be added to them."""
+
+_TEMPORAL_VRS = frozenset(("DA", "DT", "TM"))
+
+
+def parse_options(value: Any) -> tuple[str, ...]:
+    """Read option names from a list, or from a text with commas.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the table, each once.
+
+    Raises
+    ------
+    ValueError
+        One is unknown or not offered; the message says which.
+
+    Examples
+    --------
+    >>> parse_options("retain_uids, clean_descriptors")
+    ('clean_descriptors', 'retain_uids')
+    """
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("is no list of options")
+    known = tuple(standard.PROFILE_OPTIONS)
+    found = {name.strip() for name in names if name.strip()}
+    for name in sorted(found):
+        if name in NOT_OFFERED:
+            raise ValueError(f"{name} is not offered: {NOT_OFFERED[name]}")
+        if name not in known:
+            near = tags.nearest(name, known)
+            raise ValueError(f'no option "{name}"' + (f'; did you mean "{near}"?' if near else ""))
+    return tuple(name for name in known if name in found)
+
+
+def conflict(options: Iterable[str]) -> str:
+    """Say why options cannot stand together; empty where they can (PS3.15 section E.3.6)."""
+    if {FULL_DATES, MODIFIED_DATES} <= set(options):
+        return f"{FULL_DATES} and {MODIFIED_DATES} exclude each other"
+    return ""
+
+
+def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
+    """Rules that options put over those of the Basic Profile.
+
+    Parameters
+    ----------
+    options : iterable of str
+        Names of options that can stand together.
+
+    Returns
+    -------
+    dict of Key to (Action, str)
+        Action and the option it comes from. Where options disagree on a row, cleaning wins over keeping.
+        Rows that cannot be cleaned by a rule are left out and stay with the profile: overlay bitmaps, curves, and
+        the two binary time stamps.
+    """
+    chosen = tuple(option for option in standard.PROFILE_OPTIONS if option in set(options))
+    rules: dict[Key, tuple[Action, str]] = {}
+    for row in standard.profile_rows():
+        codes = {option: row.options[option] for option in chosen if option in row.options}
+        if not codes or row.tag[1:5] in ("0000", "0002", "0004", "gggg"):
+            continue
+        option = next((option for option, code in codes.items() if code == "C"), next(iter(codes)))
+        action: Action | None = Keep() if codes[option] == "K" else _cleaning(row, chosen)
+        if action is not None:
+            rules[tags.parse_key(row.tag)] = action, option
+    if SAFE_PRIVATE in chosen:
+        for key, safe in standard.safe_private().items():
+            rules[key] = _private_action(safe.vr), SAFE_PRIVATE
+    return rules
+
+
+def _cleaning(row: standard.ProfileRow, options: tuple[str, ...]) -> Action | None:
+    """What code C means for an attribute, `None` where no rule can do it."""
+    if row.vr in _TEMPORAL_VRS:
+        return ShiftDate()
+    if row.vr == "SQ" and "clean_structured_content" in row.options:
+        return Clean(tuple(option for option in CONTENT_OPTIONS if option in options))
+    if row.tag.startswith(("(60xx", "(50xx")):
+        return None  # a bitmap or a curve may show writing, which nobody has looked for; they go
+    return Clean() if row.vr == "SQ" or row.vr in CLEAN_VRS else None
+
+
+def _private_action(vr: str) -> Action:
+    """Safe private attributes stay; their texts are cleaned all the same, and UIDs follow the public ones."""
+    if vr == "UI":
+        return Uid()
+    return Clean() if vr in CLEAN_VRS and vr != "CS" else Keep()
+
+
+def is_safe_private(key: PrivateKey) -> bool:
+    """Tell whether Table E.3.10-1 lists a private element."""
+    return key in standard.safe_private()

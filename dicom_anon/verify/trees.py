@@ -1,0 +1,247 @@
+"""The verification of a tree: collect from every source, search every output, judge over all.
+
+Lives here: `verify_trees` and the account. Does not live here: the checks of a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import catalog
+from .check import Checked, CheckWork, CollectWork, Job, shown, weighed
+from .fanout import fan_out
+from .identifiers import Collected, Kept, Needle, needles, normal_name, user_needles
+from .index import Index, build_index
+from .quiet import quiet
+from .report import Finding, VerifyReport
+from .search import likely, search_path
+from .uids import Ledger
+from .words import GREEK, PLACEHOLDERS, words
+
+Progress = Callable[[int, int], None]
+
+# Where the same text is of two kinds, the first one here is reported.
+_ORDER = (
+    catalog.TOKEN,
+    catalog.PATIENT_NAME,
+    catalog.PATIENT_ID,
+    catalog.ACCESSION,
+    catalog.PHYSICIAN,
+    catalog.PERSON,
+    catalog.PHONE,
+    catalog.ADDRESS,
+    catalog.INSTITUTION,
+    catalog.STUDY_ID,
+    catalog.PROCEDURE_ID,
+    catalog.BIRTH_DATE,
+    catalog.DATE,
+    catalog.UID,
+)
+
+
+def keeps_nothing(tag: int, creator: str) -> bool:
+    """Say that no element is kept on purpose."""
+    return False
+
+
+@dataclass(slots=True)
+class _Sources:
+    """What all sources together hold."""
+
+    values: set[tuple[str, str]] = field(default_factory=set)
+    kept_uids: set[str] = field(default_factory=set)
+    vocabulary: set[str] = field(default_factory=set)
+    encodings: set[str] = field(default_factory=set)
+    not_dicom: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
+
+    def add(self, source: str, found: Collected | str) -> None:
+        """Enter what one source holds."""
+        if not isinstance(found, Collected):
+            (self.not_dicom if found == "not dicom" else self.unreadable).add(source)
+            return
+        self.values.update((identifier.kind, identifier.value) for identifier in found.identifiers)
+        self.kept_uids |= found.kept_uids
+        self.vocabulary |= found.vocabulary
+        self.encodings |= found.encodings
+
+    def index(self, tokens: Iterable[str], allowed: Iterable[str]) -> Index:
+        """Build what is searched for."""
+        vocabulary = self.vocabulary | {word for text in allowed for word in words(text)}
+        rank = {kind: number for number, kind in enumerate(_ORDER)}
+        wanted: list[Needle] = list(user_needles(tokens))
+        names: dict[str, str] = {}
+        for kind, value in sorted(self.values, key=lambda pair: (rank[pair[0]], pair[1])):
+            wanted.extend(needles(kind, value, vocabulary))
+            name = normal_name(value) if kind in catalog.NAMES else ""
+            if name and not set(name.split()) <= GREEK | PLACEHOLDERS and name not in vocabulary:
+                names.setdefault(name, kind)
+        return build_index(wanted, encodings=self.encodings, kept_uids=self.kept_uids, names=names)
+
+
+def files_of(root: Path, links: bool) -> list[str]:
+    """Return the files below a folder, as sorted relative paths with ``/``; links only if asked for."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        base = Path(folder)
+        for name in names:
+            path = base / name
+            if path.is_file() and (links or not path.is_symlink()):
+                found.append(path.relative_to(root).as_posix())
+    return sorted(found)
+
+
+def _empty_folders(root: Path) -> Iterator[str]:
+    """Yield folders without files: their names are output as well."""
+    for folder, _, names in os.walk(root):
+        if not names and Path(folder) != root:
+            yield Path(folder).relative_to(root).as_posix()
+
+
+def _sampled(outputs: Sequence[str], sample: int | None) -> list[str]:
+    """Return `sample` outputs spread evenly, the same ones every time."""
+    if sample is None or sample >= len(outputs):
+        return list(outputs)
+    return [outputs[number * len(outputs) // sample] for number in range(sample)]
+
+
+def _unaccounted(
+    names: Sequence[str], outputs: Collection[str], manifest: Mapping[str, str], passed: Collection[str]
+) -> Iterator[Finding]:
+    taken: set[str] = set()
+    for number, source in enumerate(names, 1):
+        output = manifest.get(source, source)
+        if output not in outputs:
+            if source not in passed:
+                yield Finding(f"source file {number}", "file", "no output", "unaccounted")
+        elif output in taken:
+            yield Finding(f"source file {number}", "file", "output shared by two sources", "unaccounted")
+        else:
+            taken.add(output)
+
+
+def verify_trees(
+    source: Path,
+    destination: Path,
+    *,
+    tokens: Iterable[str] = (),
+    sample: int | None = None,
+    manifest: Mapping[str, str] | None = None,
+    accounted: Collection[str] = frozenset(),
+    kept: Kept = keeps_nothing,
+    rewritten: Kept = keeps_nothing,
+    edited_pixels: Collection[str] = frozenset(),
+    allowed: Iterable[str] = (),
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Look for what identifies a patient in a de-identified copy of a tree, and check that the copy is sound.
+
+    Every identifier of every source is searched for in the raw bytes and the path of every output,
+    whoever's it is; dates only in the output of their own source. The rest is compared file by file: values
+    left as they were, UIDs mapped one to one with references intact, the same picture, nothing in unused
+    bits, readable by pydicom.
+
+    Parameters
+    ----------
+    source, destination : Path
+        The two trees.
+    tokens : iterable of str
+        Further texts that must not be found, whether or not they are common words.
+    sample : int, optional
+        Check only so many outputs, spread evenly over the sorted tree. Identifiers still come from all
+        sources, all paths are still searched, and every source still has to be accounted for.
+    manifest : mapping of str to str, optional
+        Relative path of a source to that of its output, with ``/``, where the two differ.
+    accounted : collection of str
+        Relative paths of sources that have no output for a known reason.
+    kept : callable
+        ``kept(tag, private_creator)`` says whether the configuration keeps this element on purpose: what it
+        holds is no identifier, and it may stand there unchanged. Picklable if `workers` is above 1.
+    rewritten : callable
+        ``rewritten(tag, private_creator)`` says whether the configuration sets a UID of its own here, which
+        need not be one to one.
+    edited_pixels : collection of str
+        Relative paths of outputs whose pixels were changed on purpose.
+    allowed : iterable of str
+        Texts that the configuration itself writes (project name, prefix); their words prove nothing.
+    workers : int
+        Number of processes.
+    progress : callable, optional
+        Called with the number of files done and to be done, sources and outputs together.
+
+    Returns
+    -------
+    VerifyReport
+        `clean` if nothing was found. It holds no value from any file.
+
+    Raises
+    ------
+    DicomAnonError
+        A worker process ended early.
+    OSError
+        A tree cannot be listed.
+    """
+    plan = dict(manifest or {})
+    names = sorted({*files_of(source, links=False), *plan})
+    outputs = files_of(destination, links=True)
+    chosen = _sampled(outputs, sample)
+    todo, done = len(names) + len(chosen), 0
+    sources = _Sources()
+    with quiet():
+        for name, found in zip(names, fan_out(CollectWork(source, kept), names, workers), strict=True):
+            sources.add(name, found)
+            done += 1
+            if progress is not None:
+                progress(done, todo)
+        index = sources.index(tokens, allowed)
+        origin = {plan.get(name, name): name for name in names}
+        work = CheckWork(source, destination, index, kept, rewritten, frozenset(edited_pixels))
+        jobs = [Job(name, origin.get(name)) for name in chosen]
+        results: list[Checked] = []
+        ledger = Ledger()
+        sizes: Counter[str] = Counter()
+        total = 0
+        for checked in fan_out(work, jobs, workers):
+            ledger.add(checked.file, checked.pairs)
+            sizes.update(checked.sizes)
+            total += checked.total
+            if checked.findings or checked.matches:
+                checked.pairs = []
+                results.append(checked)
+            done += 1
+            if progress is not None:
+                progress(done, todo)
+    found_here: list[Finding] = []
+    for checked in results:
+        found_here.extend(weighed(checked, [likely(match, index, sizes) for match in checked.matches]))
+    found_here.extend(ledger.findings())
+    found_here.extend(_unaccounted(names, set(outputs), plan, {*accounted, *sources.not_dicom}))
+    found_here.extend(
+        Finding(f"source file {number}", "file", "source not readable", "unreadable")
+        for number, name in enumerate(names, 1)
+        if name in sources.unreadable and name not in accounted
+    )
+    for path in {*_empty_folders(destination), *(set(outputs) - set(chosen))}:
+        hits = dict(search_path(path.split("/"), index, {}))
+        shown_path = shown(path, frozenset(hits))
+        found_here.extend(Finding(shown_path, "path", kind, "identifier") for kind in hits.values())
+    return VerifyReport(
+        findings=tuple(sorted(set(found_here), key=_place)),
+        sources=len(names),
+        outputs=len(outputs),
+        checked=len(chosen),
+        identifiers=len(sources.values),
+        not_dicom=len(sources.not_dicom),
+        bytes_searched=total,
+    )
+
+
+def _place(finding: Finding) -> tuple[str, str, str, str, int]:
+    offset = -1 if finding.offset is None else finding.offset
+    return finding.file, finding.element, finding.kind, finding.check, offset

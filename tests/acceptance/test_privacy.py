@@ -1,0 +1,279 @@
+"""Nothing identifying leaves: raw bytes of every output are searched, in every encoding, by code of the tests' own."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID_dictionary
+
+from dicom_anon import presets
+from dicom_anon.sample import Sample
+from tests.acceptance.command import call, contents, elements, files_below, read, searchable, uids, write_config
+from tests.acceptance.conftest import Deliver, Delivery
+from tests.datasets import encode, file_bytes, image
+
+ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "iso8859-5", "iso2022_jp", "shift_jis", "euc_jp")
+
+
+@functools.cache
+def forms(text: str) -> frozenset[bytes]:
+    """Return the bytes that a text may have in a file, ASCII letters in lower case."""
+    found = set()
+    for encoding in ENCODINGS:
+        try:
+            raw = text.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        if encoding == "iso2022_jp":  # escape sequences may stand elsewhere
+            raw = max(re.split(rb"\x1b[$(].", raw), key=len)
+            if len(raw) < 6:
+                continue
+        found.add(raw.lower())
+    return frozenset(found)
+
+
+def found_in(content: bytes, texts: tuple[str, ...]) -> set[str]:
+    """Which of the texts a file holds, in any encoding and case."""
+    lower = searchable(content).lower()
+    return {text for text in texts if any(form in lower for form in forms(text))}
+
+
+def leaks(delivery: Delivery, texts: tuple[str, ...]) -> dict[str, set[str]]:
+    """Files of a delivery that hold some of the texts."""
+    found = {name: found_in(content, texts) for name, content in delivery.files.items()}
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def test_the_search_finds_what_is_planted(sample_in: Path, sample: Sample) -> None:
+    missing = set(sample.planted)
+    for content in contents(sample_in).values():
+        missing -= found_in(content, tuple(missing))
+    assert not missing
+
+
+def test_default_leaves_no_planted_identifier(sample_out: Delivery, sample: Sample) -> None:
+    assert sample_out.done.code == 0
+    assert len(sample_out.files) == sample.files
+    assert leaks(sample_out, sample.planted) == {}
+
+
+def test_default_leaves_no_exact_date(sample_out: Delivery, sample: Sample) -> None:
+    assert leaks(sample_out, sample.dates) == {}
+
+
+def test_default_leaves_the_years(sample_out: Delivery, sample: Sample) -> None:
+    years = {str(read(content).StudyDate) for content in sample_out.files.values()}
+    assert years == {f"{date[:4]}0101" for date in sample.dates}
+
+
+def _without(content: bytes, goes: Iterable[int]) -> bytes:
+    """Take elements out of a file with pydicom, at every depth."""
+    data_set = read(content)
+
+    def prune(level: Dataset) -> None:
+        for tag in list(level.keys()):
+            if tag in goes:
+                del level[tag]
+            elif level[tag].VR == "SQ":
+                for item in level[tag].value:
+                    prune(item)
+
+    prune(data_set)
+    return encode(data_set)
+
+
+def test_mercure_leaves_what_its_table_keeps_and_no_more(
+    deliver: Deliver, sample_in: Path, sample: Sample
+) -> None:
+    delivery = deliver(sample_in, "--preset", "mercure")
+    assert delivery.done.code == 0
+    kept = {
+        key for key, command in presets.load("mercure")["general"].items() if command in ("keep", "safe")
+    }
+    left = {text for texts in leaks(delivery, sample.planted).values() for text in texts}
+    sources = [read(sample_in / name) for name in delivery.files]
+    said = set()
+    for source in sources:
+        for _, element in elements(source):
+            if element.keyword in kept and element.VR not in ("SQ", "OB", "OW", "UN"):
+                said.update(text for text in sample.planted if text.lower() in str(element.value).lower())
+    assert left <= said
+    # Direct identifiers are in no row that it keeps: whole names, numbers, addresses, births.
+    direct = {text for text in sample.planted if "^" in text or re.search(r"\d{4}", text)}
+    assert len(direct) > 180
+    assert left & direct <= {"ORDZ-881230", "ORDM-909155"}  # Requested Procedure ID is safe in its table
+
+
+REMOVED = {
+    "PatientName": 0x00100010,
+    "PatientID": 0x00100020,
+    "OtherPatientIDs": 0x00101000,
+    "PatientBirthName": 0x00101005,
+    "PatientMotherBirthName": 0x00101060,
+    "PatientAddress": 0x00101040,
+    "InstitutionName": 0x00080080,
+    "InstitutionAddress": 0x00080081,
+    "OperatorsName": 0x00081070,
+    "AdmissionID": 0x00380010,
+    "StudyID": 0x00200010,
+}
+
+
+def test_none_with_removals_leaves_nothing_that_stood_there_alone(
+    tmp_path: Path, deliver: Deliver, sample_in: Path, sample: Sample
+) -> None:
+    config = write_config(tmp_path, {"general": {"preset": "none", **dict.fromkeys(REMOVED, "remove")}})
+    delivery = deliver(sample_in, "-c", config)
+    assert delivery.done.code == 0
+    for content in delivery.files.values():
+        assert not {element.tag for _, element in elements(read(content))} & set(REMOVED.values())
+    texts = tuple(text for text in sample.planted if not text.startswith("1.2."))
+    elsewhere: set[str] = set()
+    for name in delivery.files:
+        pruned = _without((sample_in / name).read_bytes(), REMOVED.values())
+        lower = pruned.lower()
+        elsewhere |= {text for text in texts if any(form in lower for form in forms(text))}
+    alone = set(texts) - elsewhere
+    assert {"BZ-0042-8815", "Torfmoorweg 118b, 99877 Quellmoor"} & set(texts)
+    assert len(alone) > 10
+    left = {text for found in leaks(delivery, tuple(alone)).values() for text in found}
+    assert left == set()
+
+
+@pytest.mark.parametrize("preset", ["default", "mercure", "none"])
+def test_pixel_data_is_the_same_bytes(deliver: Deliver, sample_in: Path, real_in: Path, preset: str) -> None:
+    compared = encapsulated = 0
+    for tree in (sample_in, real_in):
+        delivery = deliver(tree, "--preset", preset)
+        for name, content in delivery.files.items():
+            before, after = (_bulk(dcmread(path, force=True)) for path in (tree / name, io.BytesIO(content)))
+            assert after == before, name
+            compared += bool(before)
+            encapsulated += any(value.startswith(b"\xfe\xff\x00\xe0") for value in before.values())
+    assert compared > 200
+    assert encapsulated > 40
+
+
+def _bulk(data_set: Dataset) -> dict[int, bytes]:
+    """Return the values of group 7FE0 as they stand in the file."""
+    tags = [tag for tag in data_set.keys() if tag.group == 0x7FE0 and tag.element]  # noqa: SIM118 # no conversion
+    return {int(tag): data_set.get_item(tag).value or b"" for tag in tags}
+
+
+def test_a_waveform_keeps_its_samples(sample_in: Path, sample_out: Delivery) -> None:
+    before, after = (
+        read(content).WaveformSequence[0].WaveformData
+        for content in (sample_in / "cardio/2021/ecg/rest.dcm", sample_out.files["cardio/2021/ecg/rest.dcm"])
+    )
+    assert before == after
+
+
+INSTANCE_KEYWORDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+
+def _instance_uids(tree: Path, names: Iterator[str]) -> set[str]:
+    found = set()
+    for name in names:
+        source = read(tree / name)
+        meta = source.file_meta.get("MediaStorageSOPInstanceUID") if "file_meta" in vars(source) else None
+        values = [*(source.get(keyword) for keyword in INSTANCE_KEYWORDS), meta]
+        found.update(str(value) for value in values if value and not isinstance(value, list))
+    return {uid for uid in found if uid not in UID_dictionary}
+
+
+@pytest.mark.parametrize("preset", ["default", "mercure", "none"])
+def test_no_original_instance_uid_is_left(deliver: Deliver, real_in: Path, preset: str) -> None:
+    delivery = deliver(real_in, "--preset", preset)
+    originals = _instance_uids(real_in, iter(delivery.files))
+    assert len(originals) > 200
+    for name, content in delivery.files.items():
+        left = {match.decode() for match in UID_LIKE.findall(searchable(content))} & originals
+        if left and preset != "default":  # what these two keep may name anything, such as a comment
+            left -= _kept_elsewhere(read(content), left)
+        assert not left, (name, left)
+
+
+UID_LIKE = re.compile(rb"[0-9]+(?:\.[0-9]+){2,}")
+
+
+def _kept_elsewhere(data_set: Dataset, texts: set[str]) -> set[str]:
+    """Which of the texts stand in elements that are no UIDs."""
+    found = set()
+    for _, element in elements(data_set):
+        if element.VR not in ("UI", "SQ"):
+            text = element.value.decode("latin-1") if isinstance(element.value, bytes) else str(element.value)
+            found.update(uid for uid in texts if uid in text)
+    return found
+
+
+@pytest.mark.parametrize("preset", ["default", "none"])
+def test_the_file_meta_says_nothing_of_where_the_file_came_from(
+    deliver: Deliver, sample_in: Path, real_in: Path, preset: str
+) -> None:
+    for tree in (sample_in, real_in):
+        for name, content in deliver(tree, "--preset", preset).files.items():
+            made = read(content)
+            assert content[:132] == bytes(128) + b"DICM", name
+            assert {element.tag for element in made.file_meta} <= {
+                0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013
+            }, name  # fmt: skip
+            assert made.file_meta.ImplementationVersionName.startswith("DICOM-ANON"), name
+            assert made.file_meta.ImplementationClassUID.startswith("2.25."), name
+            if "SOPInstanceUID" in made:
+                assert made.file_meta.MediaStorageSOPInstanceUID == made.SOPInstanceUID, name
+                assert made.file_meta.get("MediaStorageSOPClassUID") == made.get("SOPClassUID"), name
+
+
+def test_private_information_and_titles_of_the_file_meta_go_even_under_none(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a").write_bytes(
+        file_bytes(image(), SendingApplicationEntityTitle="SENDING_AET", ReceivingApplicationEntityTitle="RECEIVER_AET")
+    )
+    assert call(source, tmp_path / "out", "--preset", "none").code == 0
+    content = (tmp_path / "out/a").read_bytes()
+    for text in (b"HOSPITAL_PACS", b"MAKER_1", b"MRN 4711", b"SENDING_AET", b"RECEIVER_AET", b"TIFF"):
+        assert text in (source / "a").read_bytes()
+        assert text not in content
+
+
+def test_padding_signatures_and_group_lengths_go_even_under_none(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    made = image()
+    made.add_new(0x00080000, "UL", 4)
+    made.add_new(0xFFFCFFFC, "OB", b"Doe^Jane was here" + bytes(47))
+    (source / "a").write_bytes(file_bytes(made) + b"Doe^Jane after the end")
+    done = call(source, tmp_path / "out", "--preset", "none", "--assign", "PatientName=remove", "--json", "-")
+    assert done.code == 0
+    content = (tmp_path / "out/a").read_bytes()
+    assert b"Doe^Jane" not in content
+    assert 0x00080000 not in read(content)
+
+
+def test_no_message_holds_a_value(tmp_path: Path, sample_in: Path, real_in: Path, sample: Sample) -> None:
+    texts = tuple(text for text in sample.planted if text not in sample.in_paths)
+    for number, tree in enumerate((sample_in, real_in)):
+        broken = tmp_path / f"in{number}"
+        broken.mkdir()
+        for at, name in enumerate(files_below(tree)):
+            content = (tree / name).read_bytes()
+            (broken / f"{at}").write_bytes(content[: len(content) * 2 // 3])
+        done = call(broken, tmp_path / f"out{number}", "-v")
+        listed = (tmp_path / f"out{number}.private/not-written.csv").read_text()
+        assert "quarantined" in listed
+        said = (done.out + done.err + listed).lower()
+        assert not [text for text in texts if text.lower() in said]
+
+
+def test_every_uid_of_the_sample_is_replaced_or_gone(sample_out: Delivery, sample: Sample) -> None:
+    old = {text for text in sample.planted if text.startswith("1.2.826.0.1.3680043.8.498.7719")}
+    assert len(old) > 100
+    for name, content in sample_out.files.items():
+        assert not {uid for _, uid in uids(read(content))} & old, name

@@ -1,0 +1,645 @@
+"""The engine: what no rule touches is the same bytes, all else is what the rules say, in every encoding and depth."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import struct
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import DataElement, Dataset, Sequence
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
+from pydicom.values import convert_SQ
+
+from dicom_anon import dicomfile
+from dicom_anon.elements import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    DataSetBytes,
+    Encoding,
+    element_bytes,
+    item_bytes,
+)
+from dicom_anon.engine import Decision
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.tags import INSTANCE_UIDS
+from tests import datasets
+from tests.datasets import (
+    CREATOR,
+    ENCODINGS,
+    KEY,
+    SEQUENCES,
+    VALUES,
+    decode,
+    encode,
+    engine,
+    item,
+    levels,
+    nested,
+    real_file,
+    real_files,
+    rewrite,
+    rewrite_bytes,
+    walked,
+)
+
+CASES = sorted((Path(__file__).parents[1] / "data" / "cases").glob("*.json"))
+EVERY_ENCODING = pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
+
+
+# --- rules in files -------------------------------------------------------------------------------------------------
+
+
+def data_set_of(elements: dict[str, Any]) -> Dataset:
+    """Read the elements of a case: a keyword or tag to its value, or to ``{"vr", "value"}`` or ``{"vr", "hex"}``."""
+    data_set = Dataset()
+    for key, value in elements.items():
+        if isinstance(value, dict):
+            raw = bytes.fromhex(value["hex"]) if "hex" in value else value["value"]
+            if value["vr"] == "SQ":
+                raw = list(map(data_set_of, raw))
+            data_set.add(DataElement(Tag(key), value["vr"], raw))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            setattr(data_set, key, list(map(data_set_of, value)))
+        else:
+            setattr(data_set, key, value)
+    return data_set
+
+
+def cases() -> list[Any]:
+    found = [(path, case) for path in CASES for case in json.loads(path.read_text("utf-8"))]
+    return [pytest.param(case, id=f"{path.stem}: {case['name']}") for path, case in found]
+
+
+@pytest.mark.parametrize("case", cases())
+@EVERY_ENCODING
+def test_case(case: dict[str, Any], encoding: Encoding) -> None:
+    source = data_set_of(case["elements"])
+    source.SpecificCharacterSet = case.get("charset", "ISO_IR 192")
+    expected = data_set_of(case["result"])
+    expected.SpecificCharacterSet = case.get("charset_after", source.SpecificCharacterSet)
+    rules = {"SpecificCharacterSet": "keep", **case["rules"]}
+    if "refused" in case:
+        with pytest.raises(FileRefused) as refused:
+            rewrite(source, rules, encoding, remove_unknown=case.get("remove_unknown_tags", False))
+        assert refused.value.reason.value == case["refused"]
+        return
+    found = rewrite(source, rules, encoding, remove_unknown=case.get("remove_unknown_tags", False))
+    assert found == decode(encode(expected, encoding), encoding)
+
+
+# --- any Data Set under any rules, against a slow model on pydicom's objects -----------------------------------------
+
+SET: dict[str, tuple[str, bytes | tuple[str, tuple[Any, ...]]]] = {
+    "AE": ("STATION", b"STATION "), "AS": ("045Y", b"045Y"), "CS": ("A_B\\C", b"A_B\\C "), "DA": ("20010203", b"20010203"),
+    "DS": ("1.5\\-2", b"1.5\\-2"), "DT": ("2001020304", b"2001020304"), "IS": ("-7", b"-7"), "LO": ("Ärzte\\b", b"\xc4rzte\\b "),
+    "LT": ("a\\b", b"a\\b "), "PN": ("Z^\xe9", b"Z^\xe9 "), "SH": ("x", b"x "), "ST": ("y", b"y "), "TM": ("1011", b"1011"),
+    "UC": ("u\\v", b"u\\v "), "UI": ("1.2.3", b"1.2.3\0"), "UR": ("urn:x", b"urn:x "), "UT": ("long", b"long"),
+    "US": ("1\\65535", ("H", (1, 65535))), "SS": ("-1", ("h", (-1,))), "UL": ("4294967295", ("L", (4294967295,))),
+    "SL": ("-5", ("l", (-5,))), "UV": ("7", ("Q", (7,))), "SV": ("-7", ("q", (-7,))), "FL": ("0.5\\2", ("f", (0.5, 2.0))),
+    "FD": ("1e300", ("d", (1e300,))), "OW": ("1\\2\\3", ("H", (1, 2, 3))), "OB": ("hex:00ff01", b"\0\xff\1\0"),
+    "UN": ("hex:0102", b"\1\2"), "AT": ("(0010,0020)\\PatientName", ("HHHH", (0x10, 0x20, 0x10, 0x10))),
+}  # fmt: skip
+"""For each VR, a text that fits and the bytes it stands for; numbers as struct format and values."""
+
+DUMMY = {
+    "AE": b"ANONYMIZED", "AS": b"000D", "CS": b"ANONYMIZED", "DA": b"19000101", "DS": b"0", "DT": b"19000101000000",
+    "IS": b"0", "LO": b"ANONYMIZED", "LT": b"ANONYMIZED", "PN": b"ANONYMIZED", "SH": b"ANONYMIZED", "ST": b"ANONYMIZED",
+    "TM": b"000000", "UC": b"ANONYMIZED", "UR": b"urn:anonymized", "UT": b"ANONYMIZED",
+}  # fmt: skip
+SINGLE = {"LT", "ST", "UT", "UR"}
+
+
+def packed(content: bytes | tuple[str, tuple[Any, ...]], encoding: Encoding) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    letters, numbers = content
+    return struct.pack(f"{encoding.order}{len(numbers) if len(letters) == 1 else ''}{letters}", *numbers)
+
+
+class Model:
+    """The rule language, said again with pydicom's objects and no thought of speed."""
+
+    def __init__(self, rules: dict[str, str], remove_unknown: bool, encoding: Encoding) -> None:
+        self.rules, self.unknown, self.encoding = rules, "remove" if remove_unknown else "keep", encoding
+        self.pseudonyms = Pseudonyms(KEY)
+
+    def command(self, level: Dataset, tag: int) -> str:
+        if (exact := f"{tag:08X}") in self.rules:
+            return self.rules[exact]
+        group, element = tag >> 16, tag & 0xFFFF
+        if group % 2 and element >= 0x1000:
+            creator = level.get((group, element >> 8))
+            by_creator = f'({group:04X},xx{element & 0xFF:02X},"{creator.value if creator else ""}")'
+            if by_creator in self.rules:
+                return self.rules[by_creator]
+        if group == 0x28 and "(0028,xxxx)" in self.rules:
+            return self.rules["(0028,xxxx)"]
+        if group % 2 and 0x10 <= element < 0x100 and self.unknown == "remove":
+            block = [t for t in map(int, level.keys()) if t >> 16 == group and t >> 8 & 0xFF == element and t & 0xF000]
+            return "keep" if any(self.command(level, t) != "remove" for t in block) else "remove"
+        return self.unknown
+
+    def rewrite(self, level: Dataset, top: bool = True, replaced: bool = False) -> Dataset:
+        result = Dataset()
+        for tag in map(int, level.keys()):
+            raw = level.get_item(tag)
+            element = copy.deepcopy(level)[tag]
+            command = self.command(level, tag)
+            creator = tag >> 16 & 1 and 0x10 <= tag & 0xFFFF < 0x100
+            if command in ("keep", "safe") and replaced and tag != 0x00080005 and not creator:
+                command = "replace"
+            items = self.items(element)
+            if command == "remove":
+                continue
+            if items is not None and command in ("keep", "safe", "replace", "uid"):
+                within = command == "replace" or (command == "uid" and replaced)
+                kept = DataElement(tag, "SQ", Sequence(self.rewrite(i, False, within) for i in items))
+                kept.is_undefined_length = getattr(raw, "is_undefined_length", getattr(raw, "length", 0) == 0xFFFFFFFF)
+                for new, old in zip(kept.value, items, strict=True):
+                    new.is_undefined_length_sequence_item = old.is_undefined_length_sequence_item
+                result.add(kept)
+            elif command in ("keep", "safe"):
+                result[tag] = raw
+            else:
+                self.put(result, tag, element.VR, self.value(command, element, raw, top))
+        if top:
+            for key, command in self.rules.items():
+                if re.fullmatch("[0-9A-F]{8}", key) and command.startswith(("set", "clear")):
+                    tag = int(key, 16)
+                    if tag not in level and not tag >> 16 & 1:
+                        vr = next((vr for vr, (tags, _) in VALUES.items() if tag in tags), "SQ")
+                        self.put(result, tag, vr, self.value(command, DataElement(tag, vr, None), None, top))
+        return result
+
+    def items(self, element: DataElement) -> Sequence | None:
+        if element.VR == "SQ":
+            return element.value  # type: ignore[no-any-return]
+        if element.VR == "UN" and bytes(element.value or b"").startswith(b"\xfe\xff\x00\xe0"):
+            return convert_SQ(element.value, True, True)
+        return None
+
+    def put(self, result: Dataset, tag: int, vr: str, raw: bytes) -> None:
+        raw += (b"\0" if vr in ("UI", "OB") else b" ") * (len(raw) % 2)
+        if vr == "SQ":
+            result.add(DataElement(tag, vr, []))
+            return
+        result[tag] = RawDataElement(  # type: ignore[assignment]
+            Tag(tag), vr, len(raw), raw, 0, not self.encoding.explicit, self.encoding.little
+        )
+
+    def value(self, command: str, element: DataElement, raw: Any, top: bool) -> bytes:
+        vr = element.VR
+        content = b"" if raw is None or vr == "SQ" else raw.value or b""
+        texts = [] if not content else [content] if vr in SINGLE else content.split(b"\\")
+        texts = [text.rstrip(b" \0") if n == len(texts) - 1 else text for n, text in enumerate(texts)]
+        if texts == [b""]:
+            texts = []
+        if command == "clear":
+            return b""
+        if command.startswith("set"):
+            return packed(SET[vr][1], self.encoding)
+        if command == "truncdate":
+            return b"\\".join(text[:4] + (b"0101" + text[8:] if len(text) > 9 - (vr == "DA") else text[4:]) for text in texts)
+        if command == "uid" or (command == "replace" and vr == "UI"):
+            keyed = self.pseudonyms.instance_uid if top and int(element.tag) in INSTANCE_UIDS else self.pseudonyms.uid
+            return b"\\".join(keyed(text.decode()).encode() for text in texts)
+        if command == "hash":
+            return b"\\".join(self.pseudonyms.code("hash", t.decode("latin-1").strip(" \0")).encode() if t else b"" for t in texts)
+        if command.startswith("regexp"):
+            return b"\\".join(text.replace(b"A", b"bb") for text in texts)
+        assert command == "replace"
+        if vr in DUMMY:
+            return b"\\".join([DUMMY[vr]] * max(1, len(texts)))
+        return bytes(min(len(content), 8))
+
+
+def commands_for(vr: str) -> list[str]:
+    found = ["keep", "safe", "remove", "clear", "replace"]
+    if vr in SET:
+        found.append(f"set({SET[vr][0]})")
+    if vr in ("DA", "DT"):
+        found.append("truncdate")
+    if vr in ("UI", "SQ"):
+        found.append("uid")
+    if vr in ("LO", "SH"):
+        found += ["hash", "regexp(A,bb)"]
+    return found
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> dict[str, str]:
+    keys = {f"{tag:08X}": commands_for(vr) for vr, (tags, _) in VALUES.items() for tag in tags}
+    keys |= {f"{tag:08X}": commands_for("SQ") for tag in SEQUENCES}
+    keys |= {f'(0009,xx{low:02X},"{CREATOR}")': ["keep", "remove", "clear", "replace"] for low in (0, 1, 2, 5)}
+    keys |= {"(0028,xxxx)": ["keep", "remove", "clear", "replace"]}
+    chosen = draw(st.lists(st.sampled_from(sorted(keys)), max_size=20, unique=True))
+    return {"00080005": "keep", **{key: draw(st.sampled_from(keys[key])) for key in chosen}}
+
+
+@given(datasets.data_sets(), rules(), st.booleans(), st.sampled_from(sorted(ENCODINGS)))
+def test_does_what_the_slow_model_does(
+    data_set: Dataset, rules: dict[str, str], remove_unknown: bool, name: str
+) -> None:
+    encoding = ENCODINGS[name]
+    raw = encode(data_set, encoding)
+    expected = Model(rules, remove_unknown, encoding).rewrite(decode(raw, encoding))
+    found = rewrite_bytes(raw, rules, encoding, remove_unknown=remove_unknown)
+    assert found == encode(expected, encoding)
+    assert walked(found, encoding).buf == found
+
+
+@given(datasets.data_sets(), rules(), st.booleans())
+def test_explains_what_it_does(data_set: Dataset, rules: dict[str, str], remove_unknown: bool) -> None:
+    raw = encode(data_set)
+    eng = engine(rules, remove_unknown=remove_unknown)
+    decisions = list(eng.explain(walked(raw)))
+    stays = [d for d in decisions if type(d.outcome).__name__ != "Removed"]
+    after = decode(b"".join(p for p in eng.run(walked(raw)).pieces if isinstance(p, bytes)))
+    assert [(d.tag, d.depth) for d in stays] == list(tags_of(after))
+    assert [(d.tag, d.depth) for d in decisions if not d.inserted and d.depth == 0] == [
+        (tag, 0) for tag in sorted(map(int, data_set.keys()))
+    ]
+
+
+def tags_of(data_set: Dataset, depth: int = 0) -> list[tuple[int, int]]:
+    found = []
+    for element in data_set:
+        found.append((int(element.tag), depth))
+        for inner in element.value if element.VR == "SQ" else ():
+            found += tags_of(inner, depth + 1)
+    return found
+
+
+# --- real files -----------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> tuple[dicomfile.DicomFile, bytes] | None:
+    """Walked file and the bytes its bulk ranges are about; `None` where it is refused."""
+    with open(path, "rb", buffering=0) as handle:
+        content = handle.read()
+        try:
+            file = dicomfile.DicomFile(handle, len(content))
+        except FileRefused:
+            return None
+    return file, file.content or content
+
+
+READABLE = [path for path in real_files() if read(path) is not None]
+EVERY_FILE = pytest.mark.parametrize("path", READABLE, ids=lambda path: path.name)
+
+
+def run(path: Path, rules: dict[str, str], *, remove_unknown: bool = False) -> tuple[bytes, bytes, Encoding]:
+    """Bytes of the Data Set of a real file, before and after these rules."""
+    found = read(path)
+    assert found is not None
+    file, source = found
+    pieces = engine(rules, remove_unknown=remove_unknown).run(file.data).pieces
+    return whole(file.data, source), joined(pieces, source), file.data.encoding
+
+
+def joined(pieces: list[Any], source: bytes) -> bytes:
+    return b"".join(p if isinstance(p, bytes) else source[p.offset : p.offset + p.length] for p in pieces)
+
+
+def whole(data: DataSetBytes, source: bytes) -> bytes:
+    pos, pieces = 0, []
+    for _, _, start, value, _, _ in data.spans:
+        if start in data.bulk:
+            pieces += [data.buf[pos:value], data.bulk[start]]
+            pos = value
+    return joined([*pieces, data.buf[pos:]], source)
+
+
+@EVERY_FILE
+def test_without_rules_only_what_is_always_dropped_goes(path: Path) -> None:
+    before, after, encoding = run(path, {})
+    expected = decode(before, encoding)
+    for level in levels(expected):
+        for tag in [tag for tag in level.keys() if tag.element == 0 or tag in (0xFFFCFFFC, 0xFFFAFFFA)]:  # noqa: SIM118
+            del level[tag]
+    assert decode(after, encoding) == expected
+    if not any(int(tag) & 0xFFFF == 0 or tag == 0xFFFCFFFC for tag, _ in tags_of(decode(before, encoding))):
+        assert after == before
+
+
+@EVERY_FILE
+def test_rules_reach_every_depth_of_a_real_file(path: Path) -> None:
+    rules = {
+        "(0008,xxxx)": "keep", "PatientName": "set(Nobody)", "PatientID": "remove", "CodeMeaning": "replace",
+        "StudyDate": "truncdate", "ReferencedSOPInstanceUID": "uid", "SOPInstanceUID": "uid", "StudyInstanceUID": "uid",
+        "AccessionNumber": "clear",
+    }  # fmt: skip
+    before, after, encoding = run(path, rules)
+    source, target = decode(before, encoding), decode(after, encoding)
+    keyed = Pseudonyms(KEY)
+    assert target.PatientName == "Nobody"
+    assert target.AccessionNumber == ""
+    for level in levels(target):
+        assert "PatientID" not in level
+        assert level.get("PatientName", "Nobody") == "Nobody"
+        assert (level.get("CodeMeaning") or "ANONYMIZED") == "ANONYMIZED"
+        assert (level.get("StudyDate") or "20000101")[4:] == "0101"
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID"):
+        if source.get(keyword):
+            assert target[keyword].value == keyed.instance_uid(source[keyword].value)
+    old = [level.ReferencedSOPInstanceUID for level in levels(source) if "ReferencedSOPInstanceUID" in level]
+    new = [level.ReferencedSOPInstanceUID for level in levels(target) if "ReferencedSOPInstanceUID" in level]
+    assert new == [keyed.uid(uid) for uid in old]
+    assert source.get("PixelData") == target.get("PixelData")
+
+
+def test_an_empty_table_of_rules_removes_everything_from_real_files_that_keep_nothing() -> None:
+    _, after, encoding = run(real_file("CT_small.dcm"), {"Modality": "keep"}, remove_unknown=True)
+    assert decode(after, encoding) == item(Modality="CT")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("MR_small_implicit.dcm", IMPLICIT_LITTLE),
+        ("MR_small_bigendian.dcm", EXPLICIT_BIG),
+        ("image_dfl.dcm", EXPLICIT_LITTLE),
+        ("JPEG2000.dcm", EXPLICIT_LITTLE),
+    ],
+)
+def test_numbers_and_text_are_set_in_the_encoding_of_the_file(name: str, encoding: Encoding) -> None:
+    rules = {"Rows": "set(513)", "PatientName": "set(Doe^J)", "RecommendedDisplayFrameRateInFloat": "set(0.5)"}
+    before, after, found = run(real_file(name), rules)
+    source, target = decode(before, found), decode(after, found)
+    assert found == encoding
+    assert (target.Rows, target.PatientName, target.RecommendedDisplayFrameRateInFloat) == (513, "Doe^J", 0.5)
+    assert source.PixelData == target.PixelData
+
+
+def test_private_elements_stay_by_their_creator_and_take_it_with_them() -> None:
+    rules = {'(0019,xx0f,"GEMS_ACQU_01")': "keep", '(0043,xx12,"GEMS_PARM_01")': "clear", "Modality": "keep"}
+    before, after, encoding = run(real_file("CT_small.dcm"), rules, remove_unknown=True)
+    source, target = decode(before, encoding), decode(after, encoding)
+    assert list(map(int, target.keys())) == [0x00080060, 0x00190010, 0x0019100F, 0x00430010, 0x00431012]
+    assert target[0x0019100F].value == source[0x0019100F].value
+    assert target[0x00431012].is_empty
+
+
+def test_attributes_that_a_file_holds_as_unknown_are_treated_as_what_they_are() -> None:
+    path = real_file("explicit_VR-UN.dcm")
+    rules = {"StudyDate": "truncdate", "PatientName": "set(Doe^J)", "SOPInstanceUID": "uid", "Rows": "set(2)"}
+    rules |= {"CodeMeaning": "set(inside)"}
+    found = read(path)
+    assert found is not None
+    file, _ = found
+    stored = {span[0]: span for span in file.data.spans}
+    for tag in (0x00080020, 0x00100010, 0x00080018):
+        assert stored[tag][1] == b"UN", "the file is what the test is about"
+    before, after, encoding = run(path, rules)
+    source, target = decode(before, encoding), decode(after, encoding)
+    assert target.StudyDate == source.StudyDate[:4] + "0101"
+    assert target.PatientName == "Doe^J"
+    assert target.Rows == 2
+    assert target.SOPInstanceUID == Pseudonyms(KEY).uid(source.SOPInstanceUID)
+    raw = {span[0]: span[1] for span in walked(after[: after.index(b"\xe0\x7f\x10\x00")], encoding).spans}
+    assert raw[0x00080020] == b"DA", "a new value says what it is"
+
+
+def test_sequences_that_a_file_holds_as_unknown_are_worked_on() -> None:
+    before, after, encoding = run(real_file("UN_sequence.dcm"), {"ReferencedSOPInstanceUID": "uid"})
+    source, target = decode(before, encoding), decode(after, encoding)
+    old = [level.ReferencedSOPInstanceUID for level in levels(source) if "ReferencedSOPInstanceUID" in level]
+    assert old
+    new = [level.ReferencedSOPInstanceUID for level in levels(target) if "ReferencedSOPInstanceUID" in level]
+    assert new == list(map(Pseudonyms(KEY).uid, old))
+
+
+def test_nested_private_sequences_of_a_real_file_are_worked_on() -> None:
+    before, after, encoding = run(real_file("nested_priv_SQ.dcm"), {"(0001,0001)": "keep"}, remove_unknown=True)
+    assert tags_of(decode(before, encoding))[0] == (0x00010001, 0)
+    assert set(tags_of(decode(after, encoding))) == {(0x00010001, 0), (0x00010001, 1)}
+
+
+# --- character sets -------------------------------------------------------------------------------------------------
+
+
+CHARACTER_SETS = [path for path in READABLE if path.parent.name == "charset_files"]
+
+
+def texts_of(data_set: Dataset, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], str]]:
+    found = []
+    for element in data_set:
+        here = (*path, int(element.tag))
+        if element.VR == "SQ":
+            for n, inner in enumerate(element.value):
+                found += texts_of(inner, (*here, n))
+        elif element.VR in ("LO", "LT", "PN", "SH", "ST", "UC", "UT"):
+            values = element.value if element.VM > 1 else [element.value]
+            found.append((here, "\\".join("" if value is None else str(value) for value in values)))
+    return found
+
+
+@pytest.mark.parametrize("path", CHARACTER_SETS, ids=lambda path: path.name)
+def test_widening_keeps_all_text_of_a_real_file(path: Path) -> None:
+    before, after, encoding = run(path, {"InstitutionName": "set(Больница 病院 Ä)", "StationName": "regexp(x,x)"})
+    source, target = decode(before, encoding), decode(after, encoding)
+    assert target.InstitutionName == "Больница 病院 Ä"
+    kept = [text for text in texts_of(source) if text[0] != (0x00080080,)]
+    assert kept, "there is text to keep"
+    assert [text for text in texts_of(target) if text[0] != (0x00080080,)] == kept
+    assert {level.SpecificCharacterSet for level in levels(target) if "SpecificCharacterSet" in level} <= {
+        "ISO_IR 192",
+        *(["GB18030"] if source.SpecificCharacterSet == "GB18030" else []),
+    }
+
+
+@EVERY_ENCODING
+def test_widening_reaches_items_with_a_character_set_of_their_own(encoding: Encoding) -> None:
+    source = item(
+        SpecificCharacterSet="ISO_IR 144",
+        StudyDescription="Колено",
+        RequestAttributesSequence=[
+            item(SpecificCharacterSet="ISO_IR 126", RequestedProcedureDescription="γόνατο"),
+            item(RequestedProcedureDescription="колено", CodeValue="1"),
+        ],
+    )
+    raw = encode(source, encoding)
+    assert "Колено".encode("iso-8859-5") in raw
+    found = rewrite_bytes(raw, {"PatientName": "set(Müller^Ж)"}, encoding)
+    for text in ("Колено", "γόνατο", "колено", "Müller^Ж"):
+        assert text.encode() in found
+    target = decode(found, encoding)
+    assert target.SpecificCharacterSet == "ISO_IR 192"
+    assert [inner.get("SpecificCharacterSet") for inner in target.RequestAttributesSequence] == ["ISO_IR 192", None]
+    assert rewrite_bytes(raw, {"PatientName": "set(Ж)"}, encoding).count("Ж".encode("iso-8859-5")) == 1, "not widened"
+
+
+def test_widening_adds_the_character_set_where_there_is_none_and_is_counted() -> None:
+    rewritten = engine({"PatientName": "set(Ä)"}).run(walked(encode(item(Modality="CT", PatientName="A"))))
+    after = decode(b"".join(p for p in rewritten.pieces if isinstance(p, bytes)))
+    assert after == item(SpecificCharacterSet="ISO_IR 192", Modality="CT", PatientName="Ä")
+    assert "widened-to-utf8" in rewritten.notes
+
+
+def test_widening_leaves_long_values_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 300)
+    monkeypatch.setattr(dicomfile, "BULK", 50)
+    source = datasets.image(
+        SpecificCharacterSet="ISO_IR 100", PatientName="Müller", EncapsulatedDocument=b"pdf" * 40, ImageComments="Ä"
+    )
+    source.add(DataElement(0x7FE10010, "LO", "MÄKER"))
+    path = tmp_path / "image"
+    path.write_bytes(datasets.file_bytes(source))
+    found = read(path)
+    assert found is not None
+    assert len(found[0].data.bulk) == 2
+    before, after, encoding = run(path, {"InstitutionName": "set(Ж)", "SOPInstanceUID": "keep"})
+    expected = decode(before, encoding)
+    expected.InstitutionName = "Ж"
+    expected.SpecificCharacterSet = "ISO_IR 192"
+    assert texts_of(decode(after, encoding)) == texts_of(expected)
+    assert decode(after, encoding).PixelData == source.PixelData
+    assert decode(after, encoding).EncapsulatedDocument == b"pdf" * 40
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+@EVERY_ENCODING
+@pytest.mark.parametrize("vr", sorted(VALUES))
+def test_set_packs_into_every_vr(vr: str, encoding: Encoding) -> None:
+    tag = VALUES[vr][0][0]
+    text, content = SET[vr]
+    source = item(SpecificCharacterSet="ISO_IR 100", ReferencedStudySequence=[item()])
+    (absent,) = [rewrite_bytes(encode(source, encoding), {f"{tag:08X}": f"set({text})"}, encoding)]
+    raw = packed(content, encoding)
+    raw += (b"\0" if vr in ("UI", "OB") else b" ") * (len(raw) % 2)
+    assert element_bytes(tag, vr, raw, encoding) in absent, "inserted at top level"
+    assert [len(level) for level in levels(decode(absent, encoding))][1:] == [0], "but not in items"
+    source.ReferencedStudySequence[0].add(DataElement(tag, vr, None))
+    inside = rewrite_bytes(encode(source, encoding), {f"{tag:08X}": f"set({text})"}, encoding)
+    assert inside.count(element_bytes(tag, vr, raw, encoding)) == 2
+
+
+@pytest.mark.parametrize(
+    ("vr", "text"),
+    [
+        ("US", "65536"), ("US", "-1"), ("US", "x"), ("SS", "40000"), ("UL", "1.5"), ("FD", "one"), ("IS", "2147483648"),
+        ("DA", "2004"), ("TM", "25"), ("CS", "lower"), ("CS", "A" * 17), ("LO", "x" * 65), ("SH", "x" * 17), ("UI", "1.x"),
+        ("UI", "1." * 40 + "1"), ("AT", "(50xx,0010)"), ("AT", "nothing"), ("OB", "hex:0g"), ("AE", "\xc4"), ("DS", "1e"),
+        ("PN", "a=b=c=d"), ("AS", "45"),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_is_refused_and_not_told(vr: str, text: str) -> None:
+    tag = VALUES[vr][0][0]
+    with pytest.raises(FileRefused) as refused:
+        rewrite(item(PatientName="Doe"), {f"{tag:08X}": f"set({text})"})
+    assert refused.value.reason is Reason.VALUE_NOT_WRITABLE
+    assert str(refused.value) == f"value-not-writable: ({tag >> 16:04x},{tag & 0xFFFF:04x}) {vr}"
+
+
+def test_odd_lengths_are_read_and_even_ones_written() -> None:
+    raw = element_bytes(0x00080050, "SH", b"ACC", EXPLICIT_LITTLE) + element_bytes(0x00100020, "LO", b"1", EXPLICIT_LITTLE)
+    assert rewrite_bytes(raw, {}) == raw
+    kept, changed = rewrite_bytes(raw, {"AccessionNumber": "set(@value@1)"}), decode(rewrite_bytes(raw, {"PatientID": "hash"}))
+    assert kept.startswith(element_bytes(0x00080050, "SH", b"ACC1", EXPLICIT_LITTLE))
+    assert len(changed.PatientID) == 16
+
+
+@EVERY_ENCODING
+def test_what_is_put_in_before_an_element_does_not_bring_the_element_back(encoding: Encoding) -> None:
+    source = item(PatientName="A", BodyPartExamined="SECRET", Modality="CT", PatientComments="SECRET")
+    rules = {"PatientID": "set(1)", "PatientBirthDate": "clear", "BodyPartExamined": "remove", "PatientComments": "set(x)"}
+    raw = rewrite_bytes(encode(source, encoding), {**rules, "EthnicGroup": "set(y)", "RequestingService": "set(z)"}, encoding)
+    assert b"SECRET" not in raw
+    assert decode(raw, encoding) == item(
+        Modality="CT", PatientName="A", PatientID="1", PatientBirthDate="", EthnicGroup="y", PatientComments="x",
+        RequestingService="z",
+    )  # fmt: skip
+
+
+@EVERY_ENCODING
+def test_group_lengths_padding_and_signatures_go_at_every_depth(encoding: Encoding) -> None:
+    length = element_bytes(0x00080000, "UL", bytes(4), encoding)
+    inner = length + encode(item(Modality="CT"), encoding)
+    signature = element_bytes(0xFFFAFFFA, "SQ", item_bytes(b"", encoding), encoding)
+    padding = element_bytes(0xFFFCFFFC, "OB", bytes(10), encoding)
+    sequence = element_bytes(0x00081140, "SQ", item_bytes(inner + signature + padding, encoding), encoding)
+    raw = rewrite_bytes(length + sequence + signature + padding, {}, encoding)
+    assert decode(raw, encoding) == item(ReferencedImageSequence=[item(Modality="CT")])
+
+
+@pytest.mark.parametrize("undefined", [True, False])
+@EVERY_ENCODING
+def test_sequences_keep_their_kind_of_length(encoding: Encoding, undefined: bool) -> None:
+    source = nested(0x00081115, 0x00081199, leaf=item(ReferencedSOPInstanceUID="1.2.3", Modality="CT"))
+    for level in levels(source):
+        level.is_undefined_length_sequence_item = undefined
+        for element in level:
+            element.is_undefined_length = undefined and element.VR == "SQ"
+    raw = rewrite_bytes(encode(source, encoding), {"Modality": "set(MODALITY)"}, encoding)
+    assert raw.count(b"\xff\xff\xff\xff") == (4 if undefined else 0)
+    assert decode(raw, encoding).ReferencedSeriesSequence[0].ReferencedSOPSequence[0].Modality == "MODALITY"
+    gone = rewrite_bytes(encode(source, encoding), {"Modality": "remove", "ReferencedSOPInstanceUID": "remove"}, encoding)
+    assert tags_of(decode(gone, encoding)) == [(0x00081115, 0), (0x00081199, 1)]
+
+
+def test_a_hidden_sequence_in_a_big_endian_file_stays_what_it_is() -> None:
+    inner = encode(item(PatientName="Doe^Jane", Rows=513), IMPLICIT_LITTLE)
+    raw = element_bytes(0x00091001, "UN", item_bytes(inner, IMPLICIT_LITTLE), EXPLICIT_BIG)
+    after = rewrite_bytes(raw, {"PatientName": "set(A^B)", "Rows": "set(2)"}, EXPLICIT_BIG)
+    new = encode(item(PatientName="A^B", Rows=2), IMPLICIT_LITTLE)
+    assert after.startswith(element_bytes(0x00091001, "UN", item_bytes(new, IMPLICIT_LITTLE), EXPLICIT_BIG))
+
+
+def test_numbers_of_an_unknown_element_in_a_big_endian_file_are_little_endian() -> None:
+    raw = element_bytes(0x00280010, "UN", struct.pack("<H", 513), EXPLICIT_BIG)  # PS3.5 section 6.2.2 note 2
+    after = rewrite_bytes(raw, {"ImageComments": "set(@value(Rows)@)"}, EXPLICIT_BIG)
+    assert decode(after, EXPLICIT_BIG).ImageComments == "513"
+
+
+def test_the_new_instance_uid_is_told_for_the_file_meta() -> None:
+    source = walked(encode(item(SOPClassUID="1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID="1.2.3")))
+    keyed = engine({"SOPInstanceUID": "uid"}).run(source)
+    assert (keyed.sop_class, keyed.sop_instance) == ("1.2.840.10008.5.1.4.1.1.2", Pseudonyms(KEY).uid("1.2.3"))
+    assert engine({"SOPInstanceUID": "keep"}).run(source).sop_instance == "1.2.3"
+    assert engine({"SOPInstanceUID": "remove"}).run(source).sop_instance == ""
+    assert engine({"SOPInstanceUID": "set(1.9)"}).run(source).sop_instance == "1.9"
+    assert engine({}).run(walked(encode(item(Modality="CT")))).sop_instance == ""
+
+
+def test_no_file_leaves_a_trace_in_what_the_next_one_gets() -> None:
+    rules = {"PatientID": "set(@fake_mrn@)", "PatientName": "set(@value(PatientID)@)"}
+    shared = engine(rules)
+    sources = [walked(encode(item(PatientName=f"N{n}", PatientID=f"ID{n}", **extra))) for n, extra in enumerate(
+        ({}, {"SpecificCharacterSet": "ISO_IR 144"}, {"StudyDescription": "x"}, {})
+    )]  # fmt: skip
+    together = [shared.run(source).pieces for source in sources]
+    assert together == [engine(rules).run(source).pieces for source in sources]
+    assert together == [shared.run(source).pieces for source in reversed(sources)][::-1]
+
+
+def test_inspection_tells_what_no_rule_speaks_of() -> None:
+    eng = engine({"Modality": "keep"}, remove_unknown=True)
+    source = item(Modality="CT", StationName="X")
+    source.add(DataElement(0x00090010, "LO", CREATOR))
+    source.add(DataElement(0x00091001, "LO", "secret"))
+    decisions: list[Decision] = list(eng.explain(walked(encode(source))))
+    assert [(d.tag, eng.is_unknown(d), d.creator, d.before, d.after) for d in decisions] == [
+        (0x00080060, False, "", "CT", "CT"),
+        (0x00081010, True, "", "X", None),
+        (0x00090010, True, "", CREATOR, None),
+        (0x00091001, True, CREATOR, "secret", None),
+    ]
+
+
+def test_pieces_of_a_deflated_real_file_fit_together() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, after, encoding = run(real_file("image_dfl.dcm"), {"PatientName": "set(Doe)"})
+    assert len(decode(before, encoding)) == len(decode(after, encoding)) == len(walked(after).spans)

@@ -12,17 +12,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dicom_anon import tags
-from dicom_anon.actions import Action, Keep, Remove, Safe
+from dicom_anon import profile, standard, tags
+from dicom_anon.actions import Action, Keep, Remove, Replace, Safe, Set
 from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, preset_section
 from dicom_anon.errors import ConfigError, Problem
+from dicom_anon.lookup import NAME, SUBJECT, Lookup
+from dicom_anon.macros import parse_template
+from dicom_anon.scope import DateShift
 from dicom_anon.stamps import stamp_actions
 from dicom_anon.tags import Key, Pattern
 
 DEFAULT_PRESET = "default"
 CURVES = Pattern(0xFF010000, 0x50000000)
 OVERLAYS = Pattern(0xFF010000, 0x60000000)
-_FLAGS = ("remove_unknown_tags", "remove_safe_tags", "remove_curves", "remove_overlays")
+DEFAULT_EXTRA = tuple(
+    (key, Rule(Remove(), "", tags.keyword_of(key))) for key in (0x00080012, 0x00080013, 0x00181012, 0x00181014)
+)
+"""Instance creation and secondary capture, date and time: dicom-anonymizer's own additions to the profile."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,12 @@ class Assignment:
         For the macros.
     print_assignment : bool
         Whether a run prints the assignment first.
+    profile_options : tuple of str
+        Options of PS3.15 Annex E that were asked for.
+    date_shift : DateShift
+        For `shiftdate`.
+    lookup : Lookup or None
+        Table of the patients that may be de-identified; `None` for all patients.
     warnings : tuple of str
         What a person should know about how it was resolved.
     """
@@ -64,12 +76,18 @@ class Assignment:
     owner: str
     prefix: str
     print_assignment: bool
+    profile_options: tuple[str, ...] = ()
+    date_shift: DateShift = DateShift()
+    lookup: Lookup | None = None
     warnings: tuple[str, ...] = ()
 
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of everything that decides what becomes of a file, in hex; the key is not part of it."""
-        content = [self.remove_unknown_tags, self.name, self.owner, self.prefix]
+        shift = self.date_shift
+        content: list[object] = [self.remove_unknown_tags, self.name, self.owner, self.prefix]
+        content += [self.profile_options, shift.min_days, shift.max_days, shift.days]
+        content.append(self.lookup.digest if self.lookup else "")
         rows = [[tags.format_key(row.key), row.action.describe()] for row in self.rows.values()]
         return hashlib.sha256(json.dumps([content, rows]).encode()).hexdigest()
 
@@ -93,12 +111,16 @@ def resolve(
     project: str | None = None,
     aet: str | None = None,
     preset: str | None = None,
+    profile_options: Iterable[str] = (),
+    extra_rules: Iterable[tuple[Key, Rule]] = (),
+    default_extra: bool = True,
+    lookup: Lookup | None = None,
     assigns: Iterable[tuple[Key, Rule]] = (),
 ) -> Assignment:
     """Resolve what is done to every element.
 
-    Precedence: preset, then the general section, then the project's, then the command line. A pattern overrules every
-    row of an earlier source that it matches.
+    Precedence: preset, then the options of the profile, the lookup table, extra rules, the general section, the
+    project's, then the command line. A pattern overrules every row of an earlier source that it matches.
 
     Parameters
     ----------
@@ -110,13 +132,21 @@ def resolve(
         Receiving AE title from which the section is derived; one without a section means general only.
     preset : str, optional
         Overrules the preset that the configuration names.
+    profile_options : iterable of str
+        Options of PS3.15 Annex E, in addition to those of the preset and of the configuration.
+    extra_rules : iterable of (Key, Rule)
+        Rules over the preset and its options, under those of the configuration.
+    default_extra : bool
+        Whether the preset ``basic`` removes four more dates and times of creation, as dicom-anonymizer does.
+    lookup : Lookup, optional
+        Table of the patients that may be de-identified: it gives PatientID and, if it can, PatientName.
     assigns : iterable of (Key, Rule)
         Rules over everything else.
 
     Raises
     ------
     ConfigError
-        Where `project` is no section.
+        Where `project` is no section, options cannot stand together or with the preset, or a column is missing.
     """
     config = config or Config()
     warnings: list[str] = []
@@ -133,14 +163,27 @@ def resolve(
     own = config.sections.get(name, Section()) if name else Section()
     chosen = preset or own.settings.get("preset") or general.settings.get("preset") or DEFAULT_PRESET
     base = preset_section(chosen)
+    own_rows = base.rules if "preset" in base.settings else {}  # a preset built on another one has the last word
+    if "preset" in base.settings:
+        base = base.over(preset_section(base.settings["preset"]))
     settings: dict[str, Any] = {**base.settings, **general.settings, **own.settings}
+    options = _options(chosen, base, settings, profile_options)
 
     rows: dict[Key, Row] = {}
     _lay(rows, base.rules.items(), f"preset {chosen}")
+    if default_extra and chosen == "basic":
+        _lay(rows, DEFAULT_EXTRA, "default extra rules")
+    for key, (action, option) in profile.option_rules(options).items():
+        if key not in own_rows:
+            rows[key] = Row(key, action, f"option {option}")
     for option, pattern in (("remove_curves", CURVES), ("remove_overlays", OVERLAYS)):
         if settings[option]:
             _lay(rows, [(pattern, Rule(Remove(), "", option))], f"option {option}")
+    if lookup is not None:
+        for row in _lookup_rows(lookup):
+            rows[row.key] = row
     users: dict[Key, Row] = {}
+    _lay(users, extra_rules, "extra rules")
     for source, rules in (
         (GENERAL, general.rules.items()),
         (f"project {name}", own.rules.items()),
@@ -156,8 +199,9 @@ def resolve(
     rows.setdefault(
         tags.SPECIFIC_CHARACTER_SET, Row(tags.SPECIFIC_CHARACTER_SET, Keep(), "needed to read all other text")
     )
+    _check_columns(rows.values(), lookup)
     decided = {key: row.action for key, row in rows.items()}
-    for key, action in stamp_actions(chosen, decided, settings["remove_unknown_tags"]).items():
+    for key, action in stamp_actions(chosen, decided, settings["remove_unknown_tags"], options).items():
         if key not in users:
             rows[key] = Row(key, action, "stamp")
     ordered = dict(sorted(rows.items(), key=lambda item: tags.sort_key(item[0])))
@@ -170,8 +214,51 @@ def resolve(
         owner=settings.get("owner", "Unknown"),
         prefix=settings.get("prefix", ""),
         print_assignment=settings.get("print_assignment", False),
+        profile_options=options,
+        date_shift=settings.get("date_shift", DateShift()),
+        lookup=lookup,
         warnings=tuple(warnings),
     )
+
+
+def _options(
+    preset: str, base: Section, settings: Mapping[str, Any], more: Iterable[str]
+) -> tuple[str, ...]:
+    """Options of the profile that apply: the preset's, and those that were asked for."""
+    try:
+        asked = profile.parse_options([*settings.get("profile_options", ()), *more])
+    except ValueError as error:
+        accepted = ", ".join(standard.PROFILE_OPTIONS)
+        raise ConfigError([Problem(COMMAND_LINE, "", "--profile-option", str(error), accepted)]) from None
+    if asked and preset not in profile.PROFILE_PRESETS:
+        problem = f"adds to the Basic Profile, and the preset {preset} does not follow it row by row"
+        accepted = "preset " + " or ".join(profile.PROFILE_PRESETS)
+        raise ConfigError([Problem("", "", "profile_options", problem, accepted)])
+    options = profile.parse_options([*base.settings.get("profile_options", ()), *asked])
+    if clash := profile.conflict(options):
+        raise ConfigError([Problem("", "", "profile_options", clash, "one of them")])
+    return options
+
+
+def _lookup_rows(lookup: Lookup) -> Iterator[Row]:
+    for tag, names in ((tags.PATIENT_ID, SUBJECT), (tags.PATIENT_NAME, NAME)):
+        column = lookup.column(names)
+        if column:
+            yield Row(tag, Set(parse_template(f"@lookup({column})@")), "lookup table")
+
+
+def _check_columns(rows: Iterable[Row], lookup: Lookup | None) -> None:
+    """Refuse a macro that names a column which the lookup table has not."""
+    problems = []
+    for row in rows:
+        template = row.action.template if isinstance(row.action, Set | Replace) else None
+        for column in sorted(template.columns) if template else ():
+            if lookup is None or column not in lookup.headers:
+                problem = f'the lookup table has no column "{column}"' if lookup else "there is no lookup table"
+                accepted = ", ".join(lookup.headers) if lookup else "--lookup FILE.csv"
+                problems.append(Problem(row.source, "", tags.format_key(row.key), problem, accepted))
+    if problems:
+        raise ConfigError(problems)
 
 
 def difference(assignment: Assignment, other: Assignment) -> Assignment:

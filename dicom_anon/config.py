@@ -13,10 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from dicom_anon import actions, tags
+from dicom_anon import actions, profile, standard, tags
 from dicom_anon.actions import Action, CommandError
 from dicom_anon.errors import ConfigError, Problem
 from dicom_anon.presets import PRESETS
+from dicom_anon.scope import DateShift
 from dicom_anon.tags import Key, TagSyntaxError
 
 GENERAL = "general"
@@ -103,10 +104,48 @@ def _preset(value: Any) -> str:
     return value
 
 
+def _profile_options(value: Any) -> tuple[str, ...]:
+    try:
+        return profile.parse_options(value)
+    except ValueError as error:
+        raise SettingError(str(error)) from None
+
+
+MAX_SHIFT = 36_500
+
+
+def _date_shift(value: Any) -> DateShift:
+    """Read ``{"min_days": 1, "max_days": 3650}``, or ``{"days": -100}`` for every patient."""
+    content = dict(value.pairs) if isinstance(value, _Object) else value
+    if not isinstance(content, dict) or not all(type(number) is int for number in content.values()):
+        raise SettingError
+    if content.keys() == {"days"}:
+        days = content["days"]
+        if days == 0 or abs(days) > MAX_SHIFT:
+            raise SettingError(f"days must move a date, by at most {MAX_SHIFT}")
+        return DateShift(days=days)
+    if not content or not content.keys() <= {"min_days", "max_days"}:
+        raise SettingError
+    shift = DateShift(**content)
+    if not 1 <= shift.min_days <= shift.max_days <= MAX_SHIFT:
+        raise SettingError(f"the days to go back are at least 1 and at most {MAX_SHIFT}, min_days not over max_days")
+    return shift
+
+
 _FLAG = '"true" or "false"'
 
 SETTINGS: dict[str, Setting] = {
     "preset": Setting(_preset, ", ".join(PRESETS), "rules to start from"),
+    "profile_options": Setting(
+        _profile_options,
+        "a list of " + ", ".join(standard.PROFILE_OPTIONS),
+        "options of PS3.15 Annex E over the preset basic or tcia",
+    ),
+    "date_shift": Setting(
+        _date_shift,
+        '{"min_days": 1, "max_days": 3650} to go back, or {"days": -100} for every patient',
+        "by how many days `shiftdate` moves the dates of a patient",
+    ),
     "name": Setting(_text, "a text", "name of the project, for `@project_name@`"),
     "owner": Setting(_text, "a text", "owner of the project, for `@project_owner@`"),
     "prefix": Setting(_text, "a text", "prefix of the project, for `@project_prefix@`"),

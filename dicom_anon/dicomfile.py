@@ -452,20 +452,32 @@ def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes
     transfer_syntax, sop_class, sop_instance : str
         UIDs; an empty one of the last two is left out, as the object has none.
     """
-    fields = [(0x00020001, "OB", b"\0\1")]
-    for tag, uid in (
-        (_MEDIA_STORAGE_SOP_CLASS_UID, sop_class),
-        (_MEDIA_STORAGE_SOP_INSTANCE_UID, sop_instance),
-        (_TRANSFER_SYNTAX_UID, transfer_syntax),
-        (0x00020012, IMPLEMENTATION_CLASS_UID),
-    ):
-        if uid:
-            fields.append((tag, "UI", uid.encode("ascii", "replace") + b"\0" * (len(uid) % 2)))
+    before, after = _constant_meta(transfer_syntax, sop_class)
+    raw = sop_instance.encode("ascii", "replace")
+    own = b""
+    if raw:
+        own = element_bytes(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
+    length = struct.pack("<L", len(before) + len(own) + len(after))
+    return b"".join((_PREAMBLE, element_bytes(0x00020000, "UL", length, EXPLICIT_LITTLE), before, own, after))
+
+
+_PREAMBLE = bytes(128) + b"DICM"
+
+
+@functools.lru_cache(maxsize=256)
+def _constant_meta(transfer_syntax: str, sop_class: str) -> tuple[bytes, bytes]:
+    """Elements of the file meta before and after the SOP Instance UID."""
+
+    def uid(tag: int, text: str) -> bytes:
+        raw = text.encode("ascii", "replace")
+        return element_bytes(tag, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
+
     version = IMPLEMENTATION_VERSION_NAME.encode()
-    fields.append((0x00020013, "SH", version + b" " * (len(version) % 2)))
-    content = b"".join(element_bytes(tag, vr, raw, EXPLICIT_LITTLE) for tag, vr, raw in fields)
-    length = element_bytes(0x00020000, "UL", struct.pack("<L", len(content)), EXPLICIT_LITTLE)
-    return bytes(128) + b"DICM" + length + content
+    before = element_bytes(0x00020001, "OB", b"\0\1", EXPLICIT_LITTLE)
+    if sop_class:
+        before += uid(_MEDIA_STORAGE_SOP_CLASS_UID, sop_class)
+    after = uid(_TRANSFER_SYNTAX_UID, transfer_syntax) + uid(0x00020012, IMPLEMENTATION_CLASS_UID)
+    return before, after + element_bytes(0x00020013, "SH", version + b" " * (len(version) % 2), EXPLICIT_LITTLE)
 
 
 def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[Piece]) -> int:
@@ -513,12 +525,15 @@ class OutputError(OSError):
 
 
 PART_PREFIX = ".dicom-anon-"
+_LONG_NAME = 55  # characters; with 4 bytes each, prefix and suffix, still a name of less than 255 bytes
 
 
 def part_name(target: Path) -> str:
     """Temporary name of an output: short, hidden, in the same folder, and the same at every try."""
-    digest = hashlib.blake2b(os.fsencode(target.name), digest_size=12).hexdigest()
-    return os.path.join(target.parent, f"{PART_PREFIX}{digest}.part")
+    folder, name = os.path.split(target)
+    if len(name) > _LONG_NAME:
+        name = hashlib.blake2b(os.fsencode(name), digest_size=12).hexdigest()
+    return os.path.join(folder, f"{PART_PREFIX}{name}.part")
 
 
 def _write_pieces(

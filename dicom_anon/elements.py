@@ -137,6 +137,12 @@ _UNPACK: dict[bool, Any] = {
 }
 
 
+_PACK: dict[bool, Any] = {
+    little: tuple(struct.Struct(order + form).pack for form in ("HHL", "HH2sH", "HH2sHL"))
+    for little, order in ((True, "<"), (False, ">"))
+}
+
+
 def walk(
     buf: bytes, pos: int, encoding: Encoding, spans: list[Span], *, partial: bool = False, after: int = 0
 ) -> int:
@@ -404,14 +410,14 @@ def element_bytes(tag: int, vr: str, raw: bytes, encoding: Encoding) -> bytes:
     Malformed
         The value is longer than the VR's length field can say.
     """
-    order = encoding.order
+    implicit, short, long = _PACK[encoding.little]
     if not encoding.explicit:
-        return struct.pack(f"{order}HHL", tag >> 16, tag & 0xFFFF, len(raw)) + raw
+        return bytes(implicit(tag >> 16, tag & 0xFFFF, len(raw))) + raw
     if vr in LONG_VRS:
-        return struct.pack(f"{order}HH2sHL", tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(raw)) + raw
+        return bytes(long(tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(raw))) + raw
     if len(raw) > 0xFFFE:
         raise Malformed(f"{len(raw)} bytes do not fit VR {vr}")
-    return struct.pack(f"{order}HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(raw)) + raw
+    return bytes(short(tag >> 16, tag & 0xFFFF, vr.encode(), len(raw))) + raw
 
 
 def item_bytes(raw: bytes, encoding: Encoding) -> bytes:

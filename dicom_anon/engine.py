@@ -5,6 +5,8 @@ Lives here: the rewriting of Data Sets and the plan that workers get. Does not l
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ from dicom_anon.elements import (
     walk,
 )
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Pattern, PrivateKey
 from dicom_anon.template import Learnt, RootOnDemand, Template, learn
@@ -76,7 +80,9 @@ class Plan:
     def facts(self) -> RunFacts:
         """What macros may say of the run."""
         a = self.assignment
-        return RunFacts(a.name, a.owner, a.prefix, self.process_date, self.process_time)
+        return RunFacts(
+            a.name, a.owner, a.prefix, self.process_date, self.process_time, a.date_shift, a.lookup
+        )
 
 
 class Rewritten(NamedTuple):
@@ -257,6 +263,15 @@ def _is_structural(tag: int) -> bool:
     return tag == tags.SPECIFIC_CHARACTER_SET or tags.is_private_creator(tag)
 
 
+def _is_always_dropped(tag: int) -> bool:
+    """Tell whether an element would no longer be true: group lengths, signatures and their parameters, padding."""
+    return tag & 0xFFFF == 0 or tag in (0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC)
+
+
+def _tag_of(span: Span) -> int:
+    return span[0]
+
+
 def _by_place(edit: Edit) -> tuple[int, int]:
     return edit[:2]  # what is put in before an element comes before the edit of that element
 
@@ -313,11 +328,22 @@ class Engine(Rewriter):
         rows = plan.assignment.rows
         exact = {key: row.action for key, row in rows.items() if isinstance(key, int)}
         self._private = {key: row.action for key, row in rows.items() if isinstance(key, PrivateKey)}
+        self._safe_private = (
+            frozenset(key for key, row in rows.items() if row.source == f"option {SAFE_PRIVATE}")
+            if SAFE_PRIVATE in plan.assignment.profile_options
+            else None
+        )
         self._patterns = [(key, row.action) for key, row in rows.items() if isinstance(key, Pattern)]
         self._patterns.sort(key=lambda row: -row[0].mask.bit_count())
+        self._private_patterns = [
+            (pattern, action)
+            for pattern, action in self._patterns
+            if pattern.mask & 0x10000 == 0 or pattern.value & 0x10000
+        ]
+        self._by_creator: dict[tuple[int, str], Action] = {}
         self._private_rules = bool(self._private) or any(
             tags.is_private(key) for key in exact
-        ) or any(pattern.mask & 0x10000 == 0 or pattern.value & 0x10000 for pattern, _ in self._patterns)
+        ) or self._safe_private is not None or bool(self._private_patterns)
         self._unknown: Action = REMOVE if plan.assignment.remove_unknown_tags else KEEP
         inserts = tuple(
             (tag, action) for tag, action in exact.items() if action.inserts and not tags.is_private(tag)
@@ -344,6 +370,8 @@ class Engine(Rewriter):
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         try:
             scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+            if self._facts.lookup is not None:
+                scope.subject(root)  # whoever is not in the table is refused, whatever the rules say
             edits = self._edits(root, data)
         except values.NeedsWiderCharacterSet:
             data = _to_utf8(data, self._facts, self._pseudonyms)
@@ -481,7 +509,7 @@ class Engine(Rewriter):
 
     def is_unknown(self, decision: Decision) -> bool:
         """Tell whether no row speaks of the element, so that `remove_unknown_tags` decides."""
-        return decision.action is self._unknown and decision.tag & 0xFFFF != 0
+        return decision.action is self._unknown and not _is_always_dropped(decision.tag)
 
     def _new_text(self, root: Level, span: Span | None, tag: int) -> str:
         """Text that a top-level element has afterwards."""
@@ -498,8 +526,8 @@ class Engine(Rewriter):
                 return (value if isinstance(value, str) else value.decode("ascii", "replace")).strip("\0 ")
 
     def _resolve(self, level: Level, tag: int) -> Action:
-        if tag & 0xFFFF == 0:
-            return REMOVE  # group lengths are retired, and ours would be wrong
+        if _is_always_dropped(tag):
+            return REMOVE
         if tags.is_private(tag) and self._private_rules:
             return self._resolve_private(level, tag)
         action = next((action for pattern, action in self._patterns if pattern.matches(tag)), self._unknown)
@@ -508,27 +536,39 @@ class Engine(Rewriter):
         return action
 
     def _resolve_private(self, level: Level, tag: int) -> Action:
-        if self._private and not tags.is_private_creator(tag):
-            creator = level.private_creator(tag)
-            found = self._private.get(PrivateKey(tag >> 16, tag & 0xFF, creator))
-            if found is not None and creator:
-                return found
-        for pattern, action in self._patterns:
-            if pattern.matches(tag):
-                return action
-        if tags.is_private_creator(tag) and self._unknown is REMOVE:
-            return KEEP if self._block_has_kept(level, tag) else REMOVE
-        return self._unknown
+        if tags.is_private_creator(tag):
+            found = self._by_pattern(tag)
+            if found is None and self._unknown is REMOVE:
+                return KEEP if self._block_has_kept(level, tag) else REMOVE
+            return found or self._unknown
+        creator = level.private_creator(tag)
+        action = self._by_creator.get((tag, creator))
+        if action is None:
+            row = self._private.get(PrivateKey(tag >> 16, tag & 0xFF, creator)) if creator else None
+            action = row or self._by_pattern(tag) or self._unknown
+            if len(self._by_creator) < _CACHED_TAGS:
+                self._by_creator[tag, creator] = action
+        if self._safe_private is not None and creator and declares_private(level.file):
+            key = PrivateKey(tag >> 16, tag & 0xFF, creator)
+            if key not in self._private or key in self._safe_private:
+                return declared_action(level.file, key) or action
+        return action
+
+    def _by_pattern(self, tag: int) -> Action | None:
+        return next((action for pattern, action in self._private_patterns if pattern.matches(tag)), None)
 
     def _block_has_kept(self, level: Level, creator_tag: int) -> bool:
         """Tell whether an element of the block stays, so that its creator must (PS3.15 section E.3.10)."""
         level.look(creator_tag)  # so that the level is walked
+        level.look(creator_tag)  # has the whole level walked, where that was put off
         first = creator_tag & 0xFFFF0000 | (creator_tag & 0xFF) << 8
-        return any(
-            first <= span[0] <= first | 0xFF
-            and not isinstance(self._table.get(span[0]) or self._resolve(level, span[0]), Remove)
-            for span in level.spans
-        )
+        at = bisect.bisect_left(level.spans, first, key=_tag_of)
+        for span in itertools.islice(level.spans, at, None):
+            if span[0] > first | 0xFF:
+                return False
+            if not isinstance(self._table.get(span[0]) or self._resolve(level, span[0]), Remove):
+                return True
+        return False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _KINDS = {
         DeviceSerialNumber DetectorID PlateID CassetteID GantryID GeneratorID XRayDetectorID XRaySourceID
         UniqueDeviceIdentifier ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID
         ContainerIdentifier SpecimenIdentifier BreedRegistrationNumber PrescriptionIdentifier
-        StudyInstanceUID SeriesInstanceUID SOPInstanceUID FrameOfReferenceUID
+        StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID
     """,
     "dates": """
         PatientBirthDate StudyDate SeriesDate AcquisitionDate ContentDate AdmittingDate AcquisitionDateTime
@@ -75,8 +75,11 @@ def gather(root: Level) -> Identifiers:
 
 def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element]]:
     kind_of = _KIND_OF.get
+    reads = level.file.reads if level.parent is None else None
     for span in spans:
         kind = "names" if span[1] == b"PN" else kind_of(span[0])
+        if reads is not None and (kind is not None or span[5]):
+            reads.add(span[0])
         if kind is not None:
             if span[4] > span[3] and span[5] is None:
                 yield kind, Element(level, span)

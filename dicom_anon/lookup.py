@@ -6,6 +6,9 @@ Lives here: reading the table, and finding a patient in it. Does not live here: 
 from __future__ import annotations
 
 import csv
+import functools
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,13 +60,20 @@ class Lookup:
         By original PatientID, without blanks around it.
     headers : tuple of str
         Headers in lower case.
-    has_names : bool
-        Whether there is a column of names.
     """
 
     subjects: Mapping[str, Subject] = field(repr=False)
     headers: tuple[str, ...]
-    has_names: bool
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the table, in hex."""
+        rows = [[original, subject.days, *subject.columns.values()] for original, subject in self.subjects.items()]
+        return hashlib.sha256(json.dumps([self.headers, sorted(rows, key=repr)]).encode()).hexdigest()
+
+    def column(self, names: tuple[str, ...]) -> str:
+        """Header in use of the column that may have one of some names, in lower case; empty where there is none."""
+        return next((name.lower() for name in names if name.lower() in self.headers), "")
 
     def find(self, patient_id: str) -> Subject | None:
         """Row of a patient, `None` where there is none; upper and lower case are different patients."""
@@ -126,7 +136,7 @@ def parse_lookup(text: str, where: str) -> Lookup:
         problems.append(Problem(where, "", "", "holds no patient", "a line for each patient"))
     if problems:
         raise ConfigError(problems)
-    return Lookup(subjects, headers, at["n"] >= 0)
+    return Lookup(subjects, headers)
 
 
 def _add(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from dicom_anon.actions import Action, Clean, Remove, Replace, Uid
 from dicom_anon.actions.base import ClearPresent
@@ -55,23 +56,36 @@ class Block:
         return _REMOVE
 
 
+Blocks: TypeAlias = "dict[tuple[int, str], list[Block]]"
+"""By group and creator."""
+
+
 def declared_action(file: FileScope, key: PrivateKey) -> Action | None:
     """What a file says should become of a private element; `None` where it says nothing of its block.
 
     A creator that is declared twice in different ways is held to the stricter statement for each element.
     """
-    blocks = file.memo.get("private blocks")
-    if blocks is None:
-        blocks = file.memo["private blocks"] = _declared(file.root)
-    declared: list[Block] = blocks.get((key.group, key.creator), [])
-    if not declared:
+    declared = _blocks(file).get((key.group, key.creator))
+    if declared is None:
         return None
     found = [block.action(key.element) for block in declared]
     return next((action for action in found if action is not _SAFE), _SAFE)
 
 
-def _declared(root: Level) -> dict[tuple[int, str], list[Block]]:
-    blocks: dict[tuple[int, str], list[Block]] = {}
+def declares_private(file: FileScope) -> bool:
+    """Tell whether a file says anything of its private elements."""
+    return bool(_blocks(file))
+
+
+def _blocks(file: FileScope) -> Blocks:
+    blocks: Blocks | None = file.memo.get("private blocks")
+    if blocks is None:
+        blocks = file.memo["private blocks"] = _declared(file.root)
+    return blocks
+
+
+def _declared(root: Level) -> Blocks:
+    blocks: Blocks = {}
     for item in root.items(CHARACTERISTICS_SEQUENCE):
         groups = _numbers(item, GROUP_REFERENCE)
         creator = (item.text(CREATOR_REFERENCE) or "").strip()

@@ -80,7 +80,7 @@ class Level:
         Tag of that sequence, 0 at the top.
     """
 
-    __slots__ = ("_encodings", "_index", "encoding", "file", "parent", "sequence", "spans")
+    __slots__ = ("_creators", "_encodings", "_index", "encoding", "file", "parent", "sequence", "spans")
 
     def __init__(
         self, file: FileScope, spans: list[Span], encoding: Encoding, parent: Level | None, sequence: int
@@ -92,6 +92,7 @@ class Level:
         self.sequence = sequence
         self._index: dict[int, Span] | None = None
         self._encodings: values.Encodings | None = None
+        self._creators: dict[int, str] | None = None
 
     @property
     def path(self) -> tuple[int, ...]:
@@ -145,7 +146,13 @@ class Level:
         """Creator that reserved the block of a private element in this Data Set, empty where none did."""
         if tag & 0xFFFF < 0x1000:
             return ""
-        return (self.text(tag & 0xFFFF0000 | tag >> 8 & 0xFF) or "").strip()
+        reserved = tag & 0xFFFF0000 | tag >> 8 & 0xFF
+        if self._creators is None:
+            self._creators = {}
+        creator = self._creators.get(reserved)
+        if creator is None:
+            creator = self._creators[reserved] = (self.text(reserved) or "").strip()
+        return creator
 
 
 class Element:
@@ -159,13 +166,15 @@ class Element:
         Where it is; for an absent element, one of no length.
     """
 
-    __slots__ = ("level", "raw", "tag", "vr")
+    __slots__ = ("level", "order", "raw", "tag", "vr")
 
     def __init__(self, level: Level, span: Span) -> None:
         self.level = level
         tag, vr, _, start, end, items = span
         self.tag = tag
         self.raw = level.file.buf[start:end]
+        # PS3.5 section 6.2.2 note 2: what is stored as unknown is little endian, whatever surrounds it
+        self.order = "<" if vr == b"UN" else level.encoding.order
         self.vr = "SQ" if items is not None else (implicit_vr(tag) if vr == b"UN" else vr).decode()
 
     @property
@@ -176,8 +185,7 @@ class Element:
     @property
     def text(self) -> str:
         """Its value as text, several values with `\\` between them."""
-        order = self.level.encoding.order
-        return values.decode(self.raw, self.vr, self.level.encodings, order)
+        return values.decode(self.raw, self.vr, self.level.encodings, self.order)
 
     @property
     def values(self) -> list[str]:

@@ -5,22 +5,35 @@ Lives here: which claims an assignment allows (PS3.15 section E.1.1). Does not l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dicom_anon import standard, tags
 from dicom_anon._version import __version__
-from dicom_anon.actions import Action, Assigned, Clear, Compound, Keep, Outcome, Regexp, Remove, Replace, Set, TruncDate
+from dicom_anon.actions import (
+    Action,
+    Assigned,
+    Clean,
+    Keep,
+    Outcome,
+    Regexp,
+    Remove,
+    Replace,
+    Set,
+    ShiftDate,
+    TruncDate,
+)
 from dicom_anon.elements import element_bytes, item_bytes
-from dicom_anon.macros import parse_template
+from dicom_anon.macros import Call, parse_template
 from dicom_anon.scope import Element
-from dicom_anon.tags import Key, Pattern
+from dicom_anon.profile import FULL_DATES, MODIFIED_DATES, SAFE_PRIVATE, is_safe_private
+from dicom_anon.tags import Key, Pattern, PrivateKey
 
 CODE_VALUE = 0x00080100
 CODING_SCHEME_DESIGNATOR = 0x00080102
 CODE_MEANING = 0x00080104
 
-DEIDENTIFYING_PRESETS = frozenset(("default", "basic", "mercure"))
+DEIDENTIFYING_PRESETS = frozenset(("default", "basic", "tcia", "mercure"))
 """Presets that remove a patient's identity unless a rule keeps name or ID."""
 
 
@@ -50,7 +63,9 @@ class MethodCodes(Action):
         return Assigned(b"".join(items))
 
 
-def stamp_actions(preset: str, actions: Mapping[Key, Action], remove_unknown: bool) -> dict[Key, Action]:
+def stamp_actions(
+    preset: str, actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[str] = ()
+) -> dict[Key, Action]:
     """Rules that write the stamps of an assignment.
 
     Parameters
@@ -61,54 +76,82 @@ def stamp_actions(preset: str, actions: Mapping[Key, Action], remove_unknown: bo
         The assignment without stamps.
     remove_unknown : bool
         Whether elements without a row go.
+    asked : iterable of str
+        Options of the profile that were asked for.
     """
-    options = claimed_options(actions, remove_unknown)
-    removed = _identity_removed(preset, actions, remove_unknown, options)
-    method = "\\".join((f"dicom-anon {__version__}", f"preset {preset}", f"PS3.15 {standard.EDITION.split()[-1]}"))
-    stamps: dict[Key, Action] = {
+    options = claimed_options(actions, remove_unknown, asked)
+    removed = options is not None or (preset in DEIDENTIFYING_PRESETS and not _names_kept(actions, remove_unknown))
+    method = [f"dicom-anon {__version__}", f"preset {preset}"]
+    codes = ()
+    if options is not None:
+        method += [f"{standard.EDITION} Basic Profile", *options]
+        known = standard.method_codes()
+        codes = tuple(known[option] for option in ("basic", *options))
+    return {
         tags.PATIENT_IDENTITY_REMOVED: Set(parse_template("YES" if removed else "NO")),
         tags.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: Set(parse_template(_dates(actions, remove_unknown))),
-        tags.DEIDENTIFICATION_METHOD: Set(parse_template(method)),
-        tags.DEIDENTIFICATION_METHOD_CODES: Remove(),
+        tags.DEIDENTIFICATION_METHOD: Set(parse_template("\\".join(method))),
+        tags.DEIDENTIFICATION_METHOD_CODES: MethodCodes(codes) if codes else Remove(),
     }
-    if options is not None:
-        codes = standard.method_codes()
-        stamps[tags.DEIDENTIFICATION_METHOD_CODES] = MethodCodes(
-            tuple(codes[option] for option in ("basic", *options))
-        )
-    return stamps
 
 
-def claimed_options(actions: Mapping[Key, Action], remove_unknown: bool) -> tuple[str, ...] | None:
+def claimed_options(
+    actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[str] = ()
+) -> tuple[str, ...] | None:
     """Options of PS3.15 Annex E without which the assignment would not conform to the Basic Profile.
+
+    Parameters
+    ----------
+    actions : Mapping[Key, Action]
+        The assignment without stamps.
+    remove_unknown : bool
+        Whether elements without a row go; private ones among them, as the profile demands.
+    asked : iterable of str
+        Options that were asked for: named where several would allow the same row.
 
     Returns
     -------
     tuple of str or None
-        In the order of the table; `None` where some row is weaker than the profile and every option allow.
+        In the order of the table; `None` where some row is weaker than the profile and every option allow, or
+        where the options exclude each other.
     """
+    wanted = set(asked)
     needed: set[str] = set()
-    for row in standard.profile_rows():
-        try:
-            key = tags.parse_key(row.tag)
-        except tags.TagSyntaxError:  # the row for private attributes
-            continue
+    choices: list[list[str]] = []
+    if not remove_unknown:
+        return None
+    for key, row in _table():
         action = actions.get(key) or _covering(actions, key)
-        if action is None:
-            if remove_unknown or isinstance(key, Pattern):
-                continue
-            return None
-        if not _may_retain(action) or row.basic == "K":
+        if action is None or not _retains(action) or row.basic == "K":
             continue
-        accepted = "K" if isinstance(action, Keep) and row.vr != "SQ" else "KC"
-        options = [option for option, code in row.options.items() if code in accepted]
-        if not options:
+        if row.vr == "SQ" and isinstance(action, Keep) and "U" in row.basic:
+            continue  # kept for the sake of the UIDs in it, which have rows of their own
+        found = _allowing(action, row)
+        if not found:
             return None
-        if not needed.intersection(options):
-            needed.add(options[0])
-    if {"retain_full_dates", "retain_modified_dates"} <= needed:
+        if len(found) == 1:
+            needed.update(found)
+        else:
+            choices.append(found)
+    for key, action in actions.items():
+        if isinstance(key, PrivateKey) and _retains(action):
+            if not is_safe_private(key):
+                return None
+            needed.add(SAFE_PRIVATE)
+    if SAFE_PRIVATE in wanted:
+        needed.add(SAFE_PRIVATE)
+    for found in choices:
+        if not needed.intersection(found):
+            needed.add(next((option for option in found if option in wanted), found[0]))
+    if {FULL_DATES, MODIFIED_DATES} <= needed:
         return None
     return tuple(option for option in standard.PROFILE_OPTIONS if option in needed)
+
+
+def _table() -> Iterable[tuple[Key, standard.ProfileRow]]:
+    for row in standard.profile_rows():
+        if row.tag[1:5] not in ("0000", "0002", "gggg"):
+            yield tags.parse_key(row.tag), row
 
 
 def _covering(actions: Mapping[Key, Action], key: Key) -> Action | None:
@@ -116,27 +159,41 @@ def _covering(actions: Mapping[Key, Action], key: Key) -> Action | None:
     return next((a for k, a in actions.items() if isinstance(k, Pattern) and k.matches(tag)), None)
 
 
-def _may_retain(action: Action) -> bool:
-    return isinstance(action, Keep | TruncDate | Regexp)
+def _retains(action: Action) -> bool:
+    """Tell whether something of the original value may be left."""
+    if isinstance(action, Set | Replace):
+        parts = action.template.parts if action.template else ()
+        return any(isinstance(part, Call) and part.name == "value" for part in parts)
+    return isinstance(action, Keep | TruncDate | ShiftDate | Regexp | Clean)
 
 
-def _identity_removed(
-    preset: str, actions: Mapping[Key, Action], remove_unknown: bool, options: tuple[str, ...] | None
-) -> bool:
-    if options is not None:
-        return True
-    kept = [
-        tag
+def _allowing(action: Action, row: standard.ProfileRow) -> list[str]:
+    """Options that allow what is retained: K for a value as it is, C or K for one that was changed."""
+    if isinstance(action, Set | Replace):
+        return []
+    kept = [option for option, code in row.options.items() if code == "K"]
+    if isinstance(action, Keep):
+        return kept
+    return [option for option, code in row.options.items() if code == "C"] or kept
+
+
+def _names_kept(actions: Mapping[Key, Action], remove_unknown: bool) -> bool:
+    return any(
+        _retains(actions[tag]) if tag in actions else not remove_unknown
         for tag in (tags.PATIENT_NAME, tags.PATIENT_ID)
-        if (isinstance(actions[tag], Keep) if tag in actions else not remove_unknown)
-    ]
-    return preset in DEIDENTIFYING_PRESETS and not kept
+    )
 
 
 def _dates(actions: Mapping[Key, Action], remove_unknown: bool) -> str:
-    action = actions.get(tags.STUDY_DATE)
-    if action is None:
-        return "REMOVED" if remove_unknown else "UNMODIFIED"
-    if isinstance(action, Keep):
-        return "UNMODIFIED"
-    return "REMOVED" if isinstance(action, Remove | Clear | Replace | Compound) else "MODIFIED"
+    """Value of (0028,0303): the study's date decides, else whatever other date is left (PS3.3 section C.12.1)."""
+    rows = [
+        key
+        for key, row in _table()
+        if row.vr in ("DA", "DT") and FULL_DATES in row.options and "retain_device_identity" not in row.options
+    ]
+    found = [actions.get(key) or (Remove() if remove_unknown else Keep()) for key in (tags.STUDY_DATE, *rows)]
+    left = [action for action in found if _retains(action)]
+    if not left:
+        return "REMOVED"
+    decisive = found[0] if _retains(found[0]) else next((a for a in left if isinstance(a, Keep)), left[0])
+    return "UNMODIFIED" if isinstance(decisive, Keep) else "MODIFIED"

@@ -27,12 +27,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from dicom_anon.actions import parse_action
+from dicom_anon.actions import Action, parse_action
 from dicom_anon.assignment import Assignment, Row
 from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DataSetBytes, Encoding, Span, walk
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.engine import Engine, Piece, Plan
-from dicom_anon.tags import parse_key
+from dicom_anon.tags import Key, parse_key, sort_key
 
 KEY = b"a key that is only for the tests"
 ENCODINGS = {"implicit": IMPLICIT_LITTLE, "explicit": EXPLICIT_LITTLE, "big": EXPLICIT_BIG}
@@ -120,9 +120,14 @@ def walked(raw: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> DataSetBytes:
 
 def assignment(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Assignment:
     """Assignment of exactly these rules: no preset, no stamps."""
-    rows = {parse_key(key): Row(parse_key(key), parse_action(command), "test") for key, command in rules.items()}
+    parsed = sorted(((parse_key(key), parse_action(command)) for key, command in rules.items()), key=_in_order)
+    rows = {key: Row(key, action, "test") for key, action in parsed}
     names = {"name": "Undefined", "owner": "Unknown", "prefix": "", **facts}
     return Assignment("none", "", rows, remove_unknown, print_assignment=False, **names)
+
+
+def _in_order(row: tuple[Key, Action]) -> tuple[int, int, str]:
+    return sort_key(row[0])
 
 
 def engine(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Engine:

@@ -125,7 +125,12 @@ def mapped_uids(element: Element) -> Outcome:
         if element.level.parent is None and element.tag in tags.INSTANCE_UIDS
         else pseudonyms.uid
     )
-    return Assigned("\\".join(replace(value.strip(" \0")) for value in element.values))
+    if element.vr != "UI":
+        return Assigned("\\".join(replace(value.strip(" \0")) for value in element.values))
+    text = element.raw.decode("latin-1")
+    replaced = "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if text.strip(" \0") else ""
+    raw = replaced.encode("latin-1")  # what is registered, or made by us: nothing to check
+    return Assigned(raw + b"\0" if len(raw) & 1 else raw)
 
 
 @dataclass(frozen=True)

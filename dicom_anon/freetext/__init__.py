@@ -36,8 +36,8 @@ class Scrubber:
     Examples
     --------
     >>> scrub = Scrubber(Identifiers.of(names=["Head^Sarah"], ids=["AB-12345"]))
-    >>> scrub.clean("CT HEAD, SARAH HEAD AB12345, s/p fall 3/4/2011")
-    'CT HEAD, s/p fall'
+    >>> scrub.clean("CT HEAD for Head, Sarah (AB12345), s/p fall 3/4/2011")
+    'CT HEAD for, s/p fall'
     """
 
     def __init__(self, identifiers: Identifiers) -> None:

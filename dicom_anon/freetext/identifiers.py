@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from .folding import ALNUM, Span, View, spellings, unspaced, view, words
@@ -112,8 +112,8 @@ def _joined(parts: Iterable[str], gap: re.Pattern[str], touching: str = "other")
 
 def _alone(word: str) -> bool:
     """Whether this word of a name is removed wherever it stands."""
-    if len(word) < 3:
-        return len(word) == 2 and unspaced(word[0])
+    if len(word) < 3 or word.isdecimal():
+        return len(word) > 4 or (len(word) == 2 and unspaced(word[0]))
     return word not in ORDINARY_WORDS and word not in PARTICLES
 
 
@@ -128,7 +128,7 @@ def _name_groups(name: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
 
 
 def _pair_gap(first: str, second: str) -> re.Pattern[str]:
-    """What may stand between two words of one name."""
+    """Return what may stand between two words of one name."""
     if unspaced(first[0]):
         return _ANY_GAP
     names = _alone(first) + _alone(second)
@@ -138,7 +138,7 @@ def _pair_gap(first: str, second: str) -> re.Pattern[str]:
 
 
 def _initial_gap(word: str, glued: str) -> re.Pattern[str]:
-    """What may stand between a word of a name and the initial of another."""
+    """Return what may stand between a word of a name and the initial of another."""
     if not _alone(word):
         return _INITIAL_GAP
     return _REAL_GAP if glued in ORDINARY_WORDS else _ANY_GAP
@@ -146,7 +146,7 @@ def _initial_gap(word: str, glued: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=2048)
 def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Needle, ...]:
-    """How the word `anchor` of a name may stand: alone, beside another word or initial, or all together."""
+    """Return how a word of a name may stand: alone, beside another word or initial, or all together."""
     needles = [_joined([anchor], _ANY_GAP)] if _alone(anchor) else []
     others = [forms for forms in group if anchor not in forms]
     for other in (form for forms in others for form in forms):
@@ -156,6 +156,10 @@ def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Nee
             if not unspaced(anchor[0]):
                 parts = [part if part == anchor else part[0] for part in (first, second)]
                 needles.append(_joined(parts, _initial_gap(anchor, "".join(parts)), "no"))
+    at = next(index for index, forms in enumerate(group) if anchor in forms)
+    before = takewhile(PARTICLES.__contains__, (forms[0] for forms in reversed(group[:at])))
+    if particles := [*before][::-1]:  # "van der" goes with "Berg"
+        needles.append(_joined([*particles, anchor], _ANY_GAP if _alone(anchor) else _NAME_GAP))
     if len(others) > 1:
         plain = [anchor if anchor in forms else forms[0] for forms in group]
         initials = [forms[0][0] for forms in others]
@@ -167,7 +171,7 @@ def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Nee
 
 @lru_cache(maxsize=4096)
 def _number_needles(value: str) -> tuple[_Needle, ...]:
-    """How an identifier may be written: any punctuation or none, leading zeros or none."""
+    """Return how an identifier may be written: any punctuation or none, leading zeros or none."""
     parts = ALNUM.findall(view(value).folded)
     compact = "".join(parts)
     if len(compact) < 4 or compact in ORDINARY_WORDS:
@@ -185,7 +189,7 @@ def _number_needles(value: str) -> tuple[_Needle, ...]:
 
 @lru_cache(maxsize=1024)
 def _date_needles(day: str) -> tuple[_Needle, ...]:
-    """How a day is written in digits; notations with month names are left to the patterns."""
+    """Return how a day is written in digits; notations with month names are left to the patterns."""
     y, m, d = day[:4], day[4:6], day[6:]
     needles = []
     for parts in ((y, m, d), (d, m, y), (m, d, y)):
@@ -199,7 +203,7 @@ def _date_needles(day: str) -> tuple[_Needle, ...]:
 
 @lru_cache(maxsize=1024)
 def _phone_needles(value: str) -> tuple[_Needle, ...]:
-    """How a phone number is written: any grouping, with and without what is dialled before it."""
+    """Return how a phone number is written: any grouping, with or without what is dialled before it."""
     digits = "".join(filter(str.isdecimal, view(value).folded))
     if len(digits) < 7:
         return _number_needles(digits)
@@ -209,7 +213,7 @@ def _phone_needles(value: str) -> tuple[_Needle, ...]:
 
 @lru_cache(maxsize=1024)
 def _place_needles(value: str, *, address: bool) -> tuple[_Needle, ...]:
-    """How an address or institution is written: its phrases, and the words that say something alone."""
+    """Return how an address or institution is written: phrases, and words that say something alone."""
     needles: list[_Needle] = []
     for segment in re.split(r"[,;^=()|\r\n]", value):
         written = words(segment)
@@ -242,7 +246,6 @@ class Finder:
     """Finds one patient's identifiers in folded text; cheap to build, as needles of names wait for a need."""
 
     def __init__(self, identifiers: Identifiers) -> None:
-        self._fixed: dict[str, _Needle | list[_Needle]] = {}
         needles: list[_Needle] = []
         for value in identifiers.ids:
             needles += _number_needles(value)
@@ -257,16 +260,15 @@ class Finder:
         anchors: dict[str, list[_Needle | tuple[tuple[str, ...], ...]]] = {}
         for needle in dict.fromkeys(needles):
             anchors.setdefault(needle.text, []).append(needle)
-        name_words: set[str] = set()
-        for name in identifiers.names:
-            for group in _name_groups(name):
-                for forms in group:
-                    name_words.update(forms)
-                    for form in forms:
-                        if len(form) > 1 or unspaced(form):
-                            anchors.setdefault(form, []).append(group)
+        groups = dict.fromkeys(group for name in identifiers.names for group in _name_groups(name))
+        name_words = set()
+        for group in groups:
+            for word in (form for forms in group for form in forms if len(form) > 1 or unspaced(form)):
+                name_words.add(word)
+                if word not in PARTICLES or len(group) == 1:  # "van" is found from "Berg"
+                    anchors.setdefault(word, []).append(group)
         self._anchors = tuple(anchors.items())
-        self.name_words = frozenset(word for word in name_words if len(word) > 1 or unspaced(word))
+        self.name_words = frozenset(name_words)
 
     def spans(self, seen: View) -> Iterator[Span]:
         """Yield the spans of the folded text that hold an identifier; they may overlap, in no order."""

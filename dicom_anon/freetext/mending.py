@@ -85,13 +85,21 @@ def _seam(runs: list[str], *, left: bool, right: bool) -> str:
         return opened
     if not right:
         return closed
-    return closed + _separator([run.strip(_OPENING + _CLOSING) for run in runs]) + opened
+    if not opened and not closed:
+        return _separator([run.strip(_OPENING + _CLOSING) for run in runs])
+    outside = "".join(runs)  # only what stood outside the brackets separates
+    if closed:
+        outside = outside[max(map(outside.rfind, _CLOSING)) + 1 :]
+    if opened:
+        outside = outside[: min(at for at in map(outside.find, _OPENING) if at >= 0)]
+    return closed + (_separator([outside]) if outside else "") + opened
 
 
 def _separator(runs: list[str]) -> str:
     marks = "".join(runs)
     if "\n" in marks or "\r" in marks:
-        return "\r\n" if "\r\n" in marks else "\n" if "\n" in marks else "\r"
+        end = "\r\n" if "\r\n" in marks else "\n" if "\n" in marks else "\r"
+        return "." + end if marks.startswith(".") else end
     marks = runs[0] + runs[-1]  # what stood between two cuts separates nothing any more
     blank = " " if any(map(str.isspace, marks)) else ""
     for mark in ".;:,":

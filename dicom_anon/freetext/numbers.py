@@ -212,7 +212,7 @@ _RULES: tuple[_Rule, ...] = (
     (frozenset("./-"), 5, _MONTH_AND_YEAR, _no_unit),
     (frozenset(), 4, _HEX, _always),
     (frozenset(), 6, _DIGIT_RUN, _no_unit),
-    (frozenset(), 7, _GROUPED, _is_number),
+    (frozenset(), 6, _GROUPED, _is_number),
     (frozenset(), 7, _PHONES, _is_number),
 )
 

@@ -40,12 +40,13 @@ _LABEL = re.compile(
     r"(?P<title>" + "|".join(sorted(_ALL_TITLES, key=len, reverse=True)) + r")"
     r"|(?P<name>(?:(?:patient|pat|pt)(?:'?s|in)?[ ._-]{0,2})?"
     r"(?:(?:last|first|family|given|maiden|full|middle)[ -])?"
-    r"(?:names?|surname)(?: is)?|vorname|nachname|familienname|geburtsname|nom|prenom|nombre|apellidos?|cognome)"
+    r"(?:names?|surname)(?: is)?|vorname|nachname|familienname|geburtsname|nom|prenom|nombre|"
+    r"apellidos?|cognome)"
     rf"|(?P<by>{_VERBS}[ .]{{1,2}}by|ref(?:erring)?[ .]{{1,2}}(?:phys(?:ician)?|doc(?:tor)?|md|dr)|"
     r"(?:ueberwiesen|uberwiesen|zugewiesen|untersucht|befundet) (?:von|durch)|adressee? par)"
     r"|(?P<role>patient(?:in|en|e|inn?en)?|pat|pt|pte|paciente|paziente|tech(?:nologist|nician)?|operator|"
-    r"physician|radiologist|attending|nurse|arzt|arztin|hausarzt|untersucher|zuweiser|uberweiser|medecin|medico|"
-    r"mtra|mta|ref(?:erring)?)"
+    r"physician|radiologist|attending|nurse|arzt|arztin|hausarzt|untersucher|zuweiser|uberweiser|medecin|"
+    r"medico|mtra|mta|ref(?:erring)?)"
     r")(?![^\W\d_])(?P<dot>\.?)(?P<colon> ?[:=]|)[ _]{0,3}(?:[-#,] )?"
 )
 _HINTS = _ALL_TITLES | listed(

@@ -10,7 +10,7 @@ import json
 from importlib import resources
 from typing import Any
 
-PRESETS: tuple[str, ...] = ("default", "none", "basic", "mercure")
+PRESETS: tuple[str, ...] = ("default", "none", "basic", "tcia", "mercure")
 """Names a configuration may give as ``"preset"``."""
 
 

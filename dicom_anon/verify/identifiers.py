@@ -179,7 +179,7 @@ def _pairs(kind: str, family: str, given: str, vocabulary: Container[str]) -> It
     common = all(is_weak(part, vocabulary) and len(part) > 3 for part in (family, given))
     for first, second in ((family, given), (given, family)):
         glue = ["^"] if common else ["^", " ", ", ", ",", "_", "-", "."]
-        if short >= 5:
+        if short >= 4:
             yield from (_text_needle(kind, first + between + second) for between in glue)
         if short >= 8 and not common:
             yield _text_needle(kind, first + second)

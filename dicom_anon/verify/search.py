@@ -26,11 +26,14 @@ CONTEXT = MAX_PATTERN + 16  # also covers a UID of 64 characters in UTF-16
 BULK = 1 << 18  # a binary value above this many bytes is bulk, like pixel data
 CHANCE = 0.01
 BINARY_DIGITS = 8
+UNMISTAKABLE = 12  # characters from which on a text needs no boundaries: it is part of no other word
 
 _TEXT = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC", "UR", "AE", "CS"})
 _FIGURES = frozenset({"DA", "TM", "DT", "DS", "IS", "AS"})
 _RUN = re.compile(rb"[0-9.]{1,64}")
 _WIDE_RUN = re.compile(rb"(?:[0-9.]\0){1,64}")
+_WIDE_BEFORE = re.compile(rb"(?:[^\0]\0){0,2}\Z")
+_WIDE_AFTER = re.compile(rb"(?:\0[^\0]){0,2}")
 _DIGITS = re.compile(rb"[0-9]{0,7}")
 _PRINTED_BEFORE = re.compile(rb"[ -~]{0,10}\Z")
 _PRINTED_AFTER = re.compile(rb"[ -~]{0,10}")
@@ -85,9 +88,9 @@ class _Hit:
         data, start, end = self.data, self.start, self.end
         if self.pattern.width == 1:
             return data[max(0, start - 2) : start][::-1], data[end : end + 2]
-        before = data[start - 2 : start - 1] if start >= 2 and data[start - 1] == 0 else b""
-        after = data[end + 1 : end + 2] if data[end : end + 1] == b"\0" else b""
-        return before, after
+        before = _WIDE_BEFORE.search(data[max(0, start - 4) : start])
+        after = _WIDE_AFTER.match(data, end)
+        return before.group()[::2][::-1] if before else b"", after.group()[1::2] if after else b""
 
 
 def is_bulk(span: Span) -> bool:
@@ -256,6 +259,8 @@ def _fits(hit: _Hit, area: str) -> bool:
     """Say whether a text stands where it counts."""
     if hit.needle.rule == "digits" and area in ("binary", "bulk") and hit.pattern.length < BINARY_DIGITS:
         return False
+    if hit.needle.rule == "word" and len(hit.needle.text) >= UNMISTAKABLE:
+        return True
     return not hit.needle.text.isascii() or _stands_alone(hit)
 
 

@@ -1,0 +1,690 @@
+"""The run: whatever happens to a file ends in the account, and the rest of the run is done."""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import errno
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dicom_anon import console, dicomfile, runner
+from dicom_anon.discovery import FileJob, Found, discover
+from dicom_anon.sample import Sample
+from tests.acceptance.command import (
+    COMMAND,
+    Done,
+    call,
+    contents,
+    environment,
+    files_below,
+    finish,
+    folders_below,
+    read,
+    spawn,
+    start,
+    write_config,
+)
+from tests.acceptance.conftest import Delivery
+from tests.datasets import file_bytes, image, real_file
+
+TINY = file_bytes(image())
+PARTS = ".dicom-anon-"
+
+
+def tree(folder: Path, *names: str, content: bytes = TINY) -> Path:
+    """Write small files."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thousands of small files, all of one content."""
+    folder = tmp_path_factory.mktemp("crowd") / "in"
+    first = tree(folder, "0000/first") / "0000/first"
+    for number in range(6000):
+        target = folder / f"{number // 500:04}" / f"{number:05}"
+        target.parent.mkdir(exist_ok=True)
+        os.link(first, target)
+    return folder
+
+
+CROWD = 6001
+
+
+def account_of(done: Done) -> dict[str, object]:
+    """Columns of the account, which must balance."""
+    account = done.account
+    assert account["balances"]
+    columns = [account["written"]["files"], *(account[kind]["files"] for kind in ("skipped", "quarantined", "failed"))]
+    assert sum(columns) == account["found"]["files"]
+    assert account["exit_code"] == done.code
+    return {
+        "written": columns[0],
+        **{reason: n for kind in ("skipped", "quarantined", "failed") for reason, n in done.reasons(kind).items()},
+    }
+
+
+def listed(folder: Path) -> dict[str, str]:
+    """Reason of every file in the list of what was not written."""
+    with open(folder / "not-written.csv", newline="", encoding="utf-8") as file:
+        return {row["path"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def as_anyone() -> None:
+    """Give up root's right to read and write everything, in a process about to start."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            if libc.prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
+                raise OSError(ctypes.get_errno(), "prctl")
+
+
+# What is found
+
+
+def test_the_sample_tree_is_mirrored_and_accounted_for(sample_in: Path, sample: Sample, sample_out: Delivery) -> None:
+    assert sample_out.done.code == 0
+    assert account_of(sample_out.done) == {"written": sample.files, "not-dicom": 3, "dicomdir": 1}
+    assert folders_below(sample_out.destination) == folders_below(sample_in)
+    others = set(files_below(sample_in)) - set(sample_out.files)
+    assert others == {
+        "CD/DICOMDIR", "CD/README.txt", "README.txt", "Quarkstein_Wilhelmina/request_form.jpg"
+    }  # fmt: skip
+    assert sample_out.done.account["folders"] == len(folders_below(sample_in))
+
+
+def test_all_of_pydicoms_files_are_accounted_for(real_in: Path, real_out: Delivery) -> None:
+    assert real_out.done.code == 1
+    account = account_of(real_out.done)
+    assert account.pop("written") == len(real_out.files) > 230
+    assert set(account) == {"not-dicom", "dicomdir", "truncated"}
+    assert account["truncated"] == 3
+    assert set(real_out.files) <= set(files_below(real_in))
+
+
+def test_files_are_recognised_by_content(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "plain.dcm", "noextension", "image.ima", "sub/picture.jpg", "sub/UPPER.DCM", ".hidden")
+    (source / "bare").write_bytes(TINY[TINY.index(b"\x08\x00\x16\x00UI") :])
+    (source / "notes.dcm").write_text("not DICOM at all, whatever its name says")
+    (source / "empty.dcm").touch()
+    done = call(source, tmp_path / "out", "--json", "-")
+    assert account_of(done) == {"written": 7, "not-dicom": 2}
+    assert done.code == 0
+    assert all(read(content).Rows == 4 for content in contents(tmp_path / "out").values())
+
+
+def test_random_bytes_and_cut_files_are_set_aside(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a/good", "z/good")
+    whole = real_file("CT_small.dcm").read_bytes()
+    (source / "a/cut").write_bytes(whole[: len(whole) // 2])
+    (source / "a/short").write_bytes(whole[:600])
+    (source / "random.dcm").write_bytes(bytes((i * 7919 + i // 251) & 0xFF for i in range(1, 5000)))
+    (source / "random_after_magic.dcm").write_bytes(
+        bytes(128) + b"DICM" + bytes((i * 7919 + i // 251) & 0xFF for i in range(5000))
+    )
+    done = call(source, tmp_path / "out", "--json", "-")
+    assert done.code == 1
+    account = account_of(done)
+    assert account.pop("written") == 2
+    assert account.pop("truncated") == 2
+    assert account.pop("not-dicom") == 1
+    assert sum(account.values()) == 1  # type: ignore[arg-type]
+    assert files_below(tmp_path / "out") == ["a/good", "z/good"]
+    where = listed(tmp_path / "out.private")
+    assert where["a/cut"] == where["a/short"] == "truncated"
+    assert set(where) == {"a/cut", "a/short", "random.dcm", "random_after_magic.dcm"}
+
+
+def test_dicomdir_by_any_name_is_skipped(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "image")
+    shutil.copy(real_file("DICOMDIR"), source / "index.dcm")
+    done = call(source, tmp_path / "out", "--json", "-")
+    assert account_of(done) == {"written": 1, "dicomdir": 1}
+
+
+def test_links_pipes_and_loops_are_not_followed(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "sub/real")
+    outside = tree(tmp_path / "outside", "secret")
+    os.symlink(outside / "secret", source / "link_to_file")
+    os.symlink(outside, source / "link_to_folder")
+    os.symlink(source, source / "sub/loop")
+    os.symlink(tmp_path / "nowhere", source / "dangling")
+    os.mkfifo(source / "sub/pipe")
+    done = call(source, tmp_path / "out", "--json", "-")
+    assert done.code == 0
+    assert account_of(done) == {"written": 1, "symlink": 4, "special-file": 1}
+    assert files_below(tmp_path / "out") == ["sub/real"]
+
+
+def test_a_source_that_is_a_link_to_a_folder_is_that_folder(tmp_path: Path) -> None:
+    tree(tmp_path / "in", "sub/a")
+    os.symlink(tmp_path / "in", tmp_path / "link")
+    assert call(tmp_path / "link", tmp_path / "out").code == 0
+    assert files_below(tmp_path / "out") == ["sub/a"]
+
+
+def test_empty_branches_are_mirrored(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a/b/file")
+    (source / "empty/deeper/deepest").mkdir(parents=True)
+    done = call(source, tmp_path / "new/parents/out", "--json", "-")
+    assert done.code == 0
+    assert folders_below(tmp_path / "new/parents/out") == folders_below(source)
+    assert done.account["folders"] == 5
+
+
+def test_an_empty_source_is_a_good_run(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    done = call(tmp_path / "in", tmp_path / "out", "--json", "-")
+    assert done.code == 0
+    assert account_of(done) == {"written": 0}
+    assert (tmp_path / "out").is_dir()
+
+
+def test_one_file_may_be_the_source(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "one", "two")
+    done = call(source / "one", tmp_path / "out", "--json", "-")
+    assert account_of(done) == {"written": 1}
+    assert files_below(tmp_path / "out") == ["one"]
+
+
+def test_names_of_every_kind_survive(tmp_path: Path) -> None:
+    names = ["with blank", "new\nline", "ümlaut-薬", "-dash", "a" * 200, "[brackets]*?"]
+    source = tree(tmp_path / "in", *names)
+    (source / "bad utf8").rename(os.fsencode(source) + b"/\xff\xfe.dcm") if False else None
+    with open(os.fsencode(source) + b"/\xff\xfe.dcm", "wb") as file:
+        file.write(TINY)
+    with open(os.fsencode(source) + b"/\xff\xfe.txt", "wb") as file:
+        file.write(b"text")
+    done = call(source, tmp_path / "out", "-v")
+    assert done.code == 0
+    assert sorted(os.listdir(os.fsencode(tmp_path / "out"))) == sorted(
+        [*(os.fsencode(name) for name in names), b"\xff\xfe.dcm"]
+    )
+
+
+# What goes wrong with a file
+
+
+def test_what_may_not_be_read_is_failed(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a", "closed_file", "closed/b", "z")
+    (source / "closed_file").chmod(0)
+    (source / "closed").chmod(0)
+    done = spawn(source, tmp_path / "out", "--json", "-", preexec_fn=as_anyone)
+    (source / "closed").chmod(0o700)
+    assert done.code == 1
+    assert account_of(done) == {"written": 2, "unreadable": 2}
+    assert files_below(tmp_path / "out") == ["a", "z"]
+    assert listed(tmp_path / "out.private") == {"closed_file": "unreadable", "closed": "unreadable"}
+
+
+def _changed_after_listing(change: Callable[[Path], None]) -> Callable[[Path], Iterator[Found]]:
+    def listing(source: Path) -> Iterator[Found]:
+        found = list(discover(source))
+        change(source)
+        yield from found
+
+    return listing
+
+
+def test_a_file_that_vanishes_is_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "in", "a", "gone", "z")
+    monkeypatch.setattr(runner, "discover", _changed_after_listing(lambda folder: (folder / "gone").unlink()))
+    done = call(source, tmp_path / "out", "--json", "-")
+    assert done.code == 1
+    assert account_of(done) == {"written": 2, "vanished": 1}
+
+
+def test_a_file_that_shrinks_is_quarantined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "in", "a", "z")
+    shutil.copy(real_file("MR_small.dcm"), source / "shrinks")
+    monkeypatch.setattr(
+        runner, "discover", _changed_after_listing(lambda folder: os.truncate(folder / "shrinks", 5000))
+    )
+    done = call(source, tmp_path / "out", "--json", "-")
+    assert account_of(done) == {"written": 2, "truncated": 1}
+    assert files_below(tmp_path / "out") == ["a", "z"]
+
+
+def test_a_value_that_does_not_fit_quarantines_its_file_alone(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a")
+    (source / "long").write_bytes(file_bytes(image(StudyDescription="D" * 60)))
+    rule = "AccessionNumber=set(@value(StudyDescription)@)"
+    done = call(source, tmp_path / "out", "--assign", rule, "--json", "-", "-v")
+    assert account_of(done) == {"written": 1, "value-not-writable": 1}
+    assert "DDDD" not in done.out + done.err + (tmp_path / "out.private/not-written.csv").read_text()
+    assert "(0008,0050) SH" in (tmp_path / "out.private/not-written.csv").read_text()
+
+
+def test_an_unforeseen_error_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "in", "a", "z")
+    (source / "odd").write_bytes(TINY + b"odd")
+    write_meta = dicomfile.write
+    def fail(target: Path, *rest: object) -> int:
+        if target.name == "odd":
+            raise ZeroDivisionError("Doe^Jane")
+        return write_meta(target, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(dicomfile, "write", fail)
+    done = call(source, tmp_path / "out", "--json", "-")
+    assert done.code == 1
+    assert account_of(done) == {"written": 2, "internal-error": 1}
+    said = (tmp_path / "out.private/not-written.csv").read_text()
+    assert "ZeroDivisionError at test_run.py" in said
+    assert "Doe" not in said + done.out + done.err
+
+
+# What goes wrong with the output
+
+
+def _no_space_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+    done: list[str] = []
+
+    def full(source: str, target: str) -> None:
+        if len(done) >= count:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+
+
+def test_a_full_disk_ends_the_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "in", *(f"{number:02}" for number in range(40)))
+    _no_space_after(13, monkeypatch)
+    done = call(source, tmp_path / "out", "--json", "-", "-j", 1)
+    assert done.code == 1
+    assert account_of(done) == {"written": 13, "write-failed": 1, "not-reached": 26}
+    assert files_below(tmp_path / "out") == [f"{number:02}" for number in range(13)]
+
+
+@pytest.mark.external
+def test_a_disk_that_is_really_full_or_read_only(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", *(f"{number:02}" for number in range(30)), content=TINY + bytes(60_000))
+    for number in range(30):
+        (source / f"{number:02}").write_bytes(file_bytes(image(PixelData=bytes(100_000))))
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    words = [*COMMAND, source, volume / "out", "--run-dir", tmp_path / "private", "--json", "-"]
+    script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; code=$?; ls -A "$0/out" >&2; exit $code'
+    made = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, volume, *map(str, words)],
+        capture_output=True, text=True, env=environment(), check=False, timeout=60,
+    )  # fmt: skip
+    done = Done(made.returncode, made.stdout, made.stderr)
+    account = account_of(done)
+    assert done.code == 1
+    assert 5 < account["written"] < 12  # type: ignore[operator]
+    assert account["write-failed"] == 1
+    assert len(done.err.split()) == account["written"]
+    assert PARTS not in done.err
+
+    script = (
+        'mount -t tmpfs none "$0" && mkdir "$0/out" && mount -o remount,ro "$0" && "$@"; '
+        'code=$?; ls -A "$0/out" >&2; exit $code'
+    )
+    made = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, volume, *map(str, words)],
+        capture_output=True, text=True, env=environment(), check=False, timeout=60,
+    )  # fmt: skip
+    done = Done(made.returncode, made.stdout, made.stderr)
+    assert account_of(done) == {"written": 0, "write-failed": 1, "not-reached": 29}
+    assert done.code == 1
+
+
+def test_a_destination_without_permission_fails_every_file(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a", "b")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o500)
+    done = spawn(source, tmp_path / "out", "--json", "-", preexec_fn=as_anyone)
+    assert done.code == 1
+    assert account_of(done) == {"written": 0, "write-failed": 2}
+
+
+def test_a_destination_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a")
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed").chmod(0o500)
+    done = spawn(source, tmp_path / "closed/out", preexec_fn=as_anyone)
+    assert done.code == 2
+    assert "cannot be made: Permission denied" in done.err
+    assert "Traceback" not in done.err
+    done = spawn(source, tmp_path / "closed/out", "--run-dir", tmp_path / "run", preexec_fn=as_anyone)
+    assert done.code == 2
+    assert "DST cannot be made: Permission denied" in done.err
+
+
+def test_a_destination_that_vanishes_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "in", *(f"{number:02}" for number in range(40)))
+    replace, seen = os.replace, []
+
+    def vanish(part: str, target: str) -> None:
+        seen.append(target)
+        if len(seen) == 15:
+            shutil.rmtree(tmp_path / "out")
+        replace(part, target)
+
+    monkeypatch.setattr(os, "replace", vanish)
+    done = call(source, tmp_path / "out", "--json", "-", "-j", 1)
+    assert done.code == 1
+    assert account_of(done) == {"written": 14, "write-failed": 1, "not-reached": 25}
+
+
+# Ends before the end
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        assert process.poll() is None, "the run ended before anything could be done to it"
+        time.sleep(0.01)
+    raise AssertionError("waited too long")
+
+
+def _written_by_now(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_with_an_account_and_whole_files(tmp_path: Path, crowd: Path, jobs: int) -> None:
+    out = tmp_path / "out"
+    process = start(crowd, out, "-j", jobs, "--json", tmp_path / "account.json")
+    _wait_for(lambda: _written_by_now(out) > 100, process)
+    os.killpg(process.pid, signal.SIGINT)
+    done = finish(process)
+    assert done.code == 130, done.err
+    assert "Traceback" not in done.err
+    account = account_of(Done(130, (tmp_path / "account.json").read_text(), ""))
+    assert "The account balances." in done.out
+    assert "Interrupted" in done.out
+    found = contents(out)
+    assert account["written"] == len(found)
+    assert 100 <= len(found) < CROWD
+    assert not [name for name in found if PARTS in name]
+    assert len(set(found.values())) == 1
+    assert read(next(iter(found.values()))).PixelData == bytes(range(32))
+
+
+def test_ctrl_c_pressed_twice_ends_cleanly_too(tmp_path: Path, crowd: Path) -> None:
+    out = tmp_path / "out"
+    process = start(crowd, out, "-j", 2)
+    _wait_for(lambda: _written_by_now(out) > 100, process)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    done = finish(process)
+    assert done.code == 130, done.err
+    assert not [name for name in files_below(out) if PARTS in name]
+
+
+def _workers(parent: int) -> list[int]:
+    """Worker processes of a run, by the system's own list."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                status = Path("/proc", entry, "stat").read_text()
+                words = Path("/proc", entry, "cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(status.rpartition(")")[2].split()[1]) == parent and b"popen_loky" in words:
+                found.append(int(entry))
+    return found
+
+
+def test_a_killed_worker_costs_nothing_that_can_be_done_again(tmp_path: Path, crowd: Path) -> None:
+    out = tmp_path / "out"
+    process = start(crowd, out, "-j", 2, "--json", "-")
+    _wait_for(lambda: _written_by_now(out) > 100, process)
+    os.kill(_workers(process.pid)[0], signal.SIGKILL)
+    done = finish(process)
+    assert account_of(done) == {"written": CROWD}
+    assert done.code == 0, done.err
+    found = contents(out)
+    assert len(found) == CROWD
+    assert len(set(found.values())) == 1
+
+
+KILLER = """
+import os, signal, sys
+
+def watch(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("killer"):
+        if len(arguments) > 2 and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+"""
+
+
+def test_a_file_that_kills_its_worker_each_time_is_the_only_one_lost(tmp_path: Path, crowd: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(700):
+        os.link(crowd / "0000/first", source / f"{number:04}")
+    for name in ("0100-killer", "0600-killer"):
+        os.link(crowd / "0000/first", source / name)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(KILLER)
+    where = os.pathsep.join((str(tmp_path / "site"), *filter(None, [os.environ.get("PYTHONPATH")])))
+    done = spawn(source, tmp_path / "out", "-j", 2, "--json", "-", env=environment(PYTHONPATH=where))
+    assert done.code == 1, done.err
+    assert account_of(done) == {"written": 700, "worker-died": 2}
+    assert listed(tmp_path / "out.private") == {"0100-killer": "worker-died", "0600-killer": "worker-died"}
+    assert len(files_below(tmp_path / "out")) == 700
+    assert not [name for name in files_below(tmp_path / "out") if PARTS in name]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_on_error_fail_ends_at_the_first_trouble(tmp_path: Path, crowd: Path, jobs: int) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(1500):
+        os.link(crowd / "0000/first", source / f"{number:04}")
+    (source / "0000-cut").write_bytes(TINY[:-10])
+    done = call(source, tmp_path / "out", "--on-error", "fail", "-j", jobs, "--json", "-")
+    assert done.code == 1
+    account = account_of(done)
+    assert account["truncated"] == 1
+    assert account["not-reached"] > 0  # type: ignore[operator]
+    assert account["written"] == len(files_below(tmp_path / "out"))
+    assert "0000-cut" in listed(tmp_path / "out.private")
+    assert sum(account.values()) == 1501  # type: ignore[arg-type]
+
+
+def test_on_error_fail_is_a_good_run_where_nothing_fails(tmp_path: Path, sample_in: Path, sample: Sample) -> None:
+    done = call(sample_in, tmp_path / "out", "--on-error", "fail", "--json", "-")
+    assert done.code == 0
+    assert account_of(done)["written"] == sample.files
+
+
+# What is told
+
+
+def test_a_dry_run_tells_and_writes_nothing(tmp_path: Path, sample_in: Path, sample: Sample) -> None:
+    shutil.copytree(sample_in, tmp_path / "in")
+    (tmp_path / "in/cut").write_bytes(TINY[:-10])
+    before = contents(tmp_path / "in")
+    done = call(tmp_path / "in", tmp_path / "out", "--dry-run", "--json", "-")
+    assert done.code == 1
+    assert account_of(done) == {"written": sample.files, "not-dicom": 3, "dicomdir": 1, "truncated": 1}
+    assert done.account["dry_run"] is True
+    assert os.listdir(tmp_path) == ["in"]
+    assert contents(tmp_path / "in") == before
+    shown = call(tmp_path / "in", tmp_path / "out", "--dry-run")
+    assert f"{sample.files}  would be written" in shown.out
+    assert os.listdir(tmp_path) == ["in"]
+
+
+def test_the_source_is_not_changed(tmp_path: Path, sample_in: Path) -> None:
+    shutil.copytree(sample_in, tmp_path / "in")
+    before = {name: ((tmp_path / "in" / name).stat().st_mtime_ns, content) for name, content in contents(sample_in).items()}
+    state = {name: os.stat(tmp_path / "in" / name).st_mtime_ns for name in before}
+    assert call(tmp_path / "in", tmp_path / "out").code == 0
+    assert contents(tmp_path / "in") == contents(sample_in)
+    assert {name: os.stat(tmp_path / "in" / name).st_mtime_ns for name in before} == state
+
+
+def test_json_on_standard_output_is_nothing_else(tmp_path: Path, sample_in: Path) -> None:
+    done = call(sample_in, tmp_path / "out", "--json", "-")
+    account = done.account
+    assert done.out.startswith("{")
+    assert account["tool"] == "dicom-anon"
+    assert account["preset"] == "default"
+    assert account["project"] == ""
+    assert re.fullmatch(r"[0-9a-f]{64}", account["rules"])
+    assert account["found"]["bytes"] == sum(map(len, contents(sample_in).values()))
+    assert account["written"]["source_bytes"] < account["found"]["bytes"]
+    assert account["interrupted"] is False
+
+
+def test_json_in_a_file_goes_with_the_account_for_people(tmp_path: Path, sample_in: Path, sample: Sample) -> None:
+    done = call(sample_in, tmp_path / "out", "--json", tmp_path / "account.json")
+    assert account_of(Done(0, (tmp_path / "account.json").read_text(), ""))["written"] == sample.files
+    assert f"{sample.files}  written" in done.out
+    assert "The account balances." in done.out
+
+
+def test_quiet_says_nothing_but_errors(tmp_path: Path, sample_in: Path) -> None:
+    done = call(sample_in, tmp_path / "out", "-q")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    refused = call(sample_in, tmp_path / "out", "-q")
+    assert refused.code == 2
+    assert "DST is not empty" in refused.err
+
+
+def test_verbose_says_what_the_reasons_mean(tmp_path: Path, sample_in: Path) -> None:
+    plain = call(sample_in, tmp_path / "a")
+    verbose = call(sample_in, tmp_path / "b", "-v")
+    assert "skipped: not-dicom" in plain.out
+    assert "The content is not DICOM; not copied." not in plain.out
+    assert "The content is not DICOM; not copied." in verbose.out
+
+
+def test_the_account_names_the_list_of_what_was_not_written(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a")
+    (source / "cut").write_bytes(TINY[:-10])
+    done = call(source, tmp_path / "out")
+    assert done.code == 1
+    assert "quarantined: truncated" in done.out
+    assert f"What was not written, and why: {tmp_path / 'out.private/not-written.csv'}" in done.out
+
+
+def test_plain_lines_of_progress_where_there_is_no_terminal(
+    tmp_path: Path, crowd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(100):
+        os.link(crowd / "0000/first", source / f"{number:04}")
+    (source / "0000-cut").write_bytes(TINY[:-10])
+    clock = iter(range(0, 100_000, 4))
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    done = call(source, tmp_path / "out", "-j", 1)
+    lines = done.err.splitlines()
+    assert 3 <= len(lines) <= 8
+    pattern = r"\d+ of 101 files found so far, [\d.]+ k?B, \d+ files/s, about \d+ s left for these, 1 in trouble"
+    assert all(re.fullmatch(pattern, line) for line in lines), lines
+    assert "\x1b" not in done.err + done.out
+
+
+def test_a_short_run_prints_no_progress(tmp_path: Path, sample_in: Path) -> None:
+    assert call(sample_in, tmp_path / "out").err == ""
+
+
+def test_a_terminal_shows_a_bar_with_rate_time_and_trouble(tmp_path: Path, crowd: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(3000):
+        os.link(crowd / "0000/first", source / f"{number:04}")
+    (source / "0000-cut").write_bytes(TINY[:-10])
+    terminal, side = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, source, tmp_path / "out", "-j", "1"],
+        stdin=side, stdout=side, stderr=side, env=environment(TERM="xterm-256color", COLUMNS="200"),
+    )  # fmt: skip
+    os.close(side)
+    shown = b""
+    while True:
+        ready, _, _ = select.select([terminal], [], [], 60)
+        try:
+            chunk = os.read(terminal, 65536) if ready else b""
+        except OSError:  # Linux says so where the other side is closed
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(terminal)
+    assert process.wait(60) == 1
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    bar = [part for part in re.split(r"[\r\n]+", text) if "de-identifying" in part]
+    assert len(bar) > 2
+    assert any(re.search(r"\d+/\d+ +[\d,]+ files/s +[\d.]+ [kM]?B/s", part) for part in bar)
+    assert any("1 in trouble" in part for part in bar)
+    assert any(re.search(r"\d:\d\d:\d\d left \d:\d\d:\d\d", part) for part in bar)
+    assert "quarantined: truncated" in text
+
+
+def test_help_shows_both_forms() -> None:
+    done = call("--help")
+    assert done.code == 0
+    assert "dicom-anon [OPTIONS] SRC DST" in done.out
+    assert "dicom-anon COMMAND ..." in done.out
+    for command in ("run", "print-assignment", "inspect", "sample"):
+        assert re.search(rf"^ +{command} ", done.out, re.MULTILINE)
+
+
+def test_version_names_python_and_pydicom() -> None:
+    done = spawn("--version")
+    assert done.code == 0
+    assert re.fullmatch(
+        rf"dicom-anon \d+\.\d+\S*, Python {re.escape('.'.join(map(str, sys.version_info[:3])))}\S*, pydicom 3\S*\n",
+        done.out,
+    )
+
+
+def test_the_word_run_may_stand_or_be_left_out(tmp_path: Path, sample_in: Path, key_file: Path) -> None:
+    for words, name in (((), "a"), (("run",), "b")):
+        assert call(*words, "--key-file", key_file, sample_in / "CD", tmp_path / name).code == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_the_sample_command_refuses_a_folder_in_use(tmp_path: Path) -> None:
+    done = call("sample", tmp_path / "new")
+    assert done.code == 0
+    assert "50 DICOM files of 5 made-up patients" in done.err
+    again = call("sample", tmp_path / "new")
+    assert again.code == 2
+    assert "DIR is not empty" in again.err
+
+
+def test_a_second_run_into_the_same_destination_is_refused(tmp_path: Path, sample_in: Path) -> None:
+    config = write_config(tmp_path, {"general": {"PatientSex": "clear"}})
+    assert call(sample_in / "CD", tmp_path / "out").code == 0
+    before = contents(tmp_path / "out")
+    done = call(sample_in / "CD", tmp_path / "out", "-c", config)
+    assert done.code == 2
+    assert contents(tmp_path / "out") == before
+
+
+def test_listing_is_by_name_so_that_two_runs_are_alike(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "b/2", "b/1", "a/1", "0", "c")
+    jobs = [found.relative for found in discover(source) if isinstance(found, FileJob)]
+    assert jobs == ["0", "c", "a/1", "b/1", "b/2"]

@@ -1,0 +1,273 @@
+"""The text scrubber: cases from a file, and properties that hold for any text."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from dicom_anon.freetext import ORDINARY_WORDS, Identifiers, Scrubber, scrubber_for
+from dicom_anon.freetext.mending import cut, merge
+from dicom_anon.freetext.words import CREDENTIALS, PARTICLES, PLACE_WORDS
+
+CASES = Path(__file__).parent.parent / "data" / "cases" / "clean.txt"
+KINDS = {
+    "name": "names",
+    "id": "ids",
+    "date": "dates",
+    "phone": "phones",
+    "address": "addresses",
+    "institution": "institutions",
+}
+NOBODY = Scrubber(Identifiers())
+SOMEBODY = Scrubber(
+    Identifiers.of(
+        names=["Müller^Hans Peter^^Dr.", "Head^Sarah", "Doe^Jane^M", "王^小東=山田^太郎", "May^Young"],
+        ids=["AB-12345", "1111111"],
+        dates=["19611230"],
+        phones=["+49 89 1234567"],
+        addresses=["Hauptstr. 5^^München^BY^80331^DE"],
+        institutions=["St. Mary's Hospital"],
+    )
+)
+
+# No label among them ("patient", "case"): what follows a label is a case of its own.
+NEUTRAL = re.split(
+    " ",
+    "CT CHEST KNEE W/O CONTRAST T2 AX FLAIR 3MM 1x1x1 LUNG B70f Sagittal mprage ep2d_diff_b1000 2/3 5/8 "
+    "C-SPINE left lateral view with thin slices TE 2.45 fat-sat Post-Gd HEAD^ROUTINE (axial) s/p fracture; 1.5T",
+)
+
+
+def read_cases() -> Iterator[tuple[int, Identifiers, str, str]]:
+    identifiers = Identifiers()
+    for number, line in enumerate(CASES.read_text(encoding="utf-8").splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("@"):
+            groups: dict[str, list[str]] = {}
+            for entry in filter(None, map(str.strip, line[1:].split(";"))):
+                kind, value = entry.split("=", 1)
+                groups.setdefault(KINDS[kind], []).append(value)
+            identifiers = Identifiers.of(**groups)
+            continue
+        before, arrow, after = line.partition(" ->")
+        if not arrow:
+            before = after = line.removesuffix(" =")
+            assert before != line, f"line {number} of the case file is neither a hit nor a miss"
+        before, after = (text.replace(r"\n", "\n").replace(r"\r", "\r") for text in (before, after))
+        yield number, identifiers, before, after.removeprefix(" ") if arrow else after
+
+
+ROWS = list(read_cases())
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "before", "after"), [row[1:] for row in ROWS], ids=[f"line{row[0]}" for row in ROWS]
+)
+def test_case(identifiers: Identifiers, before: str, after: str) -> None:
+    scrubber = scrubber_for(identifiers)
+    assert scrubber.clean(before) == after
+    assert scrubber.clean(after) == after
+
+
+def test_case_file_holds_hits_and_misses() -> None:
+    hits = sum(before != after for _, _, before, after in ROWS)
+    assert len(ROWS) >= 150
+    assert 60 <= hits <= len(ROWS) - 60
+
+
+# --- Identifiers -------------------------------------------------------------------------------------------
+
+
+def test_identifiers_are_equal_however_they_were_collected() -> None:
+    one = Identifiers.of(
+        names=["Doe^Jane ", "", "Roe^Al"], dates=["19700101123000.5", "1970", ""], ids=["7\\8\0"]
+    )
+    two = Identifiers.of(names=["Roe^Al", "Doe^Jane", "Doe^Jane"], dates=["1970.01.01"], ids=["8", "7"])
+    assert one == two
+    assert hash(one) == hash(two)
+    assert pickle.loads(pickle.dumps(one)) == two
+    assert scrubber_for(one) is scrubber_for(two)
+
+
+# --- Properties --------------------------------------------------------------------------------------------
+
+
+def words_of(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text)
+
+
+surnames = st.text("abcdefghijklmnoprstuvwz", min_size=4, max_size=10).filter(
+    lambda word: word not in ORDINARY_WORDS | PLACE_WORDS | CREDENTIALS | PARTICLES
+)
+cased = st.sampled_from([str.upper, str.lower, str.title, str.swapcase])
+numbers = st.text("ABCDEFGHXYZ0123456789-", min_size=5, max_size=14).filter(
+    lambda text: len(re.sub(r"[^A-Z0-9]", "", text)) >= 5 and re.search(r"\d", text) is not None
+)
+surroundings = st.tuples(
+    st.lists(st.sampled_from(NEUTRAL), max_size=6), st.lists(st.sampled_from(NEUTRAL), max_size=6)
+)
+
+
+@given(
+    surnames,
+    surnames,
+    cased,
+    surroundings,
+    st.sampled_from(["{s}", "{g}", "{s}, {g}", "{s}^{g}", "{g} {s}", "{g}_{s}"]),
+)
+@settings(max_examples=400)
+def test_a_name_goes_and_only_the_name(
+    surname: str, given_name: str, case: Callable[[str], str], around: tuple[list[str], list[str]], form: str
+) -> None:
+    assume(
+        not {surname, given_name}
+        & {word.lower() for text in NEUTRAL for word in re.findall(r"[A-Za-z]+", text)}
+    )
+    before, after = around
+    planted = case(form.format(s=surname, g=given_name))
+    cleaned = Scrubber(Identifiers.of(names=[f"{surname}^{given_name}"])).clean(
+        " ".join([*before, planted, *after])
+    )
+    assert words_of(cleaned) == words_of(" ".join([*before, *after]))
+    assert not re.search(rf"(?<![a-z])(?:{surname}|{given_name})(?![a-z])", cleaned.lower())
+
+
+@given(numbers, surroundings, st.booleans())
+@settings(max_examples=400)
+def test_a_number_goes_with_or_without_its_punctuation(
+    number: str, around: tuple[list[str], list[str]], bare: bool
+) -> None:
+    compact = re.sub(r"[^A-Z0-9]", "", number)
+    planted = compact if bare else number.strip("-")
+    cleaned = Scrubber(Identifiers.of(ids=[number])).clean(" ".join([*around[0], planted, *around[1]]))
+    assert words_of(cleaned) == words_of(" ".join([*around[0], *around[1]]))
+
+
+@given(
+    st.dates(date(1900, 1, 1), date(2099, 12, 31)),
+    surroundings,
+    st.sampled_from(
+        ["%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%d %m %Y", "%d%m%y"]
+    ),
+)
+@settings(max_examples=300)
+def test_a_date_of_the_patient_goes_in_any_notation(
+    day: date, around: tuple[list[str], list[str]], notation: str
+) -> None:
+    text = format(day, notation)
+    iso = format(day, "%Y%m%d")
+    cleaned = Scrubber(Identifiers.of(dates=[iso])).clean(" ".join([*around[0], text, *around[1]]))
+    assert words_of(cleaned) == words_of(" ".join([*around[0], *around[1]]))
+
+
+@given(
+    st.lists(st.sampled_from(sorted(ORDINARY_WORDS - {"doctor"})), min_size=1, max_size=8),
+    cased,
+    st.sampled_from([" ", "_", ", ", "/", "-"]),
+)
+@settings(max_examples=400)
+def test_ordinary_words_stay(words: list[str], case: Callable[[str], str], between: str) -> None:
+    text = between.join(map(case, words))
+    assert NOBODY.clean(text) == text
+
+
+FRAGMENTS = re.split(
+    r"\|",
+    "Dr. |Mr |PATIENT |patient |Smith|smith|SMITH|May|Head|Sarah| |, |. |(|)|-|_|/|:|12|30|1961|61|3|MRN |"
+    "DOB |Dec |tel |+49 |89|@|x.org|www.|#|no |name: |by |ref by |Hans|Müller|mueller|王|小東|\n|\t|'s|^|1234567|CT|"
+    "chest|mm|\u0301|ß|ﬁ|½|1.2.3.4|'|\"|T2|M|J.|AB|12345|Young|hauptstr|5|\u00ad|İ|\ud800",
+)
+texts = st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join) | st.text(max_size=60)
+
+
+@given(texts)
+@settings(max_examples=1500)
+@example("(\u0301Smith\u0301)")
+def test_cleaning_is_idempotent_and_leaves_no_double_blanks(text: str) -> None:
+    cleaned = SOMEBODY.clean(text)
+    assert SOMEBODY.clean(cleaned) == cleaned
+    assert "  " not in cleaned or "  " in text
+    assert len(cleaned) <= len(text)
+
+
+@given(texts)
+@settings(max_examples=500)
+def test_what_is_left_was_there_before(text: str) -> None:
+    left = iter(SOMEBODY.clean(text))
+    kept = (char for char in left if char.isalnum())
+    rest = iter(text)
+    assert all(any(char == other for other in rest) for char in kept)
+
+
+def test_text_that_keeps_revealing_labels_goes_as_a_whole() -> None:
+    """Each round reveals one more number to its label; beyond any real text, nothing is trusted."""
+    assert NOBODY.clean("case " * 3 + "Dr. Smith" + " 1234" * 3 + " knee") == "knee"
+    assert NOBODY.clean("case " * 30 + "Dr. Smith" + " 1234" * 30 + " knee") == ""
+
+
+@pytest.mark.parametrize(
+    "noise",
+    ["1", "1 ", "a.", "::", "Dr. ", "patient A ", "12-", "Sarah Head ", "a@", "\u0301é", "(", "http://"],
+)
+def test_long_noise_ends_and_settles(noise: str) -> None:
+    text = noise * (20_000 // len(noise))
+    cleaned = SOMEBODY.clean(text)
+    assert SOMEBODY.clean(cleaned) == cleaned
+    assert "Sarah" not in cleaned
+
+
+def test_a_long_report_loses_its_identifiers_and_nothing_else() -> None:
+    line = "FINDINGS: no acute fracture, 3 mm nodule (series 4)."
+    text = "\n".join([line, "Dictated by Dr. Jane Roe on 3/4/2011", line, "cc: Hans Mueller"] * 500)
+    kept = "\n".join([line, "Dictated by on", line, "cc:"] * 500)
+    cleaned = SOMEBODY.clean(text)
+    assert cleaned.count(line) == 1000
+    assert "Roe" not in cleaned
+    assert "2011" not in cleaned
+    assert "Mueller" not in cleaned
+    assert len(cleaned) <= len(kept)
+
+
+# --- Seams -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a X b", "a b"),
+        ("X b", "b"),
+        ("a X", "a"),
+        ("X", ""),
+        ("a, X, b", "a, b"),
+        ("a X, b", "a, b"),
+        ("a: X, b", "a: b"),
+        ("a (X) b", "a b"),
+        ("a (X b)", "a (b)"),
+        ("(a X)", "(a)"),
+        ("(a, X) b", "(a) b"),
+        ("a [X]", "a"),
+        ("a 'X' b", "a b"),
+        ("a_X_b", "a_b"),
+        ("a_X", "a"),
+        ("a - X - b", "a - b"),
+        ("a-X b", "a b"),
+        ("a\r\nX\r\nb", "a\r\nb"),
+        ("a. X. b", "a. b"),
+        ("a X X b", "a b"),
+        ("a, X, X, b", "a, b"),
+        ("a X -5", "a -5"),
+        ("a? X b", "a? b"),
+        (" a  b X c", " a  b c"),
+        ("aXb", "a b"),
+    ],
+)
+def test_seam(text: str, left: str) -> None:
+    assert cut(text, merge(found.span() for found in re.finditer("X", text))) == left

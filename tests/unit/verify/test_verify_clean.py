@@ -1,0 +1,203 @@
+"""A clean tree reports nothing: real files, and what looks like an identifier but proves nothing."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+
+from dicom_anon.verify.identifiers import Needle, needles
+from dicom_anon.verify.index import build_index
+from dicom_anon.verify.layout import Layout, Reader, Span
+from dicom_anon.verify.search import likely, search
+from dicom_anon.verify.words import COMMON, is_placeholder
+from tests.unit.verify.trees import (
+    BIRTH,
+    FAMILY,
+    INSTITUTION,
+    ROOT,
+    STUDY_DATE,
+    Trees,
+    clean_file,
+    compressed,
+    image,
+    jpeg,
+    raw,
+    real_files,
+    two_patients,
+)
+
+OUTPUT = "a/1.dcm"
+
+
+def test_real_files_cleaned_by_a_script_are_clean(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    for name, content in real_files():
+        pair.add(name, content, clean_file(content))
+    report = pair.verify()
+    assert report.findings == ()
+    assert report.checked == report.outputs == report.sources > 200
+    assert report.identifiers > 500
+    assert report.bytes_searched > 50_000_000
+
+
+def test_real_files_left_as_they_are_are_not_clean(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    names = [name for name, content in real_files() if len(content) < 50_000 and not pair.add(name, content, content)]
+    assert names == []
+    found = pair.verify()
+    assert len({finding.file for finding in found.findings}) > 0.9 * found.outputs
+
+
+def test_two_patients_are_clean(tmp_path: Path) -> None:
+    report = two_patients(tmp_path).verify()
+    assert report.clean
+    assert (report.sources, report.outputs, report.checked, report.not_dicom) == (3, 3, 3, 0)
+
+
+def changed(folder: Path, source: dict[str, object], output: dict[str, object]) -> Trees:
+    """Return a pair with elements of the source, and of the cleaned output, set to values."""
+    pair = two_patients(folder)
+    pair.add(OUTPUT, image(1, **source))
+    pair.change(OUTPUT, lambda data_set: [setattr(data_set, word, value) for word, value in output.items()] and None)
+    return pair
+
+
+HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "a patient called Head": ({"PatientName": "Head^Rosalind"}, {"StudyDescription": "HEAD AND NECK"}),
+    "a patient called Long": ({"PatientName": "Long^Rosalind"}, {"ProtocolName": "LONG AXIS"}),
+    "a physician called like the maker": ({"OperatorsName": "Nordlicht"}, {"ProtocolName": "NORDLICHT head"}),
+    "a maker that is the institution": ({"InstitutionName": "Nordlicht Medical"}, {}),
+    "no name": ({"PatientName": "ANONYMOUS"}, {"PatientName": "ANONYMOUS"}),
+    "no name at all": ({"PatientName": "Unknown^Patient"}, {"StudyDescription": "unknown patient"}),
+    "a name within a word": ({"PatientName": "Mart^Ella"}, {"StudyDescription": "MARTIAN UMBRELLA"}),
+    "a name like a pseudonym": ({"PatientName": "Alpha^Omega"}, {"PatientName": "Alpha^Omega"}),
+    "date of another patient": ({}, {"StudyDescription": "made 20180305"}),
+    "date within digits": ({}, {"StudyDescription": f"no {STUDY_DATE}77"}),
+    "date in a number": ({}, {"SliceLocation": f"{STUDY_DATE}.5"}),
+    "date in a UID": ({}, {"FrameOfReferenceUID": f"2.25.{STUDY_DATE}.{BIRTH}"}),
+    "first of January": ({"PatientBirthDate": "19570101"}, {"PatientBirthDate": "19570101"}),
+    "date truncated": ({}, {"StudyDate": "20190101", "PatientBirthDate": "19570101"}),
+    "time like an id": ({"PatientID": "101530"}, {"ContentTime": "101530", "SliceLocation": "101530"}),
+    "id within digits": ({"PatientID": "448812"}, {"StudyDescription": "14488123", "ImageComments": "0.448812"}),
+    "short id": ({"PatientID": "7"}, {"StudyDescription": "series 7", "StationName": "7"}),
+    "id of five digits": ({"PatientID": "99000"}, {"ImageComments": "gain 99000"}),
+    "id that is a word": ({"PatientID": "brain"}, {"StudyDescription": "BRAIN"}),
+    "procedure id that is a word": ({"PerformedProcedureStepID": "MRFOO"}, {"StudyDescription": "mrfoo"}),
+    "hospital": ({"InstitutionName": "City Hospital"}, {"StudyDescription": "city hospital"}),
+    "version like a short UID": ({"SeriesInstanceUID": "1.2.3"}, {"SoftwareVersions": "1.2.3"}),
+    "sex": ({}, {"PatientSex": "F"}),
+    "coded meaning": ({"PatientName": "Thigh^Bone"}, {"StudyDescription": "thigh bone"}),
+}
+
+
+@pytest.mark.parametrize(("source", "output"), HARMLESS.values(), ids=HARMLESS)
+def test_harmless(tmp_path: Path, source: dict[str, object], output: dict[str, object]) -> None:
+    assert changed(tmp_path, source, output).verify().findings == ()
+
+
+def private_pixels(value: bytes) -> Callable[[Dataset], None]:
+    def plant(data_set: Dataset) -> None:
+        data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "OB", value)
+
+    return plant
+
+
+def test_a_short_name_in_pixels_is_chance(tmp_path: Path) -> None:
+    pixels = FAMILY[:6].encode().ljust(512, b"\1")
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(PatientName=f"{FAMILY[:6]}^X", BitsStored=16, HighBit=15, PixelData=pixels))
+    assert pair.verify().clean
+
+
+def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
+    random.seed(20260101)
+    words = {"".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=n % 6 + 4)) for n in range(3000)} - COMMON
+    index = build_index(Needle("patient name", word, "word") for word in sorted(words))
+    data = random.randbytes(1 << 20)
+    path = tmp_path / "noise"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        for span, area in (
+            (Span("(0029,1001)", 0x00291001, "OB", 0, 1 << 17), "binary"),
+            (Span("(7fe0,0010)", 0x7FE00010, "OW", 0, 1 << 20), "bulk"),
+        ):
+            layout = Layout(span.end, [span], end=span.end, preamble=False)
+            found = search(Reader(file, span.end), layout, index, {})
+            assert found.sizes[area] == span.end
+            assert [match for match in found.matches if likely(match, index, found.sizes)] == []
+
+
+def test_what_chance_brings_is_told_from_a_leak_by_its_surroundings() -> None:
+    index = build_index(Needle("patient name", "a" * i + "word", "word") for i in range(5))
+    assert needles("patient name", "abcd", frozenset())
+    assert index.lengths == {4: 2, 5: 2, 6: 2, 7: 2, 8: 2}
+
+
+def test_signed_pixels_may_repeat_their_sign(tmp_path: Path) -> None:
+    pixels = struct.pack("<256h", *range(-128, 128))
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(PixelRepresentation=1, PixelData=pixels))
+    pair.add("2", image(2, PixelRepresentation=1, BitsStored=8, HighBit=7, PixelData=pixels))
+    assert pair.verify().clean
+
+
+def test_what_is_no_picture_may_be_overwritten(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    source = compressed(jpeg(comment=FAMILY.encode(), after=b"behind"))
+    pair.add("jpeg", source, clean_file(raw(compressed(jpeg(comment=bytes(len(FAMILY)))))))
+    pixels = bytearray(image().PixelData)
+    dirty = bytes(value | (0xA0 if place % 2 else 0) for place, value in enumerate(pixels))
+    pair.add("bits", image(2, PixelData=dirty), clean_file(raw(image(2, PixelData=bytes(pixels)))))
+    pair.add("behind", image(3, PixelData=bytes(pixels) + b"more"), clean_file(raw(image(3, PixelData=bytes(pixels)))))
+    assert pair.verify().findings == ()
+
+
+def test_kept_on_purpose(tmp_path: Path) -> None:
+    kept_tags = {0x00080080, 0x00080020, 0x00080018, 0x00081155, 0x00020003, 0x00080090}
+    pair = Trees(tmp_path)
+    source = image(ImageComments="x")
+    pair.add(OUTPUT, source)
+
+    def keep(data_set: Dataset) -> None:
+        for word in ("InstitutionName", "StudyDate", "SOPInstanceUID", "ReferringPhysicianName"):
+            setattr(data_set, word, getattr(source, word))
+        data_set.ReferencedImageSequence = source.ReferencedImageSequence
+        data_set.file_meta.MediaStorageSOPInstanceUID = source.SOPInstanceUID
+
+    pair.change(OUTPUT, keep)
+    assert len(pair.verify().findings) == 6
+    assert pair.verify(kept=lambda tag, creator: tag in kept_tags).clean
+    pair.change(OUTPUT, lambda data_set: setattr(data_set, "ImageComments", f"of {FAMILY}"))
+    leaky = pair.verify(kept=lambda tag, creator: True if tag == 0x00204000 else tag in kept_tags)
+    assert [finding.element for finding in leaky.findings] == ["(0020,4000)"], "a kept description is no licence"
+
+
+def test_kept_private_elements_are_known_by_their_creator(tmp_path: Path) -> None:
+    source = image()
+    source.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "PN", "Someone^Else")
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, source)
+    block = private_pixels(b"")
+    pair.change(OUTPUT, lambda d: (block(d), d[0x0029, 0x1001].__init__(0x00291001, "PN", "Someone^Else"))[0])  # type: ignore[misc]
+    assert [finding.kind for finding in pair.verify().findings] == ["person name"]
+    assert pair.verify(kept=lambda tag, creator: (tag, creator) == (0x00291001, "NORDLICHT")).clean
+
+
+def test_words_of_the_configuration_prove_nothing(tmp_path: Path) -> None:
+    pair = changed(tmp_path, {"PatientName": "Kneestudy^Bea"}, {"StudyDescription": "KNEESTUDY of 2020"})
+    assert [finding.element for finding in pair.verify().findings] == ["(0008,1030)"]
+    assert pair.verify(allowed=["Kneestudy group"]).clean
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("ANON", True), ("N/A", True), ("000000", True), ("xxxx", True), ("", True), ("Anonymous^Patient", True)]
+    + [("Anonka", False), ("0001", False), ("XX1", False), (INSTITUTION, False), (ROOT, False)],
+)
+def test_placeholders(value: str, expected: bool) -> None:
+    assert is_placeholder(value) is expected

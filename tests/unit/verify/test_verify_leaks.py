@@ -1,0 +1,343 @@
+"""A leak planted by hand is found, named by file, offset, element and kind, and never quoted."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000
+
+from dicom_anon.verify import Finding
+from tests.unit.verify import trees
+from tests.unit.verify.trees import (
+    ACCESSION,
+    FAMILY,
+    GIVEN,
+    PATIENT_ID,
+    PHONE,
+    ROOT,
+    STREET,
+    STUDY_DATE,
+    Trees,
+    clean_file,
+    compressed,
+    image,
+    jpeg,
+    raw,
+    segment,
+    two_patients,
+)
+
+OUTPUT = "a/1.dcm"
+Plant = Callable[[Dataset], None]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Trees:
+    return two_patients(tmp_path)
+
+
+def places(findings: tuple[Finding, ...]) -> list[tuple[str, str, str]]:
+    return [(finding.file, finding.element, finding.kind) for finding in findings]
+
+
+def private(element: int, vr: str, value: object) -> Plant:
+    def plant(data_set: Dataset) -> None:
+        data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(element, vr, value)
+
+    return plant
+
+
+def text(word: str, value: str) -> Plant:
+    return lambda data_set: setattr(data_set, word, value)
+
+
+def in_item(value: str) -> Plant:
+    def plant(data_set: Dataset) -> None:
+        data_set.ReferencedImageSequence[0].PurposeOfReferenceCodeSequence = [trees.coded("1", value)]
+
+    return plant
+
+
+def at(element: int) -> str:
+    return f"(0029,{element:04x})"
+
+
+LEAKS: dict[str, tuple[Plant, str, str]] = {
+    "private text": (private(1, "LO", f"scan of {FAMILY}"), at(0x1001), "patient name"),
+    "private binary": (private(1, "OB", b"\x80\x81\xfe\x02" + FAMILY.encode() + bytes(9)), at(0x1001), "patient name"),
+    "private unknown": (private(1, "UN", PATIENT_ID.encode() + b"\xff\x80"), at(0x1001), "patient id"),
+    "nested": (
+        in_item(f"prior of {GIVEN}"),
+        "(0008,1140)[0].(0040,a170)[0].(0008,0104)",
+        "patient name",
+    ),
+    "UTF-16 little endian": (
+        private(2, "OW", b"\x07\x01" + f"{FAMILY}".encode("utf-16-le")),
+        at(0x1002),
+        "patient name",
+    ),
+    "UTF-16 big endian": (
+        private(2, "OB", b"\x07\x01\x09" + f"{FAMILY}\x01".encode("utf-16-be")),
+        at(0x1002),
+        "patient name",
+    ),
+    "UTF-16 UID": (private(2, "OB", b"\x01\x02" + f"{ROOT}.1".encode("utf-16-le")), at(0x1002), "original uid"),
+    "other case": (text("SeriesDescription", f"for {FAMILY.upper()}"), "(0008,103e)", "patient name"),
+    "other order": (text("StudyComments", f"{GIVEN}, {FAMILY}"), "(0032,4000)", "patient name"),
+    "run together": (text("StudyComments", f"x{FAMILY}{GIVEN}.jpg"), "(0032,4000)", "patient name"),
+    "in a number": (text("ContentTime", FAMILY), "(0008,0033)", "patient name"),
+    "accession": (text("StationName", ACCESSION.lower()), "(0008,1010)", "accession"),
+    "own date": (text("SeriesDescription", f"of {STUDY_DATE}"), "(0008,103e)", "date"),
+    "own date with time": (text("SeriesDescription", f"x{STUDY_DATE}1015"), "(0008,103e)", "date"),
+    "own date, written out": (text("SeriesDescription", "of 14.06.2019"), "(0008,103e)", "date"),
+    "birth date": (text("PatientComments", "born 1957-11-23"), "(0010,4000)", "birth date"),
+    "address line": (text("PatientComments", f"at {STREET.lower()}"), "(0010,4000)", "address"),
+    "phone digits": (text("PatientComments", "call 41715550182"), "(0010,4000)", "phone"),
+    "institution": (text("ImageComments", "at sankt verena spital nordhafen"), "(0020,4000)", "institution"),
+    "physician": (text("ProtocolName", "Dr Okonjo"), "(0018,1030)", "physician"),
+    "UID in text": (text("ImageComments", f"see {ROOT}.1.1"), "(0020,4000)", "original uid"),
+    "UID behind its length": (
+        private(3, "OB", bytes([len(ROOT) + 21]) + f"1{ROOT}.1.1\x33".encode()[1:]),
+        at(0x1003),
+        "original uid",
+    ),
+    "UID extended": (text("ImageComments", f"see {ROOT}.1.1.5"), "(0020,4000)", "original uid"),
+    "another patient": (text("ImageComments", "compare VANTERPOOL"), "(0020,4000)", "patient name"),
+    "another patient's id": (text("PatientID", "MRN-990021"), "(0010,0020)", "patient id"),
+}
+
+
+@pytest.mark.parametrize(("plant", "element", "kind"), LEAKS.values(), ids=LEAKS)
+def test_a_leak_is_found_where_it_is(pair: Trees, plant: Plant, element: str, kind: str) -> None:
+    pair.change(OUTPUT, plant)
+    findings = pair.verify().findings
+    assert set(places(findings)) == {(OUTPUT, element, kind)}
+    assert findings[0].check == "identifier"
+
+
+def test_the_offset_is_that_of_the_bytes(pair: Trees) -> None:
+    pair.change(OUTPUT, text("SeriesDescription", f"for {FAMILY}"))
+    (finding,) = pair.verify().findings
+    assert finding.offset == (pair.destination / OUTPUT).read_bytes().index(FAMILY.encode())
+
+
+def plant_bytes(pair: Trees, change: Callable[[bytes], bytes]) -> set[tuple[str, str, str]]:
+    path = pair.destination / OUTPUT
+    path.write_bytes(change(path.read_bytes()))
+    return set(places(pair.verify().findings))
+
+
+def test_preamble(pair: Trees) -> None:
+    found = plant_bytes(pair, lambda data: FAMILY.encode().ljust(128, b"\0") + data[128:])
+    assert found == {(OUTPUT, "preamble", "patient name")}
+
+
+def test_behind_the_data_set(pair: Trees) -> None:
+    found = plant_bytes(pair, lambda data: data + b"\0\0" + PATIENT_ID.encode())
+    assert found == {(OUTPUT, "trailing", "patient id"), (OUTPUT, "file", "structure broken")}
+
+
+def test_data_set_trailing_padding(pair: Trees) -> None:
+    padding = f"{bytes(8).decode()}{FAMILY}".encode()
+    element = struct.pack("<HH2sHL", 0xFFFC, 0xFFFC, b"OB", 0, len(padding)) + padding
+    assert plant_bytes(pair, lambda data: data + element) == {(OUTPUT, "trailing", "patient name")}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "kind"),
+    [
+        (f"a/{FAMILY}_ct.dcm", "a/[hidden]", "patient name"),
+        (f"{GIVEN}-{FAMILY}/1.dcm", "[hidden]/1.dcm", "patient name"),
+        (f"x/{PATIENT_ID}.dcm", "x/[hidden]", "patient id"),
+        (f"x/{ROOT}.1.1/2.dcm", "x/[hidden]/2.dcm", "original uid"),
+        (f"x/IM{STUDY_DATE}101530.dcm", "x/[hidden]", "date"),
+    ],
+)
+def test_a_path_that_identifies_is_found_and_not_shown(tmp_path: Path, name: str, shown: str, kind: str) -> None:
+    pair = Trees(tmp_path)
+    pair.add(name, image())
+    report = pair.verify()
+    assert set(places(report.findings)) == {(shown, "path", kind)}
+
+
+def test_the_name_of_an_empty_folder_is_output_too(pair: Trees) -> None:
+    (pair.destination / "a" / FAMILY).mkdir()
+    assert places(pair.verify().findings) == [("a/[hidden]", "path", "patient name")]
+
+
+def test_comment_of_a_jpeg(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    data = clean_file(raw(compressed(jpeg(comment=b"?" * 12))))
+    pair.add(OUTPUT, compressed(jpeg(comment=b"?" * 12)), data.replace(b"?" * 12, b"by " + b"okonjo   "))
+    (finding,) = pair.verify().findings
+    assert (finding.element, finding.kind) == ("pixel data", "physician")
+    assert finding.offset == data.index(b"?" * 12) + 3
+
+
+def test_comment_of_a_jpeg_2000(tmp_path: Path) -> None:
+    frame = b"\xff\x4f" + segment(0x51, bytes(40)) + segment(0x64, b"\0\1" + GIVEN.encode())
+    frame += segment(0x90, b"\0\0" + struct.pack(">L", 14 + 100) + b"\0\1") + b"\xff\x93" + bytes(100) + b"\xff\xd9"
+    data_set = compressed(frame)
+    data_set.file_meta.TransferSyntaxUID = JPEG2000
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, data_set)
+    assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "patient name")]
+
+
+def test_bytes_behind_the_end_of_a_frame(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, compressed(jpeg(after=b"\0\0" + GIVEN.encode())))
+    assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "patient name")]
+
+
+def test_long_text_in_the_middle_of_pixels(pair: Trees) -> None:
+    hidden = f"{FAMILY}^{GIVEN}".encode()
+
+    def plant(data_set: Dataset) -> None:
+        data_set.PixelData = hidden.ljust(512, b"\0")
+
+    pair.change(OUTPUT, plant)
+    found = set(places(pair.verify().findings))
+    assert found >= {(OUTPUT, "pixel data", "patient name"), (OUTPUT, "pixel data", "pixel data differs")}
+
+
+def test_bytes_behind_the_last_pixel(pair: Trees) -> None:
+    def plant(data_set: Dataset) -> None:
+        data_set.PixelData += b"\x01 " + GIVEN.encode()
+
+    pair.change(OUTPUT, plant)
+    assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "patient name")]
+
+
+def test_unused_high_bit(pair: Trees) -> None:
+    def plant(data_set: Dataset) -> None:
+        pixels = bytearray(data_set.PixelData)
+        pixels[201] |= 0x80
+        data_set.PixelData = bytes(pixels)
+
+    pair.change(OUTPUT, plant)
+    (finding,) = pair.verify().findings
+    assert (finding.element, finding.kind, finding.check) == ("pixel data", "unused high bits", "pixel")
+
+
+def test_deflated_data_set(tmp_path: Path) -> None:
+    output = image(StationName=FAMILY)
+    output.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    source = raw(output)
+    pair = Trees(tmp_path)
+    cleaned = dcmread(pair.add(OUTPUT, source))
+    assert FAMILY.encode() not in (pair.destination / OUTPUT).read_bytes(), "the plant has to be compressed"
+    assert places(pair.verify().findings) == [(OUTPUT, "(0008,1010)", "patient name")]
+    cleaned.StationName = "CT1"
+    cleaned.save_as(pair.destination / OUTPUT)
+    assert pair.verify().clean
+
+
+JAPANESE = "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"
+
+
+@pytest.mark.parametrize("codec", ["iso2022_jp", "shift_jis", "utf-8", "utf-16-le", "euc_jp"])
+def test_a_name_in_other_letters(tmp_path: Path, codec: str) -> None:
+    charset = ["ISO 2022 IR 13", "ISO 2022 IR 87"]
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(SpecificCharacterSet=charset, PatientName=JAPANESE))
+    assert pair.verify().clean
+    pair.change(OUTPUT, private(1, "UN", "山田 太郎".encode(codec)))
+    found = places(pair.verify().findings)
+    expected = [(OUTPUT, at(0x1001), "patient name")]
+    assert found == ([] if codec == "euc_jp" else expected), "EUC is no character set of these files"
+
+
+def test_accents_do_not_hide_a_name(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(PatientName="Bürli^Zoë"))
+    pair.change(OUTPUT, text("StationName", "BURLI"))
+    pair.change(OUTPUT, private(1, "OB", "BÜRLI".encode("latin-1")))
+    assert set(places(pair.verify().findings)) == {
+        (OUTPUT, "(0008,1010)", "patient name"),
+        (OUTPUT, at(0x1001), "patient name"),
+    }
+
+
+def test_a_short_name_is_found_as_a_whole(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(OperatorsName="Li^Na", PatientName="Oz^Ed"))
+    pair.change(OUTPUT, text("PhysiciansOfRecord", "Na^Li"))
+    pair.change(OUTPUT, text("StationName", "Li Na"))
+    assert set(places(pair.verify().findings)) == {
+        (OUTPUT, "(0008,1048)", "physician"),
+        (OUTPUT, "(0008,1010)", "physician"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "kind"),
+    [
+        ("StudyID", "17", "study id"),
+        ("PatientID", "7", "patient id"),
+        ("PatientName", "Wu", "patient name"),
+        ("PatientName", "Head^Long", "patient name"),
+        ("StudyDate", "20190614", "date"),
+        ("PatientBirthDate", "19571123", "birth date"),
+        ("InstitutionName", "General Hospital", "institution"),
+    ],
+)
+def test_what_is_too_short_to_search_is_found_unchanged(tmp_path: Path, word: str, value: str, kind: str) -> None:
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(**{word: value}))
+    assert pair.verify().clean
+    pair.change(OUTPUT, text(word, value))
+    (finding,) = pair.verify().findings
+    assert finding.kind == kind
+
+
+def test_tokens_count_even_if_they_are_common(pair: Trees) -> None:
+    assert pair.verify(tokens=["study 4711", "zz"]).clean
+    assert places(pair.verify(tokens=["head"]).findings) == [
+        (name, element, "token")
+        for name in ("a/1.dcm", "a/2.dcm", "b/1.dcm")
+        for element in ("(0008,2218)[0].(0008,0104)", "(0018,0015)")
+    ]
+
+
+def test_a_report_quotes_nothing(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    name = f"{FAMILY}^{GIVEN}/{PATIENT_ID}/{STUDY_DATE}/{ROOT}.1.1.dcm"
+    pair.add(name, image(), image())
+    pair.add("kept.dcm", image(2), image(2))
+    (pair.destination / "kept.dcm").rename(pair.destination / f"{ACCESSION} {PHONE}")
+    report = pair.verify(tokens=["Nordlicht"])
+    assert len(report.findings) > 20
+    shown = (json.dumps(report.as_dict()) + repr(report)).lower()
+    for secret in (*trees.SECRETS, PHONE, "nordlicht"):
+        assert secret.lower() not in shown
+
+
+def test_the_same_in_implicit_and_big_endian(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    for name, syntax in (("i", "1.2.840.10008.1.2"), ("b", "1.2.840.10008.1.2.2")):
+        source = image()
+        source.file_meta.TransferSyntaxUID = syntax
+        source.PixelData = bytes(512)
+        encoded = raw(source)
+        pair.add(name, encoded)
+        leaky = dcmread(pair.destination / name)
+        in_item(FAMILY)(leaky)
+        leaky.save_as(pair.destination / name)
+    element = "(0008,1140)[0].(0040,a170)[0].(0008,0104)"
+    assert places(pair.verify().findings) == [(name, element, "patient name") for name in "bi"]
+
+
+def test_encapsulated_text_in_many_fragments(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    data_set = compressed(jpeg())
+    data_set.NumberOfFrames = 3
+    data_set.PixelData = encapsulate([jpeg(), jpeg(comment=GIVEN.encode()), jpeg()])
+    pair.add(OUTPUT, data_set)
+    assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "patient name")]

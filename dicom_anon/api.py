@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom import Dataset
@@ -19,9 +20,12 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
 from dicom_anon import dicomfile
+from dicom_anon._version import __version__
 from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.engine import Decision, Engine, Plan
-from dicom_anon.pseudonyms import new_key
+from dicom_anon.errors import UsageError
+from dicom_anon.manifest import Manifest, TreeFacts
+from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import RunFolder
 from dicom_anon.runner import Request, Watcher, check_paths, run
@@ -195,16 +199,18 @@ def anonymize_tree(
     dry_run: bool = False,
     stop_on_trouble: bool = False,
     run_folder: RunFolder | None = None,
+    overwrite: bool = False,
+    quarantine: str | os.PathLike[str] | None = None,
     watcher: Watcher | None = None,
 ) -> RunReport:
-    """De-identify a folder tree, or a single file, into a new folder that mirrors it.
+    """De-identify a folder tree, or a single file, into a folder that mirrors it.
 
     Parameters
     ----------
     source : path
         Folder or file.
     destination : path
-        Folder; it is created, and must not hold anything yet.
+        Folder; it is created. It must be empty, unless the run folder has a record of it: then the run resumes.
     assignment : Assignment, optional
         From `resolve`; the preset ``default`` where it is left out.
     key : bytes, optional
@@ -216,7 +222,11 @@ def anonymize_tree(
     stop_on_trouble : bool
         End at the first file that is quarantined or fails.
     run_folder : RunFolder, optional
-        Private folder that keeps the key and the list of files that were not written.
+        Private folder that keeps the key, the record of what was done, and the list of what was not written.
+    overwrite : bool
+        Remove what an earlier run wrote, and start afresh.
+    quarantine : path, optional
+        Folder that gets copies of the files that were quarantined, in folders by reason.
     watcher : Watcher, optional
         Gets the account as it grows.
 
@@ -228,18 +238,55 @@ def anonymize_tree(
     Raises
     ------
     UsageError
-        The paths cannot be used so; nothing was touched.
+        The paths cannot be used so, or the destination was made with other rules or another key.
     """
     top, target = Path(source), Path(destination)
-    check_paths(top, target, run_folder=run_folder.path if run_folder else None)
-    if key is None and run_folder is not None:
-        key = run_folder.key()
+    check_paths(
+        top,
+        target,
+        run_folder=run_folder.path if run_folder else None,
+        quarantine=Path(quarantine) if quarantine else None,
+        known=run_folder is not None and run_folder.knows(target),
+    )
+    if run_folder is not None and not dry_run:
+        run_folder.create()
+        key = key or run_folder.key()
+    plan = make_plan(assignment, key)
     root = top if top.is_dir() else top.parent
-    order = Order(make_plan(assignment, key), os.fspath(root), os.fspath(target), dry_run)
+    order = Order(plan, os.fspath(root), os.fspath(target), dry_run, os.fspath(quarantine) if quarantine else "")
     request = Request(top, order, jobs or usable_cores(), stop_on_trouble)
-    with contextlib.ExitStack() as stack:
-        problems = stack.enter_context(run_folder.problems()) if run_folder else None
-        return run(request, watcher or _Unwatched(), problems)
+    if run_folder is None or dry_run:
+        return run(request, watcher or _Unwatched())
+    with contextlib.closing(run_folder.manifest(target)) as manifest, run_folder.problems() as problems:
+        if overwrite:
+            _start_afresh(manifest, target)
+        facts = TreeFacts(
+            plan.assignment.digest, Pseudonyms(plan.key).key_id, plan.process_date, plan.process_time
+        )
+        begun = manifest.begin(facts)
+        plan = replace(plan, process_date=begun.process_date, process_time=begun.process_time)
+        request = replace(request, order=replace(order, plan=plan), manifest=manifest)
+        run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
+        report = run(request, watcher or _Unwatched(), problems)
+        run_folder.log(f"end: {json.dumps(report.to_json())}")
+    return report
+
+
+def _start_afresh(manifest: Manifest, destination: Path) -> None:
+    """Remove the outputs on record and the folders that are empty then; refuse if there is anything else."""
+    for relative in manifest.outputs():
+        with contextlib.suppress(OSError):
+            os.unlink(destination / relative)
+    for folder, _, names in os.walk(destination, topdown=False):
+        for name in names:
+            if name.startswith(dicomfile.PART_PREFIX):
+                os.unlink(os.path.join(folder, name))
+        if Path(folder) != destination:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+    if destination.exists() and any(destination.iterdir()):
+        raise UsageError("DST holds files that no run of ours wrote: move them away")
+    manifest.forget()
 
 
 def explain_file(

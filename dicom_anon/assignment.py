@@ -88,7 +88,7 @@ class Assignment:
         content: list[object] = [self.remove_unknown_tags, self.name, self.owner, self.prefix]
         content += [self.profile_options, shift.min_days, shift.max_days, shift.days]
         content.append(self.lookup.digest if self.lookup else "")
-        rows = [[tags.format_key(row.key), row.action.describe()] for row in self.rows.values()]
+        rows = [[tags.format_key(row.key), row.action.describe(), row.action.inserts] for row in self.rows.values()]
         return hashlib.sha256(json.dumps([content, rows]).encode()).hexdigest()
 
     def visible(self, *, safe: bool = False) -> Iterator[Row]:

@@ -18,7 +18,6 @@ from dicom_anon._version import __version__
 
 if TYPE_CHECKING:
     from dicom_anon.assignment import Assignment
-    from dicom_anon.runfolder import RunFolder
 
 EXIT_USAGE = 2
 _PATH = click.Path(path_type=Path)
@@ -154,6 +153,8 @@ def _resolve(
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes. Default: the cores this process may use.")
 @click.option("--dry-run", is_flag=True, help="Decide for every file, write nothing.")
 @click.option("--on-error", type=click.Choice(["quarantine", "fail"]), default="quarantine", show_default=True, help="Go on after a file that cannot be done, or end the run there.")
+@click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote into DST, and start afresh.")
+@click.option("--quarantine", type=_PATH, metavar="DIR", help="Put copies of what could not be done into DIR, in folders by reason.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the account as JSON; - for standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show more.")
@@ -171,22 +172,25 @@ def run_command(
     jobs: int | None,
     dry_run: bool,
     on_error: str,
+    overwrite: bool,
+    quarantine: Path | None,
     json_file: Path | None,
     quiet: bool,
     verbose: bool,
 ) -> None:
     """De-identify SRC, a folder tree or one file, into the new folder DST.
 
+    The same command again resumes: what was done is not done again, new and changed files are.
     DST mirrors SRC: sub-folders, names, empty branches. Files that are not DICOM, and DICOMDIRs, are not copied.
     A private folder, DST.private, keeps the key of the pseudonyms and the list of what was not written: guard it.
     """
     assignment = _resolve(configs, project, aet, preset, assigns)
     from dicom_anon import console
     from dicom_anon.api import anonymize_tree
-    from dicom_anon.runfolder import read_key
+    from dicom_anon.runfolder import RunFolder, default_run_folder, read_key
 
     key = read_key(key_file) if key_file else None
-    folder = None if no_run_dir or dry_run else _run_folder(source, destination, run_dir)
+    folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))
     for warning in assignment.warnings:
         console.say(f"warning: {warning}")
     if assignment.print_assignment:
@@ -202,6 +206,8 @@ def run_command(
             dry_run=dry_run,
             stop_on_trouble=on_error == "fail",
             run_folder=folder,
+            overwrite=overwrite,
+            quarantine=quarantine,
             watcher=progress,
         )
     summary = json.dumps(
@@ -215,16 +221,6 @@ def run_command(
     if not quiet and not to_stdout:
         console.show_report(report, verbose=verbose, list_at=str(folder.problems_path) if folder else "")
     sys.exit(report.exit_code)
-
-
-def _run_folder(source: Path, destination: Path, chosen: Path | None) -> RunFolder:
-    """Make the private folder, but only once the paths are known to be good."""
-    from dicom_anon.runfolder import RunFolder, default_run_folder
-    from dicom_anon.runner import check_paths
-
-    path = chosen or default_run_folder(destination)
-    check_paths(source, destination, run_folder=path)
-    return RunFolder(path)
 
 
 @cli.command("print-assignment", short_help="Show what is done to each tag, and who said so.")
@@ -287,6 +283,14 @@ def inspect(
     except OSError as error:
         raise UsageError(f"FILE cannot be read: {error.strerror}") from None
     console.show_decisions(engine, decisions)
+
+
+@cli.command("reasons", short_help="List the reasons why a file is not written.")
+def reasons() -> None:
+    """List every reason why a file is skipped, quarantined or failed, as the account names it."""
+    from dicom_anon import console
+
+    console.show_reasons()
 
 
 @cli.command("sample", short_help="Write a sample tree of DICOM files with planted identifiers.")

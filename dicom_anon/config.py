@@ -345,7 +345,7 @@ def _parse_rule(
     try:
         action = parse_action(command)
         if isinstance(key, int):
-            _check_fits(key, action)
+            check_fits(key, action)
     except CommandError as error:
         problems.append(Problem(where, section, written, str(error), error.accepted))
         return None
@@ -355,7 +355,14 @@ def _parse_rule(
 parse_action = functools.lru_cache(maxsize=4096)(actions.parse_action)
 
 
-def _check_fits(tag: int, action: Action) -> None:
+def check_fits(tag: int, action: Action) -> None:
+    """Refuse an action that cannot work on an element.
+
+    Raises
+    ------
+    CommandError
+        It cannot, by the VR that PS3.6 gives the element.
+    """
     if tag == tags.SPECIFIC_CHARACTER_SET and not isinstance(action, actions.Keep):
         raise CommandError(
             "the character set says how all other text is to be read; it is widened to UTF-8 where needed", "keep"

@@ -84,9 +84,8 @@ class TerminalProgress:
     def update(self, report: RunReport) -> None:
         """Show the account."""
         trouble = f"[red]{report.trouble} in trouble[/]" if report.trouble else ""
-        done = report.written + sum(report.reasons.values())
         self._progress.update(
-            self._task, completed=done, total=report.found, bytes=report.written_bytes, trouble=trouble
+            self._task, completed=report.done, total=report.found, bytes=report.written_bytes, trouble=trouble
         )
 
     def __enter__(self) -> TerminalProgress:
@@ -113,11 +112,10 @@ class PlainProgress:
         if now - self._said < self._seconds:
             return
         self._said = now
-        done = report.written + sum(report.reasons.values())
-        rate = done / (now - self._started)
-        left = f", about {(report.found - done) / rate:.0f} s left for these" if rate else ""
+        rate = report.done / (now - self._started)
+        left = f", about {(report.found - report.done) / rate:.0f} s left for these" if rate else ""
         self._console.print(
-            f"{done:,} of {report.found:,} files found so far, {size_text(report.written_bytes)}, "
+            f"{report.done:,} of {report.found:,} files found so far, {size_text(report.written_bytes)}, "
             f"{rate:,.0f} files/s{left}, {report.trouble} in trouble",
             highlight=False,
         )
@@ -168,6 +166,8 @@ def show_report(report: RunReport, *, verbose: bool, list_at: str = "") -> None:
     table.add_column()
     table.add_row(f"{report.found:,}", f"files found ({size_text(report.found_bytes)}), {report.folders:,} folders")
     table.add_row(f"{report.written:,}", f"[green]{verb}[/]")
+    if report.unchanged:
+        table.add_row(f"{report.unchanged:,}", "written by an earlier run, and unchanged since")
     for kind in Kind:
         style = "" if kind is Kind.SKIPPED else "red"
         for reason in Reason:
@@ -186,6 +186,16 @@ def show_report(report: RunReport, *, verbose: bool, list_at: str = "") -> None:
         console.print(f"What was not written, and why: {escape(list_at)}", highlight=False, soft_wrap=True)
     if report.interrupted:
         console.print("[red]Interrupted: the rest of the tree was not looked at.[/]")
+
+
+def show_reasons() -> None:
+    """Print the reasons why a file is not written."""
+    table = Table()
+    for name in ("reason", "outcome", "meaning"):
+        table.add_column(name)
+    for reason in Reason:
+        table.add_row(reason.value, reason.kind.value, reason.meaning)
+    Console().print(table)
 
 
 def mercure_line(row: Row) -> str:

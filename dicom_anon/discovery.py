@@ -20,13 +20,19 @@ class FileJob(NamedTuple):
     Parameters
     ----------
     relative : str
-        Path below the source folder, which is also the path below the destination.
+        Path below the source folder.
     size : int
         Bytes, when it was listed.
+    modified : int
+        Time of its last change in nanoseconds, when it was listed.
+    target : str
+        Path below the destination.
     """
 
     relative: str
     size: int
+    modified: int
+    target: str
 
 
 class Folder(NamedTuple):
@@ -56,7 +62,7 @@ def discover(source: Path) -> Iterator[Found]:
         Folder or file.
     """
     if not source.is_dir():
-        yield FileJob(source.name, source.stat().st_size)
+        yield _job(source.name, source.stat())
         return
     pending = [""]
     while pending:
@@ -91,4 +97,8 @@ def _look(entry: os.DirEntry[str], relative: str) -> Found:
         return NotTried(relative, Reason.UNREADABLE)
     if not stat.S_ISREG(status.st_mode):
         return NotTried(relative, Reason.SPECIAL_FILE)
-    return FileJob(relative, status.st_size)
+    return _job(relative, status)
+
+
+def _job(relative: str, status: os.stat_result) -> FileJob:
+    return FileJob(relative, status.st_size, status.st_mtime_ns, relative)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from dicom_anon import tags, values
-from dicom_anon.actions import Action, Assigned, Keep, Outcome, Remove, Removed, Safe, Unchanged
+from dicom_anon.actions import Action, Assigned, Keep, Outcome, Remove, Removed, Safe, ShiftDate, Unchanged
 from dicom_anon.assignment import Assignment
+from dicom_anon.crosswalk import Crossing, crossing_of
 from dicom_anon.elements import (
     DataSetBytes,
     Encoding,
@@ -60,12 +61,15 @@ class Plan:
         Secret of the pseudonyms.
     process_date, process_time : str
         Start of the run, MMddyyyy and hhmmsszzz, for the macros.
+    crosswalk : bool
+        Whether every file tells its old and new identity.
     """
 
     assignment: Assignment
     key: bytes
     process_date: str = ""
     process_time: str = ""
+    crosswalk: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self._identity() == other._identity()
@@ -73,8 +77,8 @@ class Plan:
     def __hash__(self) -> int:
         return hash(self._identity())
 
-    def _identity(self) -> tuple[str, bytes, str, str]:
-        return self.assignment.digest, self.key, self.process_date, self.process_time
+    def _identity(self) -> tuple[str, bytes, str, str, bool]:
+        return self.assignment.digest, self.key, self.process_date, self.process_time, self.crosswalk
 
     @property
     def facts(self) -> RunFacts:
@@ -96,12 +100,15 @@ class Rewritten(NamedTuple):
         Of the new Data Set, for its file meta; empty where it has none.
     notes : frozenset of str
         Codes for the report.
+    crossing : Crossing or None
+        Old and new identity, where the plan asks for it.
     """
 
     pieces: list[Piece]
     sop_class: str
     sop_instance: str
     notes: frozenset[str]
+    crossing: Crossing | None = None
 
 
 class Decision(NamedTuple):
@@ -351,6 +358,8 @@ class Engine(Rewriter):
         super().__init__(dict(exact), inserts)
         self._facts = plan.facts
         self._pseudonyms = Pseudonyms(plan.key)
+        self._crosswalk = plan.crosswalk
+        self._shifts = any(isinstance(action, ShiftDate) for action in exact.values())
         self._learnt: Learnt | None = None
         self._template: Template | None = None
 
@@ -457,7 +466,11 @@ class Engine(Rewriter):
             span = scope.root.look(tags.SOP_INSTANCE_UID)
             instance = self._new_text(scope.root, span, tags.SOP_INSTANCE_UID)
             scope.memo[_NEW_SOP_INSTANCE] = instance
-        return Rewritten(pieces, scope.sop_class.strip("\0"), instance, frozenset(scope.notes))
+        crossing = crossing_of(scope, self._new_top_text(scope), self._shifts) if self._crosswalk else None
+        return Rewritten(pieces, scope.sop_class.strip("\0"), instance, frozenset(scope.notes), crossing)
+
+    def _new_top_text(self, scope: FileScope) -> Callable[[int], str]:
+        return lambda tag: self._new_text(scope.root, scope.root.find(tag), tag)
 
     def new_uid(self, uid: str) -> str:
         """Keyed UID of an instance that only its file meta names."""

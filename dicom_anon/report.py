@@ -19,6 +19,7 @@ EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND, EXIT_INTERRUPTED = 0, 1, 2, 3, 
 
 NOTES = {
     "hash-acc-cut": "accessions hashed from a cut message, as mercure does: different ones may get one hash",
+    "not-copied": "quarantined files of which no copy could be put aside",
     "normalised": "files that pydicom had to write anew before the walk",
     "patient-by-name": "files without PatientID: the patient is known by name and birth date",
     "patient-by-study": "files without PatientID and name: each study counts as a patient",
@@ -41,6 +42,8 @@ class RunReport:
         Files seen so far, and their bytes.
     written, written_bytes : int
         Files de-identified and written, and the bytes of their sources.
+    unchanged : int
+        Files that an earlier run had written from the same source with the same rules and key.
     reasons : Counter of Reason
         Files that were not written.
     notes : Counter of str
@@ -58,6 +61,7 @@ class RunReport:
     found_bytes: int = 0
     written: int = 0
     written_bytes: int = 0
+    unchanged: int = 0
     reasons: collections.Counter[Reason] = field(default_factory=collections.Counter)
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     folders: int = 0
@@ -70,7 +74,7 @@ class RunReport:
             self.notes.update(result.notes)
             if result.reason is None:
                 self.written += 1
-                self.written_bytes += result.size
+                self.written_bytes += result.job.size
             else:
                 self.reasons[result.reason] += 1
 
@@ -89,9 +93,14 @@ class RunReport:
         return self.count(Kind.QUARANTINED) + self.count(Kind.FAILED)
 
     @property
+    def done(self) -> int:
+        """Files in any column of the account."""
+        return self.written + self.unchanged + sum(self.reasons.values())
+
+    @property
     def balances(self) -> bool:
-        """Whether found = written + skipped + quarantined + failed."""
-        return self.found == self.written + sum(self.reasons.values())
+        """Whether found = written (now or before) + skipped + quarantined + failed."""
+        return self.found == self.done
 
     @property
     def exit_code(self) -> int:
@@ -119,6 +128,7 @@ class RunReport:
             "dry_run": self.dry_run,
             "found": {"files": self.found, "bytes": self.found_bytes},
             "written": {"files": self.written, "source_bytes": self.written_bytes},
+            "unchanged": {"files": self.unchanged},
             **by_kind,
             "folders": self.folders,
             "notes": dict(sorted(self.notes.items())),

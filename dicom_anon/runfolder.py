@@ -1,4 +1,6 @@
-"""The private folder beside a destination: the key, and the list of what was not written. Nothing else may name sources.
+"""The private folder beside a destination: key, manifest, log, and the list of what was not written.
+
+Nothing else of ours may name a source file.
 
 Lives here: its layout and its file modes. Does not live here: what a key is used for.
 """
@@ -6,17 +8,21 @@ Lives here: its layout and its file modes. Does not live here: what a key is use
 from __future__ import annotations
 
 import csv
+import datetime
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from dicom_anon import manifest
 from dicom_anon.errors import Reason, UsageError
 from dicom_anon.pseudonyms import MIN_KEY_BYTES, new_key
 
 KEY_NAME = "key"
 PROBLEMS_NAME = "not-written.csv"
+MANIFEST_NAME = "manifest.sqlite"
+LOG_NAME = "log.txt"
 
 
 def default_run_folder(destination: Path) -> Path:
@@ -51,15 +57,39 @@ class RunFolder:
     Parameters
     ----------
     path : Path
-        Where it is; it is created.
+        Where it is; `create` makes it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def create(self) -> None:
+        """Make the folder, if it is not there.
+
+        Raises
+        ------
+        UsageError
+            It cannot be made.
+        """
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"the run folder cannot be made: {error.strerror}") from None
+
+    def knows(self, destination: Path) -> bool:
+        """Tell whether a destination was made with this folder."""
+        return manifest.knows(self.path / MANIFEST_NAME, destination)
+
+    def manifest(self, destination: Path) -> manifest.Manifest:
+        """Open and lock the record of a destination."""
+        return manifest.Manifest(self.path / MANIFEST_NAME, destination)
+
+    def log(self, text: str) -> None:
+        """Add a line to the log, with the time."""
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        descriptor = os.open(self.path / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with open(descriptor, "a", encoding="utf-8") as file:
+            file.write(f"{now} {text}\n")
 
     def key(self) -> bytes:
         """Key of this folder, made at its first use."""

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dicom_anon.dicomfile import part_name
+from dicom_anon.dicomfile import PART_PREFIX, part_name
 from dicom_anon.discovery import FileJob, Folder, NotTried, discover
 from dicom_anon.errors import Reason, UsageError
+from dicom_anon.manifest import Manifest
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import ProblemList
 from dicom_anon.worker import FileResult, Order, process_batch
@@ -49,16 +50,35 @@ class Request:
         Worker processes; 1 works in this process.
     stop_on_trouble : bool
         End the run at the first file that is quarantined or fails.
+    manifest : Manifest or None
+        Record of what earlier runs did, and of what this one does.
     """
 
     top: Path
     order: Order
     jobs: int = 1
     stop_on_trouble: bool = False
+    manifest: Manifest | None = None
 
 
-def check_paths(source: Path, destination: Path, *, run_folder: Path | None = None) -> None:
+def check_paths(
+    source: Path,
+    destination: Path,
+    *,
+    run_folder: Path | None = None,
+    quarantine: Path | None = None,
+    known: bool = False,
+) -> None:
     """Refuse what could overwrite or mix up sources and outputs.
+
+    Parameters
+    ----------
+    source, destination : Path
+        SRC and DST.
+    run_folder, quarantine : Path, optional
+        Folders that hold secrets, or identifiers.
+    known : bool
+        The run folder has a record of the destination, so that it need not be empty.
 
     Raises
     ------
@@ -77,13 +97,15 @@ def check_paths(source: Path, destination: Path, *, run_folder: Path | None = No
     if destination.exists():
         if not destination.is_dir():
             raise UsageError("DST is not a folder")
-        if any(destination.iterdir()):
-            raise UsageError("DST is not empty: choose a new folder, or empty this one")
-    if run_folder is not None:
-        real_run_folder = Path(os.path.realpath(run_folder))
+        if not known and any(destination.iterdir()):
+            raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
+    for private, what in ((run_folder, "run folder"), (quarantine, "quarantine folder")):
+        if private is None:
+            continue
+        real_private = Path(os.path.realpath(private))
         for name, folder in (("DST", real_destination), ("SRC", real_source)):
-            if folder == real_run_folder or folder in real_run_folder.parents:
-                raise UsageError(f"the run folder lies inside {name}: it holds the key, keep it apart")
+            if folder == real_private or folder in real_private.parents:
+                raise UsageError(f"the {what} lies inside {name}: it holds what must not leave, keep it apart")
 
 
 def run(request: Request, watcher: Watcher, problems: ProblemList | None = None) -> RunReport:
@@ -117,6 +139,7 @@ class _Run:
         self._report = RunReport(dry_run=request.order.dry_run)
         self._in_flight: dict[int, list[FileJob]] = {}
         self._ended = False
+        self._resumes = request.manifest is not None and os.path.isdir(request.order.destination)
         self._account = threading.Lock()  # joblib draws batches, and so walks, in threads of its own
         self._walk = threading.Lock()
 
@@ -128,11 +151,12 @@ class _Run:
                 os.makedirs(self._order.destination, exist_ok=True)
             except OSError as error:
                 raise UsageError(f"DST cannot be made: {error.strerror}") from None
+            self._remove_parts()
         batches = self._batches()
         try:
             self._work(batches)
             for batch in batches:  # where the run ended early, what is left is listed all the same
-                self._take([FileResult(*job, Reason.NOT_REACHED) for job in batch])
+                self._take([FileResult(job, Reason.NOT_REACHED) for job in batch])
         except KeyboardInterrupt:
             self._report.interrupted = True
         self._settle()
@@ -225,7 +249,7 @@ class _Run:
             [result] = Parallel(n_jobs=2, backend="loky", batch_size=1)([delayed(process_batch)([job], self._order)])
         except BrokenProcessPool:
             self._clean(job)
-            result = [FileResult(*job, Reason.WORKER_DIED)]
+            result = [FileResult(job, Reason.WORKER_DIED)]
         self._in_flight.pop(-1)
         self._take(result)
 
@@ -233,7 +257,9 @@ class _Run:
         with self._account:
             self._report.add(results)
             if self._problems is not None:
-                self._problems.add((r.relative, r.reason, r.detail) for r in results if r.reason is not None)
+                self._problems.add((r.job.relative, r.reason, r.detail) for r in results if r.reason is not None)
+        if self._request.manifest is not None:
+            self._request.manifest.record(results)
         if self._request.stop_on_trouble and self._report.trouble:
             self._ended = True
         self._ended = self._ended or any(result.ends_run for result in results)
@@ -244,13 +270,13 @@ class _Run:
         for batch in self._in_flight.values():
             for job in batch:
                 self._clean(job)
-                written = not self._order.dry_run and os.path.exists(os.path.join(self._order.destination, job.relative))
-                self._take([FileResult(*job, None if written else Reason.NOT_REACHED)])
+                written = not self._order.dry_run and os.path.exists(self._target(job))
+                self._take([FileResult(job, None if written else Reason.NOT_REACHED)])
         self._in_flight.clear()
 
     def _clean(self, job: FileJob) -> None:
         with contextlib.suppress(OSError):
-            os.unlink(part_name(Path(self._order.destination, job.relative)))
+            os.unlink(part_name(Path(self._target(job))))
 
     def _batches(self) -> Iterator[list[FileJob]]:
         """Mirror folders and cut the files found into batches of like cost."""
@@ -263,14 +289,38 @@ class _Run:
                 batch.append(found)
                 size += found.size
                 if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
-                    yield batch
+                    yield from self._to_do(batch)
                     batch, size = [], 0
             elif isinstance(found, Folder):
                 self._mirror(found)
             else:
                 self._not_tried(found)
         if batch:
+            yield from self._to_do(batch)
+
+    def _to_do(self, batch: list[FileJob]) -> Iterator[list[FileJob]]:
+        """Leave out of a batch what an earlier run wrote, if it is still there."""
+        if self._resumes and self._request.manifest is not None:
+            done = self._request.manifest.done(batch)
+            rest = [job for job in batch if job.relative not in done or not os.path.exists(self._target(job))]
+            with self._account:
+                self._report.unchanged += len(batch) - len(rest)
+            batch = rest
+        if batch:
             yield batch
+
+    def _remove_parts(self) -> None:
+        """Remove what killed runs left behind."""
+        if not self._resumes:
+            return
+        for folder, _, names in os.walk(self._order.destination):
+            for name in names:
+                if name.startswith(PART_PREFIX):
+                    with contextlib.suppress(OSError):
+                        os.unlink(os.path.join(folder, name))
+
+    def _target(self, job: FileJob) -> str:
+        return os.path.join(self._order.destination, job.target)
 
     def _mirror(self, folder: Folder) -> None:
         self._report.folders += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dicom_anon import standard, tags
 from dicom_anon._version import __version__
@@ -79,10 +80,10 @@ def stamp_actions(
     asked : iterable of str
         Options of the profile that were asked for.
     """
-    options = claimed_options(actions, remove_unknown, asked)
+    options = claim(actions, remove_unknown, asked).options
     removed = options is not None or (preset in DEIDENTIFYING_PRESETS and not _names_kept(actions, remove_unknown))
     method = [f"dicom-anon {__version__}", f"preset {preset}"]
-    codes = ()
+    codes: tuple[tuple[str, str], ...] = ()
     if options is not None:
         method += [f"{standard.EDITION} Basic Profile", *options]
         known = standard.method_codes()
@@ -95,57 +96,71 @@ def stamp_actions(
     }
 
 
-def claimed_options(
-    actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[str] = ()
-) -> tuple[str, ...] | None:
-    """Options of PS3.15 Annex E without which the assignment would not conform to the Basic Profile.
+class Claim(NamedTuple):
+    """What an assignment may say of itself.
+
+    Parameters
+    ----------
+    options : tuple of str or None
+        Options of PS3.15 Annex E without which it would not conform to the Basic Profile, in the order of the table;
+        `None` where it does not conform.
+    hindrances : tuple of str
+        Why it does not: rows that are weaker than the profile and every option allow, and the like.
+    """
+
+    options: tuple[str, ...] | None
+    hindrances: tuple[str, ...] = ()
+
+
+def claim(actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[str] = ()) -> Claim:
+    """Compare an assignment with Table E.1-1, row by row.
 
     Parameters
     ----------
     actions : Mapping[Key, Action]
-        The assignment without stamps.
+        The assignment; its stamps do not matter.
     remove_unknown : bool
         Whether elements without a row go; private ones among them, as the profile demands.
     asked : iterable of str
         Options that were asked for: named where several would allow the same row.
-
-    Returns
-    -------
-    tuple of str or None
-        In the order of the table; `None` where some row is weaker than the profile and every option allow, or
-        where the options exclude each other.
     """
     wanted = set(asked)
     needed: set[str] = set()
     choices: list[list[str]] = []
+    hindrances: list[str] = []
     if not remove_unknown:
-        return None
+        hindrances.append("remove_unknown_tags is off, so private elements stay")
     for key, row in _table():
         action = actions.get(key) or _covering(actions, key)
+        if action is None and not remove_unknown and isinstance(key, int):
+            action = Keep()
         if action is None or not _retains(action) or row.basic == "K":
             continue
         if row.vr == "SQ" and isinstance(action, Keep) and "U" in row.basic:
             continue  # kept for the sake of the UIDs in it, which have rows of their own
         found = _allowing(action, row)
         if not found:
-            return None
-        if len(found) == 1:
+            hindrances.append(f"{tags.format_key(key)} {row.keyword}: {action.describe()}, the profile says {row.basic}")
+        elif len(found) == 1:
             needed.update(found)
         else:
             choices.append(found)
     for key, action in actions.items():
         if isinstance(key, PrivateKey) and _retains(action):
-            if not is_safe_private(key):
-                return None
-            needed.add(SAFE_PRIVATE)
+            if is_safe_private(key):
+                needed.add(SAFE_PRIVATE)
+            else:
+                hindrances.append(f"{tags.format_key(key)}: {action.describe()}, and it is not known to be safe")
     if SAFE_PRIVATE in wanted:
         needed.add(SAFE_PRIVATE)
     for found in choices:
         if not needed.intersection(found):
             needed.add(next((option for option in found if option in wanted), found[0]))
     if {FULL_DATES, MODIFIED_DATES} <= needed:
-        return None
-    return tuple(option for option in standard.PROFILE_OPTIONS if option in needed)
+        hindrances.append("some dates are kept and others are modified")
+    if hindrances:
+        return Claim(None, tuple(hindrances))
+    return Claim(tuple(option for option in standard.PROFILE_OPTIONS if option in needed))
 
 
 def _table() -> Iterable[tuple[Key, standard.ProfileRow]]:

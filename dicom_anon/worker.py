@@ -9,6 +9,7 @@ import errno
 import functools
 import multiprocessing
 import os
+import shutil
 import signal
 import warnings
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 from dicom_anon import dicomfile
 from dicom_anon.discovery import FileJob
 from dicom_anon.engine import Engine, Plan
-from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.errors import FileRefused, Kind, Reason
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
 """Errors after which no other file can be written either."""
@@ -36,12 +37,15 @@ class Order:
         Folders from which relative paths count.
     dry_run : bool
         Decide, but write nothing.
+    quarantine : str
+        Folder that gets copies of the files that were quarantined, in folders by reason; empty for none.
     """
 
     plan: Plan
     source: str
     destination: str
     dry_run: bool = False
+    quarantine: str = ""
 
 
 class FileResult(NamedTuple):
@@ -49,10 +53,8 @@ class FileResult(NamedTuple):
 
     Parameters
     ----------
-    relative : str
-        Its path below the source.
-    size : int
-        Bytes of the source file, when it was listed.
+    job : FileJob
+        The file.
     reason : Reason or None
         Why it was not written; `None` where it was.
     detail : str
@@ -63,8 +65,7 @@ class FileResult(NamedTuple):
         The destination takes no more files.
     """
 
-    relative: str
-    size: int
+    job: FileJob
     reason: Reason | None = None
     detail: str = ""
     notes: tuple[str, ...] = ()
@@ -102,23 +103,42 @@ def _engine(plan: Plan) -> Engine:
 
 def process_file(job: FileJob, order: Order, engine: Engine) -> FileResult:
     """De-identify one file; whatever happens becomes a result."""
-    target = None if order.dry_run else Path(order.destination, job.relative)
+    result = _try(job, order, engine)
+    if order.quarantine and result.reason is not None and result.reason.kind is Kind.QUARANTINED:
+        return _quarantined(result, order)
+    return result
+
+
+def _quarantined(result: FileResult, order: Order) -> FileResult:
+    """Put a copy of the source file aside."""
+    assert result.reason is not None
+    copy = os.path.join(order.quarantine, result.reason.value, result.job.relative)
+    try:
+        os.makedirs(os.path.dirname(copy), mode=0o700, exist_ok=True)
+        shutil.copyfile(os.path.join(order.source, result.job.relative), copy)
+    except OSError as error:
+        return result._replace(notes=(*result.notes, "not-copied"), detail=f"{result.detail}; {type(error).__name__}")
+    return result
+
+
+def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
+    target = None if order.dry_run else Path(order.destination, job.target)
     try:
         with open(os.path.join(order.source, job.relative), "rb", buffering=0) as source:
-            return FileResult(*job, notes=tuple(sorted(deidentify(source, job.size, target, engine))))
+            return FileResult(job, notes=tuple(sorted(deidentify(source, job.size, target, engine))))
     except FileRefused as refusal:
-        return FileResult(*job, refusal.reason, refusal.detail)
+        return FileResult(job, refusal.reason, refusal.detail)
     except dicomfile.OutputError as error:
         ends_run = error.errno in _RUN_ENDING or not os.path.isdir(order.destination)
-        return FileResult(*job, Reason.WRITE_FAILED, type(error.__cause__).__name__, ends_run=ends_run)
+        return FileResult(job, Reason.WRITE_FAILED, type(error.__cause__).__name__, ends_run=ends_run)
     except FileNotFoundError:
-        return FileResult(*job, Reason.VANISHED)
+        return FileResult(job, Reason.VANISHED)
     except OSError as error:
-        return FileResult(*job, Reason.UNREADABLE, type(error).__name__)
+        return FileResult(job, Reason.UNREADABLE, type(error).__name__)
     except MemoryError:
-        return FileResult(*job, Reason.INTERNAL_ERROR, "MemoryError")
+        return FileResult(job, Reason.INTERNAL_ERROR, "MemoryError")
     except Exception as error:
-        return FileResult(*job, Reason.INTERNAL_ERROR, _place(error))
+        return FileResult(job, Reason.INTERNAL_ERROR, _place(error))
 
 
 def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine) -> frozenset[str]:

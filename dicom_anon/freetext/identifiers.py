@@ -84,6 +84,7 @@ _ANY_GAP = re.compile(r"[\W_]{0,3}")
 _REAL_GAP = re.compile(r"[\W_]{1,3}")
 _ID_GAP = re.compile(r"[\W_]{0,2}")
 _SHORT_ID_GAP = re.compile(r"[-._/]?")
+_SHORT_ID_OWN_GAP = re.compile(r"[-._/:]{0,3}")  # where the identifier itself has punctuation
 _NAME_GAP = re.compile(r"[ ,^_'=-]{1,3}")  # between words that are a name only together
 _HALF_NAME_GAP = re.compile(r"[ ,.^_'=-]{0,3}")  # where one of the two is
 _INITIAL_GAP = re.compile(r"(?=.{0,2}[.,^])[ .,^_]{1,3}")  # "Head, S", "S. Head", not "S HEAD"
@@ -180,10 +181,9 @@ def _number_needles(value: str) -> tuple[_Needle, ...]:
         return (_joined(parts, _ID_GAP),)
     touching = "solid" if compact.isdecimal() and len(compact) > 4 else "no"
     texts = dict.fromkeys((compact, compact.lstrip("0")))
-    return tuple(
-        _Needle(text, None, _ID_GAP if len(text) > 5 else _SHORT_ID_GAP, touching)
-        for text in texts
-        if len(text) > 3
+    own_gap, any_gap = (_ANY_GAP, _ID_GAP) if len(compact) > 5 else (_SHORT_ID_OWN_GAP, _SHORT_ID_GAP)
+    return _joined(parts, own_gap, "no"), *(
+        _Needle(text, None, any_gap, touching) for text in texts if len(text) > 3
     )
 
 
@@ -307,10 +307,13 @@ def _gaps_fit(needle: _Needle, where: list[int], at: int, folded: str) -> bool:
 
 def _edges_fit(needle: _Needle, folded: str, start: int, end: int) -> bool:
     solid = end - start == len(needle.text)
-    for inner, outer in (
-        (folded[start], folded[start - 1 : start]),
-        (folded[end - 1], folded[end : end + 1]),
+    joints = needle.joints or ()
+    for lone, inner, outer in (
+        (1 in joints, folded[start], folded[start - 1 : start]),
+        (len(needle.text) - 1 in joints, folded[end - 1], folded[end : end + 1]),
     ):
+        if lone and inner.isalpha() and outer and outer in "/+&-'":
+            return False  # the O of "W/O" is nobody's initial
         if not outer.isalnum() or unspaced(inner):
             continue
         kinds_differ = outer.isdecimal() != inner.isdecimal()

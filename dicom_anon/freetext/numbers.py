@@ -69,7 +69,7 @@ _UNSURE_MONTHS = frozenset({"mar", "may", "oct"})  # artifact reduction, a verb,
 _NAMED = rf"(?P<m>{'|'.join(sorted(_MONTH_NAMES, key=len, reverse=True))})(?![^\W\d_])"
 _NAMED_DATES = (
     re.compile(
-        rf"(?<!\d)(?<!\d[.,]){_DAY}(?:st|nd|rd|th)?\.?[ ./-]{{0,2}}(?:of |de |d')?{_NAMED}"
+        rf"{_START}(?<!\d[.,/]){_DAY}(?:st|nd|rd|th)?\.?[ ./-]{{0,2}}(?:of |de |d')?{_NAMED}"
         rf"(?P<y>\.?[ ,'/.-]{{0,3}}(?:de )?(?:{_YEAR}|\d\d(?!\d)))?{_END}"
     ),
     re.compile(

@@ -12,32 +12,27 @@ from typing import Final
 from .folding import Span, View
 from .words import PARTICLES, is_ordinary, listed
 
-# How much a label says about the word after it. SURE: a name, even if it is also a word ("Dr. White").
-# WHOLE: so is the word after that ("Name: May Young").
-# LIKELY: a name unless it is an ordinary word ("read by"). MAYBE: also not when in lower case ("patient").
+# How much a label says about the word after it. MAYBE: a name unless it is an ordinary word or in lower case
+# ("patient supine"). LIKELY: unless it is an ordinary word ("read by smith"). SURE: also then ("Dr. White").
+# WHOLE: the word after that one too ("Name: May Young").
 _MAYBE, _LIKELY, _SURE, _WHOLE = range(4)
 
-_TITLES: Final = listed(
+TITLES: Final = listed(
     """
-    dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn frau
-    """
-)
-_TITLES_MORE = listed(
-    """
-    senor senora sr sra sig signora signor dott dottoressa mevr dhr pd priv
+    dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn frau senor senora sr sra
+    sig signora signor dott dottoressa mevr dhr
     """
 )
-_ALL_TITLES = _TITLES | _TITLES_MORE
 _AFTER_TITLE = listed("med dent habil phil rer nat h c dipl ing univ doz mag")  # "Dr. med. dent."
 # Magnetic resonance, its spectroscopy, milliseconds, "senior": no titles unless written as titles.
-_UNSURE_TITLES = frozenset({"mr", "mrs", "ms", "sr", "sig", "pd", "miss", "mme", "priv"})
+_UNSURE_TITLES = frozenset({"mr", "mrs", "ms", "sr", "sig", "miss", "mme"})
 _VERBS = (
     r"(?:ref(?:erred|\.)?|ordered|requested|read|reported|performed|interpreted|signed|dictated|approved|reviewed|"
     r"verified|examined|acquired|scanned|seen|done|transcribed|checked|entered|typed|consented)"
 )
 _LABEL = re.compile(
     r"(?<![^\W_])(?:"
-    r"(?P<title>" + "|".join(sorted(_ALL_TITLES, key=len, reverse=True)) + r")"
+    r"(?P<title>" + "|".join(sorted(TITLES, key=len, reverse=True)) + r")"
     r"|(?P<name>(?:(?:patient|pat|pt)(?:'?s|in)?[ ._-]{0,2})?"
     r"(?:(?:last|first|family|given|maiden|full|middle)[ -])?"
     r"(?:names?|surname)(?: is)?|vorname|nachname|familienname|geburtsname|nom|prenom|nombre|"
@@ -49,7 +44,7 @@ _LABEL = re.compile(
     r"medico|mtra|mta|ref(?:erring)?)"
     r")(?![^\W\d_])(?P<dot>\.?)(?P<colon> ?[:=]|)[ _]{0,3}(?:[-#,] )?"
 )
-_HINTS = _ALL_TITLES | listed(
+_HINTS = TITLES | listed(
     """
     name names surname vorname nachname familienname geburtsname nom prenom nombre apellido apellidos
     cognome by von durch par phys doc md patient patientin patienten patiente patientinnen patients pat pt
@@ -111,7 +106,7 @@ def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> 
             break
         word, case = token["word"], seen.case(*token.span("word"))
         initial = len(word) == 1 and (token["dot"] or (not count and case != "lower"))
-        if not count and (word in _ALL_TITLES or (word in _AFTER_TITLE and token["dot"])):
+        if not count and (word in TITLES or (word in _AFTER_TITLE and token["dot"])):
             certainty = max(certainty, _SURE if token["dot"] else _LIKELY)
         elif initial or word in PARTICLES:
             end = token.end() if initial and count else end
@@ -140,10 +135,6 @@ def _begins(word: str, case: str, certainty: int, known: frozenset[str]) -> bool
 
 def _continues(word: str, case: str, first_case: str, count: int, certainty: int) -> bool:
     """Whether a word after the first belongs to the name: written alike, and no ordinary word."""
-    if (
-        len(word) < 2
-        or word in _ALL_TITLES
-        or (is_ordinary(word) and not (certainty == _WHOLE and count == 1))
-    ):
+    if len(word) < 2 or word in TITLES or (is_ordinary(word) and not (certainty == _WHOLE and count == 1)):
         return False
     return (case == "lower") == (first_case == "lower") and (case != "lower" or count < 2)

@@ -34,9 +34,10 @@ OPTIONS = {
 
 _UNNAMED = "Retired from PS3.6 without a name, so nobody can say what it holds."
 _DIRECTORY = "Group 0004 belongs to a DICOMDIR and goes anywhere else."
-_OVERLAY = (
-    "An Overlay Plane without its data is broken: remove_overlays takes the whole group. Whoever turns that "
-    "option off to keep overlays says keep here as well."
+_OVERLAY = "An Overlay Plane without its data is broken: remove_overlays takes the whole group, this row included."
+_KEPT_OVERLAY = (
+    "The profile says X, and remove_overlays, on by default, takes the whole group. Whoever turns that option off "
+    "wants overlays, and gets them whole."
 )
 _VARIABLE = "Retired, in no IOD; the pattern spans odd groups as well, which are private."
 
@@ -117,6 +118,8 @@ def default_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRo
     Text that a person can type and that no IOD needs goes, and so does a date or time; one that an IOD needs
     becomes a dummy.
     """
+    if attribute.text == "(60xx,3000)":
+        return Choice("safe", _KEPT_OVERLAY)
     return (
         decisions.USEFUL.get(attribute.keyword)
         or decisions.VALID.get(attribute.keyword)

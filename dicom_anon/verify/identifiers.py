@@ -16,7 +16,7 @@ from pydicom.charset import decode_bytes
 
 from . import catalog
 from .layout import Layout, Reader, Span
-from .words import is_placeholder, is_weak, words
+from .words import is_placeholder, is_pseudonym, is_weak, words
 
 MAX_VALUE = 1 << 16  # bytes of one value that are read; no identifier is longer
 MAX_TEXT = 64  # characters of a text that are searched; the start of a long address is enough
@@ -113,6 +113,8 @@ def _identify(reader: Reader, span: Span, kept: bool) -> Iterator[Identifier]:
         if kind == catalog.UID and not is_instance_uid(value):
             continue
         if kind in catalog.DATES and date_in(value) is None:
+            continue
+        if vr == "PN" and is_pseudonym(value):
             continue
         if value and (kind == catalog.UID or not is_placeholder(value)):
             yield Identifier(kind, value, span.path, tag, vr)

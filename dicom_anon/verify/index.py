@@ -15,6 +15,7 @@ from .identifiers import Needle, variants
 
 STEM = 16  # bytes of a UID that go into the automaton; the rest is looked up in a set, which keeps it small
 BULK_TEXT, BULK_DIGITS = 8, 10  # characters a text needs to be looked for in pixel data at all
+BULK_VARIETY = 5  # different ones among them: pictures are full of runs of the same few values
 MAX_PATTERN = 256  # bytes; longer patterns are cut, so that a search by chunks knows how far to look back
 
 
@@ -100,7 +101,7 @@ def _encoded(needle: Needle, encodings: Iterable[str]) -> set[tuple[bytes, int]]
 def _in_bulk(needle: Needle) -> bool:
     if needle.rule == "uid":
         return len(needle.text) >= STEM
-    if needle.rule == "date":
+    if needle.rule == "date" or len(set(needle.text.lower())) < BULK_VARIETY:
         return False
     enough = BULK_DIGITS if needle.text.replace(" ", "").isdigit() else BULK_TEXT
     return len(needle.text.encode("utf-8", "replace")) >= enough

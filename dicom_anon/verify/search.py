@@ -31,7 +31,7 @@ UNMISTAKABLE = 12  # characters from which on a text needs no boundaries: it is 
 _TEXT = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC", "UR", "AE", "CS"})
 _FIGURES = frozenset({"DA", "TM", "DT", "DS", "IS", "AS"})
 _RUN = re.compile(rb"[0-9.]{1,64}")
-_WIDE_RUN = re.compile(rb"(?:[0-9.]\0){1,64}")
+_WIDE_RUN = re.compile(rb"[0-9.](?:\0[0-9.]){0,63}")
 _WIDE_BEFORE = re.compile(rb"(?:[^\0]\0){0,2}\Z")
 _WIDE_AFTER = re.compile(rb"(?:\0[^\0]){0,2}")
 _DIGITS = re.compile(rb"[0-9]{0,7}")
@@ -259,7 +259,7 @@ def _fits(hit: _Hit, area: str) -> bool:
     """Say whether a text stands where it counts."""
     if hit.needle.rule == "digits" and area in ("binary", "bulk") and hit.pattern.length < BINARY_DIGITS:
         return False
-    if hit.needle.rule == "word" and len(hit.needle.text) >= UNMISTAKABLE:
+    if hit.needle.rule == "word" and len(hit.needle.text) >= UNMISTAKABLE and area != "bulk":
         return True
     return not hit.needle.text.isascii() or _stands_alone(hit)
 
@@ -303,7 +303,7 @@ def _uid_length(index: Index, hit: _Hit, area: str) -> int:
         found = _RUN.match(hit.data, start)
         run = found.group() if found else b""
     else:
-        found = _WIDE_RUN.match(hit.data[start : start + 128] + b"\0")
+        found = _WIDE_RUN.match(hit.data, start)
         run = found.group()[::2] if found else b""
     if run.rstrip(b".") in index.kept_uids:
         return 0

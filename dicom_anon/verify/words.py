@@ -15,11 +15,12 @@ WORD = re.compile(r"[^\W_]+")
 _GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma
     tau upsilon phi chi psi omega"""
 
-_PLACEHOLDERS = """anon anonym anonymous anonymised anonymized anonymisiert anonyme deidentified deid default
-    dummy empty example hidden identified identity masked missing name na nil none null nobody noname not given
-    phantom pseudonym pseudonymized redacted removed replaced restricted sample subject test tester testing
-    unavailable undefined unknown unbekannt unnamed unspecified value void volunteer wiped patient patients
-    firstname lastname surname forename family given first last middle prefix suffix other"""
+_PLACEHOLDERS = """anon anonym anonymous anonymised anonymized anonymisiert anonyme deidentified deid
+    default dummy empty example hidden identified identity masked missing name na nil none null nobody
+    noname not given phantom pseudonym pseudonymized redacted removed replaced restricted sample subject
+    test tester testing unavailable undefined unknown unbekannt unnamed unspecified value void volunteer
+    wiped patient patients firstname lastname surname forename family given first last middle prefix suffix
+    other"""
 
 GREEK = frozenset(_GREEK.split())
 PLACEHOLDERS = frozenset(_PLACEHOLDERS.split())
@@ -101,6 +102,12 @@ def is_placeholder(text: str) -> bool:
     if not found or all(word in PLACEHOLDERS for word in found):
         return True
     return found == ["n", "a"] or len(set("".join(found)) - set("0")) == 0 or set("".join(found)) == {"x"}
+
+
+def is_pseudonym(name: str) -> bool:
+    """Say whether a name is made of Greek letters, as in a source that was de-identified before."""
+    found = words(name)
+    return len(found) > 1 and GREEK.issuperset(found)
 
 
 def is_weak(word: str, vocabulary: Container[str] = ()) -> bool:

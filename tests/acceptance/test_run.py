@@ -142,9 +142,7 @@ def test_random_bytes_and_cut_files_are_set_aside(tmp_path: Path) -> None:
     assert done.code == 1
     account = account_of(done)
     assert account.pop("written") == 2
-    assert account.pop("truncated") == 2
-    assert account.pop("not-dicom") == 1
-    assert sum(account.values()) == 1  # type: ignore[arg-type]
+    assert account == {"truncated": 3, "not-dicom": 1}  # after the magic word, random lengths point beyond the end
     assert files_below(tmp_path / "out") == ["a/good", "z/good"]
     where = listed(tmp_path / "out.private")
     assert where["a/cut"] == where["a/short"] == "truncated"
@@ -206,7 +204,6 @@ def test_one_file_may_be_the_source(tmp_path: Path) -> None:
 def test_names_of_every_kind_survive(tmp_path: Path) -> None:
     names = ["with blank", "new\nline", "ümlaut-薬", "-dash", "a" * 200, "[brackets]*?"]
     source = tree(tmp_path / "in", *names)
-    (source / "bad utf8").rename(os.fsencode(source) + b"/\xff\xfe.dcm") if False else None
     with open(os.fsencode(source) + b"/\xff\xfe.dcm", "wb") as file:
         file.write(TINY)
     with open(os.fsencode(source) + b"/\xff\xfe.txt", "wb") as file:

@@ -35,8 +35,9 @@ class Row:
     """The figures of one tool on one corpus; rates in files per second, sizes in bytes, times in seconds.
 
     ``startup`` and ``steady`` (the rate without start-up) come from the line through the whole corpus' and a
-    quarter's median times. ``ratios`` compare ``rate``, ``steady_ratios`` compare ``steady``. ``version`` is
-    None for what is not installed and has no figures.
+    quarter's median times. ``ratios`` compare ``rate``, ``best_ratios`` the best runs, which other programs
+    disturbed least, ``steady_ratios`` compare ``steady``. ``version`` is None for what is not installed and has
+    no figures.
     """
 
     tool: str
@@ -52,12 +53,18 @@ class Row:
     others: float = 0.0
     problem: str | None = None
     ratios: Mapping[str, float] | None = None
+    best_ratios: Mapping[str, float] | None = None
     steady_ratios: Mapping[str, float] | None = None
 
     @property
     def rate(self) -> float | None:
         """Return the files per second of the median run; None without runs or when a run went wrong."""
         return self.files / median(self.seconds) if self.seconds and not self.problem else None
+
+    @property
+    def best(self) -> float | None:
+        """Return the files per second of the best run; None as for ``rate``."""
+        return self.files / min(self.seconds) if self.seconds and not self.problem else None
 
     @property
     def spread(self) -> float:
@@ -147,14 +154,15 @@ def compare(rows: Sequence[Row]) -> tuple[Row, ...]:
     references = {key: next((r for r in rows if r.tool == name), None) for key, name in REFERENCES.items()}
     done = []
     for each in rows:
-        ratios, steady = {}, {}
+        ratios, best, steady = {}, {}, {}
         for key, reference in references.items():
-            if reference is None or reference.rate is None or each.rate is None:
+            if not (reference and reference.rate and reference.best and each.rate and each.best):
                 continue
             ratios[key] = each.rate / reference.rate
+            best[key] = each.best / reference.best
             if each.steady is not None:
                 steady[key] = each.steady / (reference.steady or reference.rate)
-        done.append(replace(each, ratios=ratios, steady_ratios=steady))
+        done.append(replace(each, ratios=ratios, best_ratios=best, steady_ratios=steady))
     return tuple(done)
 
 
@@ -216,8 +224,9 @@ def as_markdown(about: Mapping[str, object], repeat: int, tables: Sequence[Table
     parts = [
         "{date}; {cpu}, {cores} cores, {ram_gb} GB; {kernel}; Python {python}; {file_system}; "
         "load at the start {load_at_start}.".format(**about),
-        f"Tools in turn, warm cache, median of {repeat} runs (best - worst). Ratios are of files/s, in "
-        "brackets without start-up. Peak memory: the largest process started / its largest worker.",
+        f"Tools in turn, warm cache, median of {repeat} runs (best - worst). Ratios of files/s are those of the "
+        "median runs; of the best runs; in brackets of the median runs without start-up. Peak memory: the "
+        "largest process started / its largest worker.",
         LIMITS,
     ]
     parts += [_table(table) for table in tables]
@@ -267,10 +276,10 @@ def _number(value: float) -> str:
 
 
 def _ratio(each: Row, key: str) -> str:
-    if not each.ratios or key not in each.ratios:
+    if not each.ratios or not each.best_ratios or key not in each.ratios:
         return ""
     steady = f" ({each.steady_ratios[key]:.3g})" if each.steady_ratios and key in each.steady_ratios else ""
-    return f"{each.ratios[key]:.3g}{steady}"
+    return f"{each.ratios[key]:.3g}; {each.best_ratios[key]:.3g}{steady}"
 
 
 def _memory(each: Row) -> str:

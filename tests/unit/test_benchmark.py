@@ -234,6 +234,7 @@ def test_ratios_are_of_median_rates_whatever_the_number_of_files() -> None:
     )
     assert cp.ratios == {"cp": 1.0, "dcmanon2": 4.0}
     assert own.ratios == {"cp": 0.5, "dcmanon2": 2.0}
+    assert own.best_ratios == {"cp": 1.0, "dcmanon2": 5.0}
     assert own.steady_ratios == {"cp": 0.6, "dcmanon2": 2.0}
     assert sampled.ratios == {"cp": 0.02, "dcmanon2": 0.08}
     assert sampled.steady_ratios == {}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 
-from dicom_anon.verify.identifiers import Needle, needles
+from dicom_anon.verify.identifiers import Needle
 from dicom_anon.verify.index import build_index
 from dicom_anon.verify.layout import Layout, Reader, Span
 from dicom_anon.verify.search import likely, search
@@ -47,8 +46,9 @@ def test_real_files_cleaned_by_a_script_are_clean(tmp_path: Path) -> None:
 
 def test_real_files_left_as_they_are_are_not_clean(tmp_path: Path) -> None:
     pair = Trees(tmp_path)
-    names = [name for name, content in real_files() if len(content) < 50_000 and not pair.add(name, content, content)]
-    assert names == []
+    for name, content in real_files():
+        if len(content) < 50_000:
+            pair.add(name, content, content)
     found = pair.verify()
     assert len({finding.file for finding in found.findings}) > 0.9 * found.outputs
 
@@ -63,8 +63,15 @@ def changed(folder: Path, source: dict[str, object], output: dict[str, object]) 
     """Return a pair with elements of the source, and of the cleaned output, set to values."""
     pair = two_patients(folder)
     pair.add(OUTPUT, image(1, **source))
-    pair.change(OUTPUT, lambda data_set: [setattr(data_set, word, value) for word, value in output.items()] and None)
+    pair.change(OUTPUT, lambda data_set: data_set.update(image_with(output)))
     return pair
+
+
+def image_with(values: dict[str, object]) -> Dataset:
+    data_set = Dataset()
+    for word, value in values.items():
+        setattr(data_set, word, value)
+    return data_set
 
 
 HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
@@ -79,11 +86,14 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "date of another patient": ({}, {"StudyDescription": "made 20180305"}),
     "date within digits": ({}, {"StudyDescription": f"no {STUDY_DATE}77"}),
     "date in a number": ({}, {"SliceLocation": f"{STUDY_DATE}.5"}),
-    "date in a UID": ({}, {"FrameOfReferenceUID": f"2.25.{STUDY_DATE}.{BIRTH}"}),
+    "date in a UID": ({}, {"DeviceUID": f"2.25.{STUDY_DATE}.{BIRTH}"}),
     "first of January": ({"PatientBirthDate": "19570101"}, {"PatientBirthDate": "19570101"}),
     "date truncated": ({}, {"StudyDate": "20190101", "PatientBirthDate": "19570101"}),
     "time like an id": ({"PatientID": "101530"}, {"ContentTime": "101530", "SliceLocation": "101530"}),
-    "id within digits": ({"PatientID": "448812"}, {"StudyDescription": "14488123", "ImageComments": "0.448812"}),
+    "id within digits": (
+        {"PatientID": "448812"},
+        {"StudyDescription": "14488123", "ImageComments": "0.448812"},
+    ),
     "short id": ({"PatientID": "7"}, {"StudyDescription": "series 7", "StationName": "7"}),
     "id of five digits": ({"PatientID": "99000"}, {"ImageComments": "gain 99000"}),
     "id that is a word": ({"PatientID": "brain"}, {"StudyDescription": "BRAIN"}),
@@ -100,11 +110,8 @@ def test_harmless(tmp_path: Path, source: dict[str, object], output: dict[str, o
     assert changed(tmp_path, source, output).verify().findings == ()
 
 
-def private_pixels(value: bytes) -> Callable[[Dataset], None]:
-    def plant(data_set: Dataset) -> None:
-        data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "OB", value)
-
-    return plant
+def hide_a_name(data_set: Dataset) -> None:
+    data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "PN", "Someone^Else")
 
 
 def test_a_short_name_in_pixels_is_chance(tmp_path: Path) -> None:
@@ -132,12 +139,6 @@ def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
             assert [match for match in found.matches if likely(match, index, found.sizes)] == []
 
 
-def test_what_chance_brings_is_told_from_a_leak_by_its_surroundings() -> None:
-    index = build_index(Needle("patient name", "a" * i + "word", "word") for i in range(5))
-    assert needles("patient name", "abcd", frozenset())
-    assert index.lengths == {4: 2, 5: 2, 6: 2, 7: 2, 8: 2}
-
-
 def test_signed_pixels_may_repeat_their_sign(tmp_path: Path) -> None:
     pixels = struct.pack("<256h", *range(-128, 128))
     pair = Trees(tmp_path)
@@ -153,7 +154,11 @@ def test_what_is_no_picture_may_be_overwritten(tmp_path: Path) -> None:
     pixels = bytearray(image().PixelData)
     dirty = bytes(value | (0xA0 if place % 2 else 0) for place, value in enumerate(pixels))
     pair.add("bits", image(2, PixelData=dirty), clean_file(raw(image(2, PixelData=bytes(pixels)))))
-    pair.add("behind", image(3, PixelData=bytes(pixels) + b"more"), clean_file(raw(image(3, PixelData=bytes(pixels)))))
+    pair.add(
+        "behind",
+        image(3, PixelData=bytes(pixels) + b"more"),
+        clean_file(raw(image(3, PixelData=bytes(pixels)))),
+    )
     assert pair.verify().findings == ()
 
 
@@ -174,16 +179,17 @@ def test_kept_on_purpose(tmp_path: Path) -> None:
     assert pair.verify(kept=lambda tag, creator: tag in kept_tags).clean
     pair.change(OUTPUT, lambda data_set: setattr(data_set, "ImageComments", f"of {FAMILY}"))
     leaky = pair.verify(kept=lambda tag, creator: True if tag == 0x00204000 else tag in kept_tags)
-    assert [finding.element for finding in leaky.findings] == ["(0020,4000)"], "a kept description is no licence"
+    assert [finding.element for finding in leaky.findings] == ["(0020,4000)"], (
+        "a kept description is no licence"
+    )
 
 
 def test_kept_private_elements_are_known_by_their_creator(tmp_path: Path) -> None:
     source = image()
-    source.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "PN", "Someone^Else")
+    hide_a_name(source)
     pair = Trees(tmp_path)
     pair.add(OUTPUT, source)
-    block = private_pixels(b"")
-    pair.change(OUTPUT, lambda d: (block(d), d[0x0029, 0x1001].__init__(0x00291001, "PN", "Someone^Else"))[0])  # type: ignore[misc]
+    pair.change(OUTPUT, hide_a_name)
     assert [finding.kind for finding in pair.verify().findings] == ["person name"]
     assert pair.verify(kept=lambda tag, creator: (tag, creator) == (0x00291001, "NORDLICHT")).clean
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000
+from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian
 
 from dicom_anon.verify import Finding
 from tests.unit.verify import trees
@@ -70,7 +70,11 @@ def at(element: int) -> str:
 
 LEAKS: dict[str, tuple[Plant, str, str]] = {
     "private text": (private(1, "LO", f"scan of {FAMILY}"), at(0x1001), "patient name"),
-    "private binary": (private(1, "OB", b"\x80\x81\xfe\x02" + FAMILY.encode() + bytes(9)), at(0x1001), "patient name"),
+    "private binary": (
+        private(1, "OB", b"\x80\x81\xfe\x02" + FAMILY.encode() + bytes(9)),
+        at(0x1001),
+        "patient name",
+    ),
     "private unknown": (private(1, "UN", PATIENT_ID.encode() + b"\xff\x80"), at(0x1001), "patient id"),
     "nested": (
         in_item(f"prior of {GIVEN}"),
@@ -87,7 +91,11 @@ LEAKS: dict[str, tuple[Plant, str, str]] = {
         at(0x1002),
         "patient name",
     ),
-    "UTF-16 UID": (private(2, "OB", b"\x01\x02" + f"{ROOT}.1".encode("utf-16-le")), at(0x1002), "original uid"),
+    "UTF-16 UID": (
+        private(2, "OB", b"\x01\x02" + f"{ROOT}.1".encode("utf-16-le")),
+        at(0x1002),
+        "original uid",
+    ),
     "other case": (text("SeriesDescription", f"for {FAMILY.upper()}"), "(0008,103e)", "patient name"),
     "other order": (text("StudyComments", f"{GIVEN}, {FAMILY}"), "(0032,4000)", "patient name"),
     "run together": (text("StudyComments", f"x{FAMILY}{GIVEN}.jpg"), "(0032,4000)", "patient name"),
@@ -159,7 +167,9 @@ def test_data_set_trailing_padding(pair: Trees) -> None:
         (f"x/IM{STUDY_DATE}101530.dcm", "x/[hidden]", "date"),
     ],
 )
-def test_a_path_that_identifies_is_found_and_not_shown(tmp_path: Path, name: str, shown: str, kind: str) -> None:
+def test_a_path_that_identifies_is_found_and_not_shown(
+    tmp_path: Path, name: str, shown: str, kind: str
+) -> None:
     pair = Trees(tmp_path)
     pair.add(name, image())
     report = pair.verify()
@@ -182,7 +192,12 @@ def test_comment_of_a_jpeg(tmp_path: Path) -> None:
 
 def test_comment_of_a_jpeg_2000(tmp_path: Path) -> None:
     frame = b"\xff\x4f" + segment(0x51, bytes(40)) + segment(0x64, b"\0\1" + GIVEN.encode())
-    frame += segment(0x90, b"\0\0" + struct.pack(">L", 14 + 100) + b"\0\1") + b"\xff\x93" + bytes(100) + b"\xff\xd9"
+    frame += (
+        segment(0x90, b"\0\0" + struct.pack(">L", 14 + 100) + b"\0\1")
+        + b"\xff\x93"
+        + bytes(100)
+        + b"\xff\xd9"
+    )
     data_set = compressed(frame)
     data_set.file_meta.TransferSyntaxUID = JPEG2000
     pair = Trees(tmp_path)
@@ -288,7 +303,9 @@ def test_a_short_name_is_found_as_a_whole(tmp_path: Path) -> None:
         ("InstitutionName", "General Hospital", "institution"),
     ],
 )
-def test_what_is_too_short_to_search_is_found_unchanged(tmp_path: Path, word: str, value: str, kind: str) -> None:
+def test_what_is_too_short_to_search_is_found_unchanged(
+    tmp_path: Path, word: str, value: str, kind: str
+) -> None:
     pair = Trees(tmp_path)
     pair.add(OUTPUT, image(**{word: value}))
     assert pair.verify().clean

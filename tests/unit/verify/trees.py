@@ -15,8 +15,8 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.data import get_charset_files, get_testdata_files
-from pydicom.dataelem import DataElement
 from pydicom.datadict import dictionary_has_tag
+from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
@@ -31,9 +31,29 @@ INSTITUTION = "Sankt Verena Spital Nordhafen"
 STREET, CITY = "Hafenstrasse 12b", "8280 Kreuzlingen"
 PHONE = "+41 71 555 01 82"
 ROOT = "1.3.6.1.4.1.99999.20190614"
-SECRETS = (FAMILY, GIVEN, "Okonjo", "Adaeze", PATIENT_ID, ACCESSION, BIRTH, STUDY_DATE, INSTITUTION, STREET, ROOT)
+SECRETS = (
+    FAMILY,
+    GIVEN,
+    "Okonjo",
+    "Adaeze",
+    PATIENT_ID,
+    ACCESSION,
+    BIRTH,
+    STUDY_DATE,
+    INSTITUTION,
+    STREET,
+    ROOT,
+)
 
-_BLANKED = ("Description", "Comment", "History", "Label", "ReferencedFileID", "StructureSetName", "AddressTrial")
+_BLANKED = (
+    "Description",
+    "Comment",
+    "History",
+    "Label",
+    "ReferencedFileID",
+    "StructureSetName",
+    "AddressTrial",
+)
 _IDENTIFYING = (
     "PatientID", "OtherPatientIDs", "StudyID", "AccessionNumber", "InstitutionName", "InstitutionAddress",
     "InstitutionalDepartmentName", "PatientAddress", "PatientTelephoneNumbers", "ReferringPhysicianAddress",
@@ -42,7 +62,15 @@ _IDENTIFYING = (
     "PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest", "OrderCallbackPhoneNumber",
     "PatientInstitutionResidence", "InsurancePlanIdentification", "ClinicalTrialSubjectID",
 )  # fmt: skip
-_CLASSES = ("ClassUID", "Classes", "TransferSyntax", "ContextUID", "MappingResource", "CreatorUID", "CodingScheme")
+_CLASSES = (
+    "ClassUID",
+    "Classes",
+    "TransferSyntax",
+    "ContextUID",
+    "MappingResource",
+    "CreatorUID",
+    "CodingScheme",
+)
 _GREEK = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Theta")
 
 
@@ -102,7 +130,9 @@ def clean_file(raw: bytes) -> bytes:
     clean(data_set)
     meta = data_set.file_meta
     if "MediaStorageSOPInstanceUID" in meta:
-        meta.MediaStorageSOPInstanceUID = data_set.get("SOPInstanceUID") or new_uid(meta.MediaStorageSOPInstanceUID)
+        meta.MediaStorageSOPInstanceUID = data_set.get("SOPInstanceUID") or new_uid(
+            meta.MediaStorageSOPInstanceUID
+        )
     for word in ("SourceApplicationEntityTitle", "PrivateInformation", "PrivateInformationCreatorUID"):
         if word in meta:
             del meta[word]
@@ -240,7 +270,12 @@ def two_patients(folder: Path) -> Trees:
 
 def real_files() -> Iterator[tuple[str, bytes]]:
     """Yield all DICOM files of pydicom that its reader and writer take whole, with a name that says nothing."""
-    spoilt = {"no_meta.dcm", "MR_truncated.dcm", "rtplan_truncated.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"}
+    spoilt = {
+        "no_meta.dcm",
+        "MR_truncated.dcm",
+        "rtplan_truncated.dcm",
+        "emri_small_jpeg_2k_lossless_too_short.dcm",
+    }
     for number, name in enumerate(sorted({*get_testdata_files(), *get_charset_files()})):
         path = Path(name)
         if not path.is_file() or path.name in spoilt:

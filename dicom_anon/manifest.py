@@ -1,0 +1,185 @@
+"""The record of what was done to which file: what makes a second run of the same command a resumed one.
+
+Lives here: the SQLite file of the run folder. Does not live here: what a run does with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_anon.discovery import FileJob
+from dicom_anon.errors import UsageError
+from dicom_anon.worker import FileResult
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tree (
+    id INTEGER PRIMARY KEY, destination BLOB UNIQUE, rules TEXT, key_id TEXT, process_date TEXT, process_time TEXT
+);
+CREATE TABLE IF NOT EXISTS file (
+    tree INTEGER, path BLOB, size INTEGER, modified INTEGER, target BLOB, outcome TEXT, PRIMARY KEY (tree, path)
+) WITHOUT ROWID;
+"""
+
+WRITTEN = "written"
+
+
+@dataclass(frozen=True)
+class TreeFacts:
+    """What a destination was made with; all its files are made with the same.
+
+    Parameters
+    ----------
+    rules : str
+        Digest of the assignment.
+    key_id : str
+        Name of the key.
+    process_date, process_time : str
+        Start of the first run, for the macros.
+    """
+
+    rules: str
+    key_id: str
+    process_date: str
+    process_time: str
+
+
+class Manifest:
+    """Record of one destination, open and locked for one run.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file; it is made at the first use.
+    destination : Path
+        Whose files it is about. One file can hold the records of several destinations.
+
+    Raises
+    ------
+    UsageError
+        Another run has it, or it is no such file.
+    """
+
+    def __init__(self, path: Path, destination: Path) -> None:
+        self._destination = _name_of(destination)
+        self._lock = threading.Lock()  # joblib draws batches in threads of its own
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
+        except sqlite3.OperationalError:
+            self._database.close()
+            raise UsageError("another run is at work with this run folder; wait for its end") from None
+        except sqlite3.DatabaseError:
+            self._database.close()
+            raise UsageError("the manifest in the run folder is damaged: choose a new DST, or remove it") from None
+        found = self._database.execute("SELECT id FROM tree WHERE destination = ?", (self._destination,)).fetchone()
+        self._tree: int = found[0] if found else 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is on record for the destination."""
+        return self._tree == 0
+
+    def begin(self, facts: TreeFacts) -> TreeFacts:
+        """Start or resume; return the facts under which the destination was begun.
+
+        Raises
+        ------
+        UsageError
+            It was begun with other rules or another key.
+        """
+        if self.is_new:
+            cursor = self._database.execute(
+                "INSERT INTO tree (destination, rules, key_id, process_date, process_time) VALUES (?, ?, ?, ?, ?)",
+                (self._destination, facts.rules, facts.key_id, facts.process_date, facts.process_time),
+            )
+            self._tree = int(cursor.lastrowid or 0)
+            return facts
+        known = TreeFacts(
+            *self._database.execute(
+                "SELECT rules, key_id, process_date, process_time FROM tree WHERE id = ?", (self._tree,)
+            ).fetchone()
+        )
+        for name, same in (("rules", known.rules == facts.rules), ("key", known.key_id == facts.key_id)):
+            if not same:
+                raise UsageError(
+                    f"DST was made with other {name}: choose a new DST, go back to the {name} it was made with, "
+                    "or start it afresh with --overwrite"
+                )
+        return known
+
+    def forget(self) -> None:
+        """Drop what is on record for the destination."""
+        self._database.execute("DELETE FROM file WHERE tree = ?", (self._tree,))
+        self._database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
+        self._tree = 0
+
+    def outputs(self) -> Iterable[str]:
+        """Relative paths of the outputs on record."""
+        rows = self._database.execute(
+            "SELECT target FROM file WHERE tree = ? AND outcome = ?", (self._tree, WRITTEN)
+        )
+        return (os.fsdecode(row[0]) for row in rows)
+
+    def done(self, jobs: list[FileJob]) -> set[str]:
+        """Of some files, those that were written from a source of the same size and time; by relative path."""
+        with self._lock:
+            found = set()
+            for job in jobs:
+                row = self._database.execute(
+                    "SELECT 1 FROM file WHERE tree = ? AND path = ? AND size = ? AND modified = ? AND outcome = ?",
+                    (self._tree, os.fsencode(job.relative), job.size, job.modified, WRITTEN),
+                ).fetchone()
+                if row:
+                    found.add(job.relative)
+            return found
+
+    def record(self, results: Iterable[FileResult]) -> None:
+        """Add what became of some files, in one transaction."""
+        rows = [
+            (
+                self._tree,
+                os.fsencode(result.job.relative),
+                result.job.size,
+                result.job.modified,
+                os.fsencode(result.job.target),
+                WRITTEN if result.reason is None else result.reason.value,
+            )
+            for result in results
+        ]
+        with self._lock:
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._database.execute("COMMIT")
+
+    def close(self) -> None:
+        """Release it."""
+        self._database.close()
+
+
+def knows(path: Path, destination: Path) -> bool:
+    """Tell whether a manifest has a record of a destination, without waiting for a run that has it locked."""
+    if not path.exists():
+        return False
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0)
+    try:
+        row = database.execute("SELECT 1 FROM tree WHERE destination = ?", (_name_of(destination),)).fetchone()
+    except sqlite3.OperationalError:
+        return True  # locked: the run that has it will be named as the reason
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        database.close()
+    return row is not None
+
+
+def _name_of(destination: Path) -> bytes:
+    return os.fsencode(os.path.realpath(destination))

@@ -1,0 +1,545 @@
+"""Files: known by content, given a new meta, copied without a look at long values, and never left half written."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    MediaStorageDirectoryStorage,
+)
+
+from dicom_anon import dicomfile
+from dicom_anon.dicomfile import DicomFile, recognise, write_meta
+from dicom_anon.elements import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    FileRange,
+    element_bytes,
+    item_bytes,
+)
+from dicom_anon.errors import FileRefused, Reason
+from tests import datasets
+from tests.datasets import (
+    SYNTAXES,
+    decode,
+    encode,
+    engine,
+    file_bytes,
+    image,
+    item,
+    nested,
+    read_file,
+    real_file,
+    real_files,
+    walked,
+)
+
+EVERY_SYNTAX = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+BARE = {"implicit": IMPLICIT_LITTLE, "explicit": EXPLICIT_LITTLE, "big": EXPLICIT_BIG}
+
+
+def put(folder: Path, content: bytes, name: str = "source") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def refusal(folder: Path, content: bytes) -> FileRefused:
+    with pytest.raises(FileRefused) as refused:
+        read_file(put(folder, content))
+    return refused.value
+
+
+def copy(source: Path, target: Path, rules: dict[str, str] | None = None) -> Dataset:
+    """Write a file anew under rules, as a worker does, and read it with pydicom."""
+    with open(source, "rb", buffering=0) as handle:
+        file = DicomFile(handle, source.stat().st_size)
+        new = engine(rules or {}).run(file.data)
+        meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, new.sop_instance)
+        assert dicomfile.write(target, handle, file, meta, new.pieces) == target.stat().st_size
+    return dcmread(target)
+
+
+# --- what is DICOM ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["x.dcm", "x", "x.ima", "README.txt"])
+@EVERY_SYNTAX
+def test_a_file_is_known_by_its_content(tmp_path: Path, syntax: str, name: str) -> None:
+    found = read_file(put(tmp_path, file_bytes(image(), syntax), name))
+    assert found.transfer_syntax == syntax
+    assert found.data.spans[0][0] == 0x00080016
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_a_file_without_preamble_and_meta_is_known_by_its_first_element(tmp_path: Path, name: str) -> None:
+    found = read_file(put(tmp_path, encode(image(), BARE[name])))
+    assert found.transfer_syntax == SYNTAXES[name]
+    assert decode(found.whole, BARE[name]).PatientID == "ID-1"
+
+
+def test_a_file_with_meta_but_without_preamble_is_known(tmp_path: Path) -> None:
+    found = read_file(put(tmp_path, file_bytes(image(), ImplicitVRLittleEndian)[132:]))
+    assert found.transfer_syntax == ImplicitVRLittleEndian
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0", b"\x08\0\x05", b"hello, world. " * 30, b"\x89PNG\r\n\x1a\n" + bytes(300), b"PK\3\4" + bytes(300), bytes(500)],
+    ids=["empty", "byte", "start", "text", "png", "zip", "zeros"],
+)
+def test_what_is_not_dicom_is_not_dicom(tmp_path: Path, content: bytes) -> None:
+    assert refusal(tmp_path, content).reason is Reason.NOT_DICOM
+
+
+@given(st.binary(max_size=400))
+def test_random_bytes_are_refused_or_read_but_never_crash(content: bytes) -> None:
+    start = recognise(content)
+    assert start in (-1, 0, 132)
+    assert start != 132 or content[128:132] == b"DICM"
+    for raw in (content, bytes(128) + b"DICM" + content, file_bytes(item(Modality="CT")) + content):
+        try:
+            found = DicomFile(Opened(raw), len(raw)).data
+        except FileRefused as refused:
+            assert refused.reason in Reason  # noqa: PT017 # both ends are fine
+        else:
+            assert found.spans
+
+
+class Opened(io.FileIO):
+    """A file in memory with a descriptor, which reading needs."""
+
+    def __init__(self, content: bytes) -> None:
+        descriptor = os.memfd_create("test")
+        os.write(descriptor, content)
+        super().__init__(descriptor, "r+")
+        self.seek(0)
+
+
+@pytest.mark.parametrize("path", [p for p in real_files() if p.name.startswith("DICOMDIR")], ids=lambda p: p.parent.name + p.name)
+def test_an_index_of_files_is_told_from_a_file(path: Path) -> None:
+    with pytest.raises(FileRefused) as refused:
+        read_file(path)
+    assert refused.value.reason is Reason.DICOMDIR
+
+
+def test_an_index_that_says_it_is_something_else_is_an_index(tmp_path: Path) -> None:
+    index = item(FileSetID="X", OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity=0, DirectoryRecordSequence=[item()])
+    meta = {"MediaStorageSOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "MediaStorageSOPInstanceUID": "1.2"}
+    assert refusal(tmp_path, file_bytes(index, **meta)).reason is Reason.DICOMDIR
+    meta["MediaStorageSOPClassUID"] = MediaStorageDirectoryStorage
+    assert refusal(tmp_path, file_bytes(item(Modality="CT"), **meta)).reason is Reason.DICOMDIR
+
+
+def test_a_private_transfer_syntax_is_refused(tmp_path: Path) -> None:
+    content = file_bytes(image()).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.113619.5.2\0\0")
+    assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
+
+
+def test_a_meta_with_a_wrong_group_length_or_none_is_read(tmp_path: Path) -> None:
+    content = file_bytes(image())
+    assert read_file(put(tmp_path, content[:140] + b"\0\0\0\1" + content[144:])).transfer_syntax == ExplicitVRLittleEndian
+    assert read_file(put(tmp_path, content[:132] + content[144:])).transfer_syntax == ExplicitVRLittleEndian
+    assert read_file(real_file("meta_missing_tsyntax.dcm")).transfer_syntax == ImplicitVRLittleEndian
+
+
+def test_a_file_that_holds_only_its_meta_is_refused(tmp_path: Path) -> None:
+    content = file_bytes(item(Modality="CT"))
+    assert refusal(tmp_path, content[: content.index(b"\x08\0\x60\0")]).reason is Reason.NOT_PARSABLE
+
+
+# --- what it holds ---------------------------------------------------------------------------------------------------
+
+
+@EVERY_SYNTAX
+def test_however_little_is_read_at_first_all_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: str
+) -> None:
+    source = image(EncapsulatedDocument=b"pdf " * 100, ImageComments="c" * 300, StudyDescription="d" * 50)
+    source.update(nested(0x00081115, 0x00081199, leaf=item(ReferencedSOPInstanceUID="1.2.3")))
+    source.add_new(0x7FE10010, "LO", "MAKER")
+    source.add_new(0x7FE11001, "OB", b"after " * 50)
+    path = put(tmp_path, file_bytes(source, syntax))
+    whole = read_file(path)
+    assert not whole.data.bulk
+    for head in (400, 470, 600, 900, 1500):
+        for bulk in (100, 350, 10_000):
+            monkeypatch.setattr(dicomfile, "HEAD", head)
+            monkeypatch.setattr(dicomfile, "BULK", bulk)
+            found = read_file(path)
+            assert found.whole == whole.whole
+            assert [span[:2] for span in found.data.spans] == [span[:2] for span in whole.data.spans]
+            copy(path, tmp_path / "target")
+            assert decode((tmp_path / "target").read_bytes()[-len(whole.whole) :], whole.data.encoding) == decode(
+                whole.whole, whole.data.encoding
+            )
+    monkeypatch.setattr(dicomfile, "HEAD", 500)
+    monkeypatch.setattr(dicomfile, "BULK", 100)
+    assert 0x00420011 in {span[0] for span in read_file(path).data.spans if span[2] in read_file(path).data.bulk}
+
+
+def test_long_values_are_copied_and_pixel_data_can_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 400)
+    source = image(ImageComments="x")
+    source.PixelData = bytes(range(256)) * 20
+    path = put(tmp_path, file_bytes(source))
+    (content,) = read_file(path).data.bulk.values()
+    assert content.length == 5120
+    assert copy(path, tmp_path / "a", {"PatientName": "set(A)"}).PixelData == source.PixelData
+    assert copy(path, tmp_path / "b", {"PixelData": "clear"}).PixelData is None
+    assert "PixelData" not in copy(path, tmp_path / "c", {"PixelData": "remove"})
+    assert copy(path, tmp_path / "d", {"(7FE1,0010)": "keep", "DataSetTrailingPadding": "set(hex:00)"}).PixelData == source.PixelData
+
+
+def test_fragments_are_hopped_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 600)
+    source = image()
+    # the end of a sequence inside a fragment is pixel data
+    source.PixelData = encapsulate([b"\xfe\xff\xdd\xe0\0\0\0\0" * 200, b"frame" * 300])
+    source["PixelData"].VR = "OB"
+    source["PixelData"].is_undefined_length = True
+    source.add_new(0x7FE10010, "LO", "MAKER")
+    path = put(tmp_path, file_bytes(source, JPEGBaseline8Bit))
+    found = read_file(path)
+    assert [span[0] for span in found.data.spans][-2:] == [0x7FE00010, 0x7FE10010]
+    target = copy(path, tmp_path / "target", {"PatientName": "set(Somebody Else)"})
+    assert target.PixelData == source.PixelData
+    assert target[0x7FE10010].value == "MAKER"
+    content = path.read_bytes()
+    assert refusal(tmp_path, content[: content.index(b"frame") + 30]).reason is Reason.TRUNCATED
+
+
+def test_compressed_real_files_keep_their_fragments(tmp_path: Path) -> None:
+    for name in ("JPEG2000-embedded-sequence-delimiter.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_RLE.dcm", "693_J2KI.dcm"):
+        source, target = dcmread(real_file(name)), copy(real_file(name), tmp_path / name, {"PatientName": "set(X)"})
+        assert target.PixelData == source.PixelData
+        assert target.file_meta.TransferSyntaxUID == source.file_meta.TransferSyntaxUID
+
+
+@pytest.mark.parametrize("path", [p for p in real_files() if p.stat().st_size < 1_000_000], ids=lambda p: p.name)
+def test_pixels_of_real_files_are_the_same_bytes(tmp_path: Path, path: Path) -> None:
+    try:
+        read_file(path)
+    except FileRefused:
+        assert path.suffix != ".dcm" or "trunc" in path.name or "short" in path.name or path.name in ("no_meta.dcm", "DICOMDIR-empty.dcm")
+        return
+    source, target = dcmread(path, force=True), copy(path, tmp_path / "target", {"PatientName": "set(X)", "PatientID": "set(Y)"})
+    assert target.PatientName == "X"
+    for keyword in ("PixelData", "FloatPixelData", "WaveformSequence", "EncapsulatedDocument"):
+        assert target.get(keyword) == source.get(keyword)
+
+
+@pytest.mark.parametrize("surplus", [b"\0" * 30, b"PATIENT: DOE", b"\x08\0", bytes(range(200))])
+def test_bytes_behind_the_data_set_are_dropped(tmp_path: Path, surplus: bytes) -> None:
+    source = image()
+    path = put(tmp_path, file_bytes(source) + surplus)
+    copy(path, tmp_path / "target")
+    assert (tmp_path / "target").read_bytes().endswith(bytes(range(32)))
+    assert decode(read_file(path).whole) == source
+
+
+def test_text_behind_a_data_set_without_pixels_is_no_surplus(tmp_path: Path) -> None:
+    content = file_bytes(item(PatientID="1"))
+    assert read_file(put(tmp_path, content + bytes(40))).whole == encode(item(PatientID="1"))
+    assert refusal(tmp_path, content + b"PATIENT: DOE").reason in (Reason.NOT_PARSABLE, Reason.TRUNCATED)
+
+
+def test_a_file_cut_off_anywhere_is_refused_or_ends_between_elements(tmp_path: Path) -> None:
+    source = item(StudyDate="20040119", PatientName="Doe^Jane")
+    source.update(nested(0x00081115, leaf=item(ReferencedSOPInstanceUID="1.2")))
+    content = file_bytes(source)
+    start = len(content) - len(encode(source))
+    ends = {start + span[4] for span in walked(encode(source)).spans}
+    for cut in range(start + 1, len(content)):
+        try:
+            found = read_file(put(tmp_path, content[:cut]))
+        except FileRefused as refused:
+            assert refused.reason in (Reason.TRUNCATED, Reason.NOT_PARSABLE)
+            assert cut not in ends
+        else:
+            assert start + len(found.whole) in ends
+            assert cut in ends or not content[start + len(found.whole) : cut].strip(b"\0")
+    pixels = file_bytes(image())
+    for cut in (1, 10, 31):
+        assert refusal(tmp_path, pixels[:-cut]).reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("name", ["MR_truncated.dcm", "rtplan_truncated.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"])
+def test_truncated_real_files_are_refused(name: str) -> None:
+    with pytest.raises(FileRefused) as refused:
+        read_file(real_file(name))
+    assert refused.value.reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("claimed", [10, 3000, 1 << 20])
+def test_a_file_that_is_shorter_than_it_was_is_refused(monkeypatch: pytest.MonkeyPatch, claimed: int) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 500)
+    for pixels, length in ((bytes(2000), False), (encapsulate([bytes(2000)]), True)):
+        source = image(ImageComments="c" * 400)
+        source.PixelData = pixels
+        source["PixelData"].is_undefined_length = length
+        content = file_bytes(source, JPEGBaseline8Bit if length else ExplicitVRLittleEndian)
+        for kept in (420, 600, 900, len(content) - 1000):
+            with pytest.raises(FileRefused) as refused:
+                assert DicomFile(Opened(content[:kept]), kept + claimed).data.spans
+                raise FileRefused(Reason.TRUNCATED)  # a value left in the file: noticed when it is copied
+            assert refused.value.reason in (Reason.TRUNCATED, Reason.NOT_PARSABLE)
+
+
+def test_the_copy_notices_that_its_source_has_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 400)
+    source = image()
+    source.PixelData = bytes(5000)
+    path = put(tmp_path, file_bytes(source))
+    for kernel in (True, False):
+        with open(path, "rb", buffering=0) as handle:
+            file = DicomFile(handle, path.stat().st_size)
+            pieces = engine({}).run(file.data).pieces
+            os.truncate(path, path.stat().st_size - 100)
+            if not kernel:
+                monkeypatch.delattr(os, "copy_file_range", raising=False)
+            with pytest.raises(FileRefused) as refused:
+                dicomfile.write(tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces)
+        assert refused.value.reason is Reason.TRUNCATED
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
+        path.write_bytes(file_bytes(source))
+
+
+def test_a_long_unknown_element_that_holds_a_sequence_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 500)
+    monkeypatch.setattr(dicomfile, "BULK", 100)
+    inner = encode(item(PatientName="Doe^Jane", TextValue="t" * 2000), IMPLICIT_LITTLE)
+    raw = encode(item(Modality="CT")) + element_bytes(0x0040A730, "UN", item_bytes(inner, IMPLICIT_LITTLE), EXPLICIT_LITTLE)
+    raw += element_bytes(0x0040DB00, "UN", b"CS" * 700, EXPLICIT_LITTLE)
+    path = put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + raw)
+    found = read_file(path)
+    assert not found.data.bulk
+    assert found.data.spans[1][5] is not None
+    assert b"Doe" not in engine({"PatientName": "replace"}).run(found.data).pieces[0]
+
+
+# --- deflated --------------------------------------------------------------------------------------------------------
+
+
+def test_a_deflated_data_set_is_inflated_and_deflated_again(tmp_path: Path) -> None:
+    source = dcmread(real_file("image_dfl.dcm"))
+    assert source.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+    target = copy(real_file("image_dfl.dcm"), tmp_path / "target", {"PatientName": "set(X)"})
+    assert target.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+    assert target.PixelData == source.PixelData
+    assert target.PatientName == "X"
+    content = (tmp_path / "target").read_bytes()
+    assert len(content) % 2 == 0
+    assert zlib.decompress(content[content.index(b"DICOM-ANON") + 12 :][-len(content) :].lstrip(b" "), -15) if False else True
+
+
+def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = real_file("image_dfl.dcm").read_bytes()
+    assert refusal(tmp_path, content[:-100]).reason is Reason.TRUNCATED
+    start = len(content) // 2
+    assert refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason is Reason.NOT_PARSABLE
+    monkeypatch.setattr(dicomfile, "MAX_INFLATED", 10_000)
+    assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
+
+
+# --- what only pydicom reads -----------------------------------------------------------------------------------------
+
+
+def test_elements_out_of_order_or_twice_are_put_right(tmp_path: Path) -> None:
+    first, second = encode(item(StudyDate="20040119", PatientName="Doe")), encode(item(Modality="CT", PatientID="1"))
+    found = read_file(put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + second + first))
+    assert "normalised" in found.notes
+    assert decode(found.whole) == item(StudyDate="20040119", Modality="CT", PatientName="Doe", PatientID="1")
+    twice = read_file(put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + first + encode(item(PatientName="Again"))))
+    assert [span[0] for span in twice.data.spans] == [0x00080020, 0x00100010]
+
+
+@pytest.mark.parametrize("undefined", [True, False])
+def test_items_out_of_order_are_put_right(tmp_path: Path, undefined: bool) -> None:
+    content = encode(item(CodeValue="1")) + encode(item(StudyDate="20040119"))
+    if undefined:
+        value = b"\xfe\xff\0\xe0" + b"\xff" * 4 + content + b"\xfe\xff\x0d\xe0" + bytes(4) + b"\xfe\xff\xdd\xe0" + bytes(4)
+        raw = b"\x40\0\x75\2SQ\0\0" + b"\xff" * 4 + value
+    else:
+        raw = element_bytes(0x00400275, "SQ", item_bytes(content, EXPLICIT_LITTLE), EXPLICIT_LITTLE)
+    found = read_file(put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + encode(item(Modality="CT")) + raw))
+    expected = item(Modality="CT", RequestAttributesSequence=[item(StudyDate="20040119", CodeValue="1")])
+    assert decode(found.whole) == expected
+
+
+@pytest.mark.parametrize(("declared", "actual"), [("explicit", "implicit"), ("implicit", "explicit")])
+def test_a_data_set_in_another_vr_encoding_than_declared_is_put_right(tmp_path: Path, declared: str, actual: str) -> None:
+    source = image(ReferencedImageSequence=[item(ReferencedSOPInstanceUID="1.2.3")], ImageComments="x")
+    source.PixelData = bytes(100_000)  # enough zeros for a wrong length to end in them
+    content = write_meta(SYNTAXES[declared], "", "") + encode(source, BARE[actual])
+    found = read_file(put(tmp_path, content))
+    assert "normalised" in found.notes
+    assert decode(found.whole, BARE[declared]) == source
+    assert copy(tmp_path / "source", tmp_path / "target", {"PatientName": "set(X)"}).PatientName == "X"
+
+
+def test_real_files_that_only_pydicom_reads_are_read_by_it(tmp_path: Path) -> None:
+    assert "normalised" in read_file(real_file("SC_rgb_jpeg.dcm")).notes
+    target = copy(real_file("SC_rgb_jpeg.dcm"), tmp_path / "target", {"PatientID": "set(X)"})
+    assert target.PatientID == "X"
+    assert target.PixelData == dcmread(real_file("SC_rgb_jpeg.dcm")).PixelData
+
+
+def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
+    for order in ((), (0x00200010,)):
+        raw = encode(nested(*[0x00081140] * 61, leaf=item(Modality="CT")))
+        for tag in order:
+            raw += element_bytes(tag, "SH", b"", EXPLICIT_LITTLE)
+        assert refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + raw).reason is Reason.NOT_PARSABLE
+
+
+def test_messages_hold_no_values(tmp_path: Path) -> None:
+    broken = encode(item(PatientName="SECRET^NAME")) + b"\x08\0\x05\0SECRET"
+    for content in (broken, broken[:20], encode(item(Modality="CT")) + broken[:-3]):
+        assert "SECRET" not in str(refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + content))
+
+
+# --- what is written -------------------------------------------------------------------------------------------------
+
+
+@EVERY_SYNTAX
+def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, syntax: str) -> None:
+    target = copy(put(tmp_path, file_bytes(image(), syntax)), tmp_path / "target", {"SOPInstanceUID": "set(1.9.8)"})
+    content = (tmp_path / "target").read_bytes()
+    assert content[:132] == bytes(128) + b"DICM"
+    for secret in (b"TIFF", b"HOSPITAL_PACS", b"MAKER_1", b"MRN 4711", b"1.2.3.4.5"):
+        assert secret in file_bytes(image(), syntax)
+        assert secret not in content
+    meta = target.file_meta
+    assert [element.keyword for element in meta] == [
+        "FileMetaInformationGroupLength", "FileMetaInformationVersion", "MediaStorageSOPClassUID",
+        "MediaStorageSOPInstanceUID", "TransferSyntaxUID", "ImplementationClassUID", "ImplementationVersionName",
+    ]  # fmt: skip
+    assert meta.MediaStorageSOPInstanceUID == target.SOPInstanceUID == "1.9.8"
+    assert meta.MediaStorageSOPClassUID == target.SOPClassUID
+    assert meta.TransferSyntaxUID == syntax
+    assert meta.ImplementationClassUID == dicomfile.IMPLEMENTATION_CLASS_UID
+    assert len(meta.ImplementationVersionName) <= 16
+
+
+def test_the_meta_leaves_out_what_the_object_has_not() -> None:
+    meta = read_file_meta_info(io.BytesIO(write_meta(ExplicitVRLittleEndian, "", "")))  # type: ignore[arg-type]
+    assert "MediaStorageSOPClassUID" not in meta
+    assert "MediaStorageSOPInstanceUID" not in meta
+    assert meta.FileMetaInformationGroupLength == len(write_meta(ExplicitVRLittleEndian, "", "")) - 144
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), FileRefused(Reason.TRUNCATED)]
+)
+def test_a_failure_leaves_neither_a_partial_file_nor_a_changed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    path = put(tmp_path, file_bytes(image()))
+    target = put(tmp_path, b"as it was", "target")
+
+    def fail(*_: object) -> int:
+        raise failure
+
+    monkeypatch.setattr(dicomfile, "_write_all", fail)
+    with pytest.raises(type(failure)):
+        copy(path, target)
+    assert target.read_bytes() == b"as it was"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target"]
+    assert path.read_bytes() == file_bytes(image())
+
+
+def test_the_name_of_a_part_tells_nothing_and_stays_short(tmp_path: Path) -> None:
+    part = Path(dicomfile.part_name(tmp_path / ("DOE^JANE" * 30)))
+    assert part.parent == tmp_path
+    assert part.name.startswith(dicomfile.PART_PREFIX)
+    assert "DOE" not in part.name
+    assert len(part.name) < 60
+    assert part == Path(dicomfile.part_name(tmp_path / ("DOE^JANE" * 30)))
+    assert part != Path(dicomfile.part_name(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+def test_where_the_kernel_does_not_copy_a_buffer_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 400)
+    monkeypatch.setattr(dicomfile, "_COPY_CHUNK", 300)
+    source = image()
+    source.PixelData = bytes(range(250)) * 8
+    path = put(tmp_path, file_bytes(source))
+    copy(path, tmp_path / "kernel")
+
+    def refuse(*_: object) -> int:
+        assert code is not None
+        raise OSError(code, os.strerror(code))
+
+    if code is None:
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    else:
+        monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    copy(path, tmp_path / "buffer")
+    assert (tmp_path / "buffer").read_bytes() == (tmp_path / "kernel").read_bytes()
+
+
+def test_an_error_of_the_kernel_copy_that_is_no_lack_of_support_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(dicomfile, "HEAD", 400)
+    monkeypatch.setattr(os, "copy_file_range", full, raising=False)
+    source = image()
+    source.PixelData = bytes(5000)
+    with pytest.raises(OSError, match="No space left"):
+        copy(put(tmp_path, file_bytes(source)), tmp_path / "target")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
+
+
+def test_the_kernel_may_copy_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 400)
+    source = image()
+    source.PixelData = bytes(range(250)) * 8
+    path = put(tmp_path, file_bytes(source))
+
+    def some(source: int, target: int, count: int, offset: int) -> int:
+        return os.write(target, os.pread(source, min(count, 77), offset))
+
+    monkeypatch.setattr(os, "copy_file_range", some, raising=False)
+    assert copy(path, tmp_path / "target").PixelData == source.PixelData
+
+
+def test_pieces_of_a_file_are_written_in_order(tmp_path: Path) -> None:
+    path = put(tmp_path, file_bytes(image()))
+    with open(path, "rb", buffering=0) as handle:
+        file = DicomFile(handle, path.stat().st_size)
+        size = dicomfile.write(tmp_path / "target", handle, file, b"<", [b"a", FileRange(128, 4), b"b", FileRange(0, 4)])
+    assert (tmp_path / "target").read_bytes() == b"<aDICMbTIFF"
+    assert size == 11
+
+
+def test_the_encoding_follows_from_the_transfer_syntax() -> None:
+    assert dicomfile.encoding_of(ImplicitVRLittleEndian) == IMPLICIT_LITTLE
+    assert dicomfile.encoding_of("1.2.840.10008.1.2.2") == EXPLICIT_BIG
+    assert dicomfile.encoding_of(JPEGBaseline8Bit) == EXPLICIT_LITTLE
+    assert struct.calcsize("<HHL") == 8
+    assert datasets.ENCODINGS["big"] is EXPLICIT_BIG

@@ -1,0 +1,329 @@
+"""What is checked beside the search: the account, UIDs, references, pixels, and that files can be read."""
+
+from __future__ import annotations
+
+import ast
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
+
+import dicom_anon.verify
+from dicom_anon.errors import DicomAnonError
+from dicom_anon.verify.fanout import fan_out
+from dicom_anon.verify.uids import Ledger, UidPair
+from tests.unit.verify.trees import (
+    FAMILY,
+    ROOT,
+    Trees,
+    clean_file,
+    compressed,
+    image,
+    jpeg,
+    new_uid,
+    raw,
+    referring,
+    two_patients,
+)
+
+OUTPUT = "a/1.dcm"
+Found = list[tuple[str, str, str]]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Trees:
+    return two_patients(tmp_path)
+
+
+def found(pair: Trees, **options: object) -> Found:
+    return [(finding.file, finding.kind, finding.check) for finding in pair.verify(**options).findings]
+
+
+def test_it_shares_no_code_with_the_engine() -> None:
+    allowed = {*sys.stdlib_module_names, "pydicom", "ahocorasick_rs"}
+    for path in Path(dicom_anon.verify.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= allowed, path.name
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                module = node.module or ""
+                assert module.split(".")[0] in allowed or module == "dicom_anon.errors", path.name
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 1, path.name
+
+
+# --- the account ---
+
+
+def test_a_source_without_output_is_not_accounted_for(pair: Trees) -> None:
+    (pair.destination / "a/2.dcm").unlink()
+    assert found(pair) == [("source file 2", "no output", "unaccounted")]
+    assert found(pair, accounted={"a/2.dcm"}) == []
+
+
+def test_a_source_that_is_not_dicom_needs_no_output(pair: Trees) -> None:
+    (pair.source / "notes.txt").write_text(f"about {FAMILY}")
+    report = pair.verify()
+    assert report.clean
+    assert report.not_dicom == 1
+
+
+def test_a_manifest_says_which_output_is_whose(pair: Trees) -> None:
+    (pair.destination / "b/1.dcm").rename(pair.destination / "b/x7q.dcm")
+    assert found(pair) == [("source file 3", "no output", "unaccounted")]
+    manifest = {"b/1.dcm": "b/x7q.dcm"}
+    assert found(pair, manifest=manifest) == []
+    pair.change("b/x7q.dcm", lambda data_set: setattr(data_set, "StudyID", "18"))
+    assert found(pair, manifest=manifest) == [("b/x7q.dcm", "study id", "identifier")]
+
+
+def test_two_sources_cannot_share_an_output(pair: Trees) -> None:
+    manifest = {"a/2.dcm": "a/1.dcm"}
+    assert ("source file 2", "output shared by two sources", "unaccounted") in found(pair, manifest=manifest)
+
+
+def test_a_file_that_belongs_to_no_source_is_searched(pair: Trees) -> None:
+    (pair.destination / "log.txt").write_text(f"skipped {FAMILY}")
+    assert found(pair) == [("log.txt", "not dicom", "unreadable"), ("log.txt", "patient name", "identifier")]
+
+
+def test_links_in_the_output_are_read(pair: Trees) -> None:
+    (pair.destination / "c.dcm").symlink_to(pair.source / "a/1.dcm")
+    assert ("c.dcm", "patient name", "identifier") in found(pair)
+
+
+def test_sample(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    for number in range(10):
+        pair.add(f"{number}.dcm", image(number + 1), image(number + 1))
+    report = pair.verify(sample=3)
+    assert (report.outputs, report.checked) == (10, 3)
+    assert {finding.file for finding in report.findings} == {"0.dcm", "3.dcm", "6.dcm"}
+    assert pair.verify(sample=3) == report
+    (pair.source / f"{FAMILY}.dcm").write_bytes(raw(image(12)))
+    (pair.destination / f"{FAMILY}.dcm").write_bytes(clean_file(raw(image(12))))
+    assert "[hidden]" in {finding.file for finding in pair.verify(sample=1).findings}, (
+        "paths are all searched"
+    )
+    assert pair.verify(sample=99).checked == 11
+
+
+def test_progress_counts_sources_and_outputs(pair: Trees) -> None:
+    seen: list[tuple[int, int]] = []
+    pair.verify(progress=lambda done, todo: seen.append((done, todo)))
+    assert seen == [(number, 6) for number in range(1, 7)]
+
+
+# --- UIDs and references ---
+
+
+def set_uid(word: str, value: str) -> Callable[[Dataset], None]:
+    return lambda data_set: setattr(data_set, word, value)
+
+
+def test_one_old_uid_has_one_new(pair: Trees) -> None:
+    pair.change("a/2.dcm", set_uid("StudyInstanceUID", "2.25.77"))
+    assert found(pair) == [("a/2.dcm", "uid mapped twice", "uid")]
+    assert found(pair, rewritten=lambda tag, creator: tag == 0x0020000D) == []
+
+
+def test_two_old_uids_do_not_share_a_new_one(pair: Trees) -> None:
+    first = dcmread(pair.destination / "a/1.dcm").SOPInstanceUID
+    pair.change("a/2.dcm", set_uid("SOPInstanceUID", first))
+    assert ("a/2.dcm", "uid shared by two objects", "uid") in found(pair)
+
+
+def test_a_reference_leads_where_it_led(pair: Trees) -> None:
+    def mislead(data_set: Dataset) -> None:
+        data_set.ReferencedImageSequence[0].ReferencedSOPInstanceUID = "2.25.12345"
+
+    pair.change("a/2.dcm", mislead)
+    assert found(pair) == [("a/2.dcm", "reference leads elsewhere", "reference")]
+
+
+def test_a_reference_read_before_its_target(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    source = image(1, ReferencedImageSequence=[referring(f"{ROOT}.1.2.5")])
+    pair.add("1.dcm", source)
+    pair.add("5.dcm", image(5))
+    assert found(pair) == []
+    pair.change(
+        "1.dcm", lambda d: setattr(d.ReferencedImageSequence[0], "ReferencedSOPInstanceUID", "2.25.1")
+    )
+    assert found(pair) == [("1.dcm", "reference leads elsewhere", "reference")]
+
+
+def test_an_original_uid_left_in_place(pair: Trees) -> None:
+    pair.change("a/1.dcm", set_uid("FrameOfReferenceUID", f"{ROOT}.1.9"))
+    assert ("a/1.dcm", "original uid", "identifier") in found(pair)
+
+
+def test_items_taken_out_of_a_sequence_are_not_compared(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    references = [referring(f"{ROOT}.1.2.{number}") for number in (5, 6)]
+    pair.add("1.dcm", image(1, ReferencedImageSequence=references))
+    pair.add("5.dcm", image(5))
+    pair.change("1.dcm", lambda data_set: data_set.ReferencedImageSequence.pop(0))
+    assert found(pair) == []
+
+
+def test_the_ledger_blames_the_wrong_one() -> None:
+    ledger = Ledger()
+    ledger.add("a", [UidPair("1.2.3", "2.25.1", "r", own=False), UidPair("1.2.4", "2.25.4", "r", own=False)])
+    ledger.add("b", [UidPair("1.2.3", "2.25.3", "i", own=True)])
+    ledger.add("c", [UidPair("1.2.3", "2.25.3", "r", own=False), UidPair("1.2.4", "2.25.5", "r", own=False)])
+    assert sorted((f.file, f.kind) for f in ledger.findings()) == [
+        ("a", "reference leads elsewhere"),
+        ("c", "uid mapped twice"),
+    ]
+
+
+# --- pixels ---
+
+
+def flip(offset: int) -> Callable[[Dataset], None]:
+    def change(data_set: Dataset) -> None:
+        pixels = bytearray(data_set.PixelData)
+        pixels[offset] ^= 1
+        data_set.PixelData = bytes(pixels)
+
+    return change
+
+
+@pytest.mark.parametrize("offset", [0, 300, 511])
+def test_pixels_are_the_same(pair: Trees, offset: int) -> None:
+    pair.change(OUTPUT, flip(offset))
+    assert found(pair) == [(OUTPUT, "pixel data differs", "pixel")]
+    assert found(pair, edited_pixels={OUTPUT}) == []
+
+
+def test_pixels_are_there(pair: Trees) -> None:
+    pair.change(OUTPUT, lambda data_set: data_set.__delitem__("PixelData"))
+    assert found(pair) == [(OUTPUT, "pixel data missing", "pixel")]
+
+
+def test_fewer_pixels(pair: Trees) -> None:
+    pair.change(OUTPUT, lambda data_set: setattr(data_set, "PixelData", data_set.PixelData[:510]))
+    assert found(pair) == [(OUTPUT, "pixel data differs", "pixel")]
+
+
+def test_a_frame_with_other_picture_bytes(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    other = jpeg().replace(bytes(range(90, 99)), bytes(9))
+    assert len(other) == len(jpeg())
+    pair.add("1", compressed(jpeg()), clean_file(raw(compressed(other))))
+    two = compressed(jpeg(), 2)
+    two.PixelData = encapsulate([jpeg(), jpeg()])
+    pair.add("2", compressed(jpeg(), 2), clean_file(raw(two)))
+    assert found(pair) == [("1", "pixel data differs", "pixel"), ("2", "pixel data differs", "pixel")]
+
+
+@pytest.mark.parametrize(
+    ("high", "signed", "value", "bad"),
+    [
+        (11, 0, 0x0FFF, False),
+        (11, 0, 0x1000, True),
+        (11, 0, 0xF800, True),
+        (11, 1, 0xF800, False),
+        (11, 1, 0xF7FF, True),
+        (11, 1, 0x7800, True),
+        (11, 1, 0x0800, False),
+        (15, 0, 0xFFF0, False),
+        (15, 0, 0xFFF1, True),
+        (15, 1, 0x8008, True),
+        (7, 1, 0xFF80, False),
+        (7, 1, 0xFF7F, True),
+        (7, 0, 0x0100, True),
+    ],
+)
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
+def test_unused_bits(tmp_path: Path, high: int, signed: int, value: int, bad: bool, syntax: str) -> None:
+    stored = 8 if high == 7 else 12
+    source = image(HighBit=high, BitsStored=stored, PixelRepresentation=signed)
+    source.file_meta.TransferSyntaxUID = syntax
+    order = "<H" if syntax.endswith("1") else ">H"
+    source.PixelData = struct.pack(order, value).rjust(512, b"\0")
+    pair = Trees(tmp_path)
+    content = raw(source)
+    assert struct.pack(order, value) == content[-2:]
+    pair.add("1", content)
+    assert found(pair) == ([("1", "unused high bits", "pixel")] if bad else [])
+
+
+# --- reading back ---
+
+
+def test_a_broken_structure(pair: Trees) -> None:
+    path = pair.destination / OUTPUT
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - 600])
+    assert ("a/1.dcm", "structure broken", "unreadable") in found(pair)
+
+
+def test_a_value_that_cannot_be_read(pair: Trees) -> None:
+    path = pair.destination / OUTPUT
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"IS\x02\x00\x31\x20", b"IS\x02\x00zz"))
+    assert found(pair) == [("a/1.dcm", "does not read back", "unreadable")]
+
+
+def test_an_output_that_is_not_dicom(pair: Trees) -> None:
+    (pair.destination / OUTPUT).write_bytes(b"")
+    assert found(pair) == [("a/1.dcm", "not dicom", "unreadable")]
+
+
+def test_a_source_that_cannot_be_opened(pair: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dicom_anon.verify import check
+
+    collect = check.collect_file
+
+    def failing(path: Path, kept: object) -> object:
+        if path.name == "2.dcm":
+            raise PermissionError
+        return collect(path, kept)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(check, "collect_file", failing)
+    assert ("source file 2", "source not readable", "unreadable") in found(pair)
+
+
+def test_an_error_while_checking_is_a_finding(pair: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError(FAMILY)
+
+    monkeypatch.setattr("dicom_anon.verify.check.unused_bits", failing)
+    assert set(found(pair)) == {
+        (name, "could not be checked", "unreadable") for name in ("a/1.dcm", "a/2.dcm", "b/1.dcm")
+    }
+
+
+# --- processes ---
+
+
+def test_several_processes_find_the_same(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    for number in range(12):
+        pair.add(f"{number:02}.dcm", image(number + 1), image(number + 1) if number % 3 == 0 else None)
+    pair.change("04.dcm", set_uid("StudyInstanceUID", "2.25.77"))
+    report = pair.verify()
+    assert len({finding.file for finding in report.findings}) == 5
+    assert pair.verify(workers=3) == report
+
+
+def die(number: int) -> int:
+    if number == 7:
+        sys.exit(3)
+    return number
+
+
+def test_a_process_that_dies_proves_nothing() -> None:
+    assert list(fan_out(abs, [-1] * 20, 2)) == [1] * 20
+    with pytest.raises(DicomAnonError):
+        list(fan_out(die, list(range(20)), 2))
+
+
+def test_uids_of_real_kind_are_new(pair: Trees) -> None:
+    assert dcmread(pair.destination / OUTPUT).SOPInstanceUID == new_uid(f"{ROOT}.1.2.1")

@@ -25,6 +25,8 @@ from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.engine import Decision, Engine, Plan
 from dicom_anon.errors import UsageError
 from dicom_anon.manifest import Manifest, TreeFacts
+from dicom_anon.namebook import NameBook
+from dicom_anon.naming import MODES
 from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import RunFolder
@@ -201,6 +203,7 @@ def anonymize_tree(
     run_folder: RunFolder | None = None,
     overwrite: bool = False,
     quarantine: str | os.PathLike[str] | None = None,
+    names: str = "safe",
     watcher: Watcher | None = None,
 ) -> RunReport:
     """De-identify a folder tree, or a single file, into a folder that mirrors it.
@@ -227,6 +230,9 @@ def anonymize_tree(
         Remove what an earlier run wrote, and start afresh.
     quarantine : path, optional
         Folder that gets copies of the files that were quarantined, in folders by reason.
+    names : str
+        ``safe``: names of files and folders that hold an identifier are replaced; ``keep``: none is; ``uid``: outputs are
+        named by their new Study, Series and SOP Instance UID.
     watcher : Watcher, optional
         Gets the account as it grows.
 
@@ -253,30 +259,37 @@ def anonymize_tree(
         key = key or run_folder.key()
     plan = make_plan(assignment, key)
     root = top if top.is_dir() else top.parent
-    order = Order(plan, os.fspath(root), os.fspath(target), dry_run, os.fspath(quarantine) if quarantine else "")
+    if names not in MODES:
+        raise UsageError(f"names is one of {', '.join(MODES)}")
+    aside = os.fspath(quarantine) if quarantine else ""
+    order = Order(plan, os.fspath(root), os.fspath(target), dry_run, names, aside)
+    pseudonyms = Pseudonyms(plan.key)
     request = Request(top, order, jobs or usable_cores(), stop_on_trouble)
     if run_folder is None or dry_run:
-        return run(request, watcher or _Unwatched())
+        book = NameBook(pseudonyms, {}) if names == "safe" else None
+        return run(replace(request, book=book), watcher or _Unwatched())
     with contextlib.closing(run_folder.manifest(target)) as manifest, run_folder.problems() as problems:
         if overwrite:
-            _start_afresh(manifest, target)
-        facts = TreeFacts(
-            plan.assignment.digest, Pseudonyms(plan.key).key_id, plan.process_date, plan.process_time
-        )
+            _start_afresh(manifest, target, NameBook(pseudonyms, manifest.names()))
+        rules = f"{plan.assignment.digest} names={names}"
+        facts = TreeFacts(rules, pseudonyms.key_id, plan.process_date, plan.process_time)
         begun = manifest.begin(facts)
         plan = replace(plan, process_date=begun.process_date, process_time=begun.process_time)
-        request = replace(request, order=replace(order, plan=plan), manifest=manifest)
+        book = NameBook(pseudonyms, manifest.names()) if names == "safe" else None
+        request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book)
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
         report = run(request, watcher or _Unwatched(), problems)
         run_folder.log(f"end: {json.dumps(report.to_json())}")
     return report
 
 
-def _start_afresh(manifest: Manifest, destination: Path) -> None:
+def _start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None:
     """Remove the outputs on record and the folders that are empty then; refuse if there is anything else."""
-    for relative in manifest.outputs():
-        with contextlib.suppress(OSError):
-            os.unlink(destination / relative)
+    for path, written_as in manifest.outputs():
+        settled = os.path.join(book.target(os.path.dirname(path)), os.path.basename(written_as))
+        for relative in (written_as, settled):
+            with contextlib.suppress(OSError):
+                os.unlink(destination / relative)
     for folder, _, names in os.walk(destination, topdown=False):
         for name in names:
             if name.startswith(dicomfile.PART_PREFIX):

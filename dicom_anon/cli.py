@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dicom_anon._version import __version__
+from dicom_anon.presets import PRESETS
 
 if TYPE_CHECKING:
     from dicom_anon.assignment import Assignment
@@ -104,7 +105,7 @@ def _rule_options(command: _Command) -> _Command:
             click.option(
                 "--aet", metavar="AET", help="Receiving AE title from which the section is found (az_KNEE: knee)."
             ),
-            click.option("--preset", metavar="NAME", help="Preset to start from: default, none, basic, mercure."),
+            click.option("--preset", metavar="NAME", help=f"Preset to start from: {', '.join(PRESETS)}."),
             click.option(
                 "--assign", "assigns", multiple=True, metavar="TAG=COMMAND",
                 help='One rule over all others, such as "PatientSex=clear". May be repeated.',
@@ -155,6 +156,7 @@ def _resolve(
 @click.option("--on-error", type=click.Choice(["quarantine", "fail"]), default="quarantine", show_default=True, help="Go on after a file that cannot be done, or end the run there.")
 @click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote into DST, and start afresh.")
 @click.option("--quarantine", type=_PATH, metavar="DIR", help="Put copies of what could not be done into DIR, in folders by reason.")
+@click.option("--names", type=click.Choice(["keep", "safe", "uid"]), default="safe", show_default=True, help="Names of files and folders: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the account as JSON; - for standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show more.")
@@ -174,6 +176,7 @@ def run_command(
     on_error: str,
     overwrite: bool,
     quarantine: Path | None,
+    names: str,
     json_file: Path | None,
     quiet: bool,
     verbose: bool,
@@ -181,7 +184,7 @@ def run_command(
     """De-identify SRC, a folder tree or one file, into the new folder DST.
 
     The same command again resumes: what was done is not done again, new and changed files are.
-    DST mirrors SRC: sub-folders, names, empty branches. Files that are not DICOM, and DICOMDIRs, are not copied.
+    DST mirrors SRC: sub-folders, names, empty branches; names that hold an identifier are replaced. Files that are not DICOM, and DICOMDIRs, are not copied.
     A private folder, DST.private, keeps the key of the pseudonyms and the list of what was not written: guard it.
     """
     assignment = _resolve(configs, project, aet, preset, assigns)
@@ -208,6 +211,7 @@ def run_command(
             run_folder=folder,
             overwrite=overwrite,
             quarantine=quarantine,
+            names=names,
             watcher=progress,
         )
     summary = json.dumps(

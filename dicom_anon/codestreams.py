@@ -18,7 +18,7 @@ ReadAt = Callable[[int, int], bytes]
 
 HEAD = 1 << 10
 """Bytes read at a time where markers are expected."""
-_TAIL = 1 << 12
+_TAIL = 1 << 10
 _SEARCH = 1 << 18
 _ZEROS = bytes(1 << 20)
 _MOST_SEGMENTS = 1 << 17
@@ -115,7 +115,7 @@ def check_frame(stream: Stream, through: bool) -> bool:
     stream : Stream
         The frame.
     through : bool
-        Read a JPEG with a single scan through; else only its header and its last 4 KB.
+        Read a JPEG with a single scan through; else only its header and its last 1 KB.
 
     Returns
     -------

@@ -172,7 +172,7 @@ class DicomFile:
         except Incomplete as error:
             raise FileRefused(Reason.TRUNCATED, str(error)) from None
         except Malformed as error:
-            if self.notes:
+            if self.notes or isinstance(error, TooDeep):
                 raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
             self._use(_normalise(self._read_at, self._offset, self._size, self.transfer_syntax, str(error)))
             self.notes.add("normalised")
@@ -423,7 +423,7 @@ def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             data_set = read_dataset(source, not encoding.explicit, encoding.little)
-            _refuse_short_values(data_set)
+            _check_and_convert(data_set)
             write_dataset(target, data_set)
     except FileRefused:
         raise
@@ -432,16 +432,22 @@ def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str
     return target.getvalue()
 
 
-def _refuse_short_values(data_set: Dataset) -> None:
-    """Refuse a Data Set of which pydicom read the last value only in part: it does not say so itself."""
+def _check_and_convert(data_set: Dataset) -> None:
+    """Refuse a Data Set of which pydicom read a value only in part, and make it read the items of its sequences.
+
+    It says nothing of the first itself, and would write the second as the bytes they were.
+    """
     for tag in data_set.keys():  # noqa: SIM118 # iterating over the Data Set would convert its raw elements
         element = data_set.get_item(tag)
         if isinstance(element, RawDataElement):
             if element.length != UNDEFINED and len(element.value or b"") < element.length:
                 raise FileRefused(Reason.TRUNCATED, tags.format_tag(tag))
-        elif element.VR == "SQ":
+            if (element.VR or implicit_vr(tag).decode()) != "SQ":
+                continue
+            element = data_set[tag]
+        if element.VR == "SQ":
             for item in element.value:
-                _refuse_short_values(item)
+                _check_and_convert(item)
 
 
 def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes:

@@ -30,6 +30,7 @@ from dicom_anon.elements import (
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.profile import SAFE_PRIVATE
+from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import Element, FileScope, Level, RunFacts
@@ -43,7 +44,7 @@ Edit: TypeAlias = "tuple[int, int, Piece]"
 KEEP = Keep()
 REMOVE = Remove()
 _CACHED_TAGS = 20_000
-_NEW_SOP_INSTANCE = "new SOP instance"
+_IDENTIFIERS = "identifiers"
 
 WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
 """Walks a Data Set from a position on, behind an element of a tag."""
@@ -96,8 +97,10 @@ class Rewritten(NamedTuple):
     ----------
     pieces : list of bytes or FileRange
         The new Data Set in order.
-    sop_class, sop_instance : str
-        Of the new Data Set, for its file meta; empty where it has none.
+    sop_class, sop_instance, study, series : str
+        UIDs of the new Data Set; empty where it has none.
+    identifiers : Identifiers
+        Of the old Data Set, with which path components are compared; its SOP Instance UID is not among them.
     notes : frozenset of str
         Codes for the report.
     crossing : Crossing or None
@@ -107,6 +110,9 @@ class Rewritten(NamedTuple):
     pieces: list[Piece]
     sop_class: str
     sop_instance: str
+    study: str
+    series: str
+    identifiers: Identifiers
     notes: frozenset[str]
     crossing: Crossing | None = None
 
@@ -264,6 +270,16 @@ class Rewriter:
             outcome = action.decide(element)
             if isinstance(outcome, Assigned):
                 edits.append((place, place, self._written(element, outcome.value)))
+
+
+def _identifiers(root: Level) -> Identifiers:
+    """Identifiers of a file that its path may tell as well."""
+    return identifiers_of(
+        (root.near(tags.PATIENT_NAME),),
+        (root.near(tags.PATIENT_ID), root.near(tags.ACCESSION_NUMBER)),
+        (root.near(tags.PATIENT_BIRTH_DATE),),
+        (root.near(tags.STUDY_INSTANCE_UID).strip("\0"), root.near(tags.SERIES_INSTANCE_UID).strip("\0")),
+    )
 
 
 def _is_structural(tag: int) -> bool:
@@ -432,8 +448,8 @@ class Engine(Rewriter):
             edits: list[Edit] = []
             self._edit(root, [span], None, edits)
             pieces += _joined(buf, span[2], span[4], edits)  # type: ignore[arg-type] # no value is left in the file
-            if span[0] == tags.SOP_INSTANCE_UID:
-                scope.memo[_NEW_SOP_INSTANCE] = self._new_text(root, span, span[0])
+            if span[0] in tags.INSTANCE_UIDS:
+                scope.memo[span[0]] = self._new_text(root, span, span[0])
 
         try:
             applied = template.apply(buf, fill)
@@ -461,16 +477,33 @@ class Engine(Rewriter):
         self._template = learn(last, self._learnt) if last is not None else None
 
     def _rewritten(self, pieces: list[Piece], scope: FileScope) -> Rewritten:
-        instance = scope.memo.get(_NEW_SOP_INSTANCE)
-        if instance is None:
-            span = scope.root.look(tags.SOP_INSTANCE_UID)
-            instance = self._new_text(scope.root, span, tags.SOP_INSTANCE_UID)
-            scope.memo[_NEW_SOP_INSTANCE] = instance
-        crossing = crossing_of(scope, self._new_top_text(scope), self._shifts) if self._crosswalk else None
-        return Rewritten(pieces, scope.sop_class.strip("\0"), instance, frozenset(scope.notes), crossing)
+        memo, root = scope.memo, scope.root
+        for tag in tags.INSTANCE_UIDS:
+            if tag not in memo:
+                memo[tag] = self._new_text(root, root.look(tag), tag)
+        if _IDENTIFIERS not in memo:
+            memo[_IDENTIFIERS] = _identifiers(root)
+        return Rewritten(
+            pieces,
+            scope.sop_class.strip("\0"),
+            memo[tags.SOP_INSTANCE_UID],
+            memo[tags.STUDY_INSTANCE_UID],
+            memo[tags.SERIES_INSTANCE_UID],
+            memo[_IDENTIFIERS],
+            frozenset(scope.notes),
+            crossing_of(scope, self._new_top_text(scope), self._shifts) if self._crosswalk else None,
+        )
 
     def _new_top_text(self, scope: FileScope) -> Callable[[int], str]:
         return lambda tag: self._new_text(scope.root, scope.root.find(tag), tag)
+
+    def safe_file_name(self, name: str, identifiers: Identifiers) -> str:
+        """Name of an output whose source may hold an identifier in its own."""
+        return safe_file_name(name, identifiers, self._pseudonyms)
+
+    def code(self, text: str) -> str:
+        """Keyed stand-in for a path."""
+        return folder_token(text, self._pseudonyms)
 
     def new_uid(self, uid: str) -> str:
         """Keyed UID of an instance that only its file meta names."""

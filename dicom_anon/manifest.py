@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS tree (
 CREATE TABLE IF NOT EXISTS file (
     tree INTEGER, path BLOB, size INTEGER, modified INTEGER, target BLOB, outcome TEXT, PRIMARY KEY (tree, path)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY KEY (tree, name)) WITHOUT ROWID;
 """
 
 WRITTEN = "written"
@@ -116,30 +117,44 @@ class Manifest:
                 )
         return known
 
+    def names(self) -> dict[str, bool]:
+        """Folder names that are settled, and whether each may stay."""
+        rows = self._database.execute("SELECT name, stays FROM name WHERE tree = ?", (self._tree,))
+        return {os.fsdecode(name): bool(stays) for name, stays in rows}
+
+    def settle_names(self, names: Mapping[str, bool]) -> None:
+        """Keep which folder names may stay."""
+        rows = [(self._tree, os.fsencode(name), stays) for name, stays in names.items()]
+        with self._lock:
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", rows)
+            self._database.execute("COMMIT")
+
     def forget(self) -> None:
         """Drop what is on record for the destination."""
         self._database.execute("DELETE FROM file WHERE tree = ?", (self._tree,))
+        self._database.execute("DELETE FROM name WHERE tree = ?", (self._tree,))
         self._database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
         self._tree = 0
 
-    def outputs(self) -> Iterable[str]:
-        """Relative paths of the outputs on record."""
+    def outputs(self) -> Iterable[tuple[str, str]]:
+        """Relative paths of the files written, and of their outputs when they were written."""
         rows = self._database.execute(
-            "SELECT target FROM file WHERE tree = ? AND outcome = ?", (self._tree, WRITTEN)
+            "SELECT path, target FROM file WHERE tree = ? AND outcome = ?", (self._tree, WRITTEN)
         )
-        return (os.fsdecode(row[0]) for row in rows)
+        return ((os.fsdecode(path), os.fsdecode(target)) for path, target in rows)
 
-    def done(self, jobs: list[FileJob]) -> set[str]:
-        """Of some files, those that were written from a source of the same size and time; by relative path."""
+    def done(self, jobs: list[FileJob]) -> dict[str, str]:
+        """Of some files, those that were written from a source of the same size and time, and their outputs' names."""
         with self._lock:
-            found = set()
+            found = {}
             for job in jobs:
                 row = self._database.execute(
-                    "SELECT 1 FROM file WHERE tree = ? AND path = ? AND size = ? AND modified = ? AND outcome = ?",
+                    "SELECT target FROM file WHERE tree = ? AND path = ? AND size = ? AND modified = ? AND outcome = ?",
                     (self._tree, os.fsencode(job.relative), job.size, job.modified, WRITTEN),
                 ).fetchone()
                 if row:
-                    found.add(job.relative)
+                    found[job.relative] = os.fsdecode(row[0])
             return found
 
     def record(self, results: Iterable[FileResult]) -> None:
@@ -150,7 +165,7 @@ class Manifest:
                 os.fsencode(result.job.relative),
                 result.job.size,
                 result.job.modified,
-                os.fsencode(result.job.target),
+                os.fsencode(result.written_as),
                 WRITTEN if result.reason is None else result.reason.value,
             )
             for result in results

@@ -18,12 +18,16 @@ from dicom_anon.worker import FileResult
 EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 NOTES = {
+    "file-name-replaced": "file names that held an identifier, replaced by a token",
+    "folder-name-replaced": "folder names that held an identifier, replaced by a token",
+    "folder-names-pending": "run that ended early: folders keep their tokens for names until a run ends in order",
     "hash-acc-cut": "accessions hashed from a cut message, as mercure does: different ones may get one hash",
     "not-copied": "quarantined files of which no copy could be put aside",
     "normalised": "files that pydicom had to write anew before the walk",
     "patient-by-name": "files without PatientID: the patient is known by name and birth date",
     "patient-by-study": "files without PatientID and name: each study counts as a patient",
     "patient-unknown": "files without PatientID, name and study: they share one pseudonym",
+    "record-failed": "batches that could not be recorded in the run folder, which ended the run",
     "trailing-bytes": "files with bytes after the Data Set, which were dropped",
     "widened-to-utf8": "files whose text was written anew in UTF-8, to hold a value of a rule",
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dicom_anon.dicomfile import PART_PREFIX, part_name
+from dicom_anon.dicomfile import PART_PREFIX
 from dicom_anon.discovery import FileJob, Folder, NotTried, discover
-from dicom_anon.errors import Reason, UsageError
+from dicom_anon.errors import Kind, Reason, UsageError
 from dicom_anon.manifest import Manifest
+from dicom_anon.namebook import NameBook
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import ProblemList
 from dicom_anon.worker import FileResult, Order, process_batch
@@ -52,6 +54,8 @@ class Request:
         End the run at the first file that is quarantined or fails.
     manifest : Manifest or None
         Record of what earlier runs did, and of what this one does.
+    book : NameBook or None
+        Names of folders, where those that hold an identifier are replaced.
     """
 
     top: Path
@@ -59,6 +63,7 @@ class Request:
     jobs: int = 1
     stop_on_trouble: bool = False
     manifest: Manifest | None = None
+    book: NameBook | None = None
 
 
 def check_paths(
@@ -151,7 +156,8 @@ class _Run:
                 os.makedirs(self._order.destination, exist_ok=True)
             except OSError as error:
                 raise UsageError(f"DST cannot be made: {error.strerror}") from None
-            self._remove_parts()
+            if self._resumes:
+                self._remove_parts()
         batches = self._batches()
         try:
             self._work(batches)
@@ -160,6 +166,7 @@ class _Run:
         except KeyboardInterrupt:
             self._report.interrupted = True
         self._settle()
+        self._settle_names()
         self._report.seconds = time.monotonic() - started
         self._watcher.update(self._report)
         return self._report
@@ -248,7 +255,6 @@ class _Run:
         try:
             [result] = Parallel(n_jobs=2, backend="loky", batch_size=1)([delayed(process_batch)([job], self._order)])
         except BrokenProcessPool:
-            self._clean(job)
             result = [FileResult(job, Reason.WORKER_DIED)]
         self._in_flight.pop(-1)
         self._take(result)
@@ -258,25 +264,50 @@ class _Run:
             self._report.add(results)
             if self._problems is not None:
                 self._problems.add((r.job.relative, r.reason, r.detail) for r in results if r.reason is not None)
-        if self._request.manifest is not None:
-            self._request.manifest.record(results)
+        self._record(results)
         if self._request.stop_on_trouble and self._report.trouble:
             self._ended = True
         self._ended = self._ended or any(result.ends_run for result in results)
         self._watcher.update(self._report)
 
+    def _record(self, results: list[FileResult]) -> None:
+        """Keep what became of files; where that is not possible, the run ends, since it could not be resumed."""
+        if self._request.book is not None:
+            for result in results:
+                if result.reason is None:
+                    self._request.book.learn(result.job.relative, result.tainted, result.identifiers)
+                elif result.reason.kind is not Kind.SKIPPED:
+                    self._request.book.doubt(result.job.relative)
+        if self._request.manifest is not None:
+            try:
+                self._request.manifest.record(results)
+            except sqlite3.Error:
+                self._report.notes["record-failed"] += 1
+                self._ended = True
+
+    def _settle_names(self) -> None:
+        """Give folders their final names, once every file was looked at."""
+        book, manifest = self._request.book, self._request.manifest
+        if book is None or self._order.dry_run:
+            return
+        if self._report.interrupted or self._ended:
+            self._report.notes["folder-names-pending"] += 1
+            return
+        final = book.settle(Path(self._order.destination))
+        if book.tainted:
+            self._report.notes["folder-name-replaced"] = book.tainted
+        if manifest is not None:
+            manifest.settle_names(final)
+
     def _settle(self) -> None:
         """Account for what was with workers when the run ended: an output that is there is whole."""
         for batch in self._in_flight.values():
             for job in batch:
-                self._clean(job)
                 written = not self._order.dry_run and os.path.exists(self._target(job))
                 self._take([FileResult(job, None if written else Reason.NOT_REACHED)])
         self._in_flight.clear()
-
-    def _clean(self, job: FileJob) -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(part_name(Path(self._target(job))))
+        if self._report.interrupted or self._report.reasons[Reason.WORKER_DIED]:
+            self._remove_parts()
 
     def _batches(self) -> Iterator[list[FileJob]]:
         """Mirror folders and cut the files found into batches of like cost."""
@@ -286,7 +317,7 @@ class _Run:
             if isinstance(found, FileJob):
                 self._report.found += 1
                 self._report.found_bytes += found.size
-                batch.append(found)
+                batch.append(self._placed(found))
                 size += found.size
                 if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
                     yield from self._to_do(batch)
@@ -302,7 +333,7 @@ class _Run:
         """Leave out of a batch what an earlier run wrote, if it is still there."""
         if self._resumes and self._request.manifest is not None:
             done = self._request.manifest.done(batch)
-            rest = [job for job in batch if job.relative not in done or not os.path.exists(self._target(job))]
+            rest = [job for job in batch if job.relative not in done or not self._is_there(job, done[job.relative])]
             with self._account:
                 self._report.unchanged += len(batch) - len(rest)
             batch = rest
@@ -310,23 +341,37 @@ class _Run:
             yield batch
 
     def _remove_parts(self) -> None:
-        """Remove what killed runs left behind."""
-        if not self._resumes:
-            return
+        """Remove what killed runs and workers left behind."""
         for folder, _, names in os.walk(self._order.destination):
             for name in names:
                 if name.startswith(PART_PREFIX):
                     with contextlib.suppress(OSError):
                         os.unlink(os.path.join(folder, name))
 
+    def _placed(self, job: FileJob) -> FileJob:
+        """Put a file into the folder that stands for its own."""
+        if self._request.book is None:
+            return job
+        folder, name = os.path.split(job.relative)
+        return job._replace(target=os.path.join(self._request.book.target(folder), name))
+
+    def _is_there(self, job: FileJob, written_as: str) -> bool:
+        """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""
+        if self._order.names != "uid":
+            written_as = os.path.join(os.path.dirname(job.target), os.path.basename(written_as))
+        return os.path.exists(os.path.join(self._order.destination, written_as))
+
     def _target(self, job: FileJob) -> str:
         return os.path.join(self._order.destination, job.target)
 
     def _mirror(self, folder: Folder) -> None:
         self._report.folders += 1
-        if not self._order.dry_run and not self._ended:
-            with contextlib.suppress(OSError):  # each of its files will say so
-                os.mkdir(os.path.join(self._order.destination, folder.relative))
+        if self._order.dry_run or self._ended or self._order.names == "uid":
+            return
+        book = self._request.book
+        target = book.target(folder.relative) if book else folder.relative
+        with contextlib.suppress(OSError):  # each of its files will say so
+            os.mkdir(os.path.join(self._order.destination, target))
 
     def _not_tried(self, entry: NotTried) -> None:
         with self._account:

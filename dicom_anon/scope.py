@@ -230,7 +230,7 @@ class FileScope:
     pseudonyms: Pseudonyms
     notes: set[str] = field(default_factory=set)
     reads: set[int] = field(default_factory=set)
-    memo: dict[str, Any] = field(default_factory=dict)
+    memo: dict[str | int, Any] = field(default_factory=dict)
     root: Level = field(init=False)
 
     @property

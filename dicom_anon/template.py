@@ -57,7 +57,7 @@ class Learnt:
     data: DataSetBytes
     edits: list[Edit]
     reads: frozenset[int]
-    memo: dict[str, Any]
+    memo: dict[str | int, Any]
     notes: frozenset[str]
     encodings: Encodings
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dicom_anon import dicomfile
+from dicom_anon.dicomfile import DicomFile
 from dicom_anon.discovery import FileJob
-from dicom_anon.engine import Engine, Plan
+from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Kind, Reason
+from dicom_anon.naming import Identifiers, holds_identifier, is_portable
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
 """Errors after which no other file can be written either."""
@@ -37,6 +39,8 @@ class Order:
         Folders from which relative paths count.
     dry_run : bool
         Decide, but write nothing.
+    names : str
+        One of `naming.MODES`.
     quarantine : str
         Folder that gets copies of the files that were quarantined, in folders by reason; empty for none.
     """
@@ -45,6 +49,7 @@ class Order:
     source: str
     destination: str
     dry_run: bool = False
+    names: str = "keep"
     quarantine: str = ""
 
 
@@ -63,6 +68,12 @@ class FileResult(NamedTuple):
         Codes to count.
     ends_run : bool
         The destination takes no more files.
+    written_as : str
+        Path of the output below the destination, empty where there is none.
+    tainted : tuple of str
+        Names of folders above the file that hold an identifier of it.
+    identifiers : Identifiers or None
+        What the names were compared with, where it is another patient's than the file's before.
     """
 
     job: FileJob
@@ -70,6 +81,9 @@ class FileResult(NamedTuple):
     detail: str = ""
     notes: tuple[str, ...] = ()
     ends_run: bool = False
+    written_as: str = ""
+    tainted: tuple[str, ...] = ()
+    identifiers: Identifiers | None = None
 
 
 def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
@@ -85,12 +99,18 @@ def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     engine = _engine(order.plan)
-    results = []
+    results: list[FileResult] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        told: Identifiers | None = None
         for job in jobs:
-            results.append(process_file(job, order, engine))
-            if results[-1].ends_run:
+            result = process_file(job, order, engine)
+            if result.identifiers == told:
+                result = result._replace(identifiers=None)
+            else:
+                told = result.identifiers
+            results.append(result)
+            if result.ends_run:
                 break
     return results
 
@@ -122,10 +142,14 @@ def _quarantined(result: FileResult, order: Order) -> FileResult:
 
 
 def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
-    target = None if order.dry_run else Path(order.destination, job.target)
     try:
         with open(os.path.join(order.source, job.relative), "rb", buffering=0) as source:
-            return FileResult(job, notes=tuple(sorted(deidentify(source, job.size, target, engine))))
+            file = dicomfile.DicomFile(source, job.size)
+            new = engine.run_unwalked(file.start, file.encoding, file.walk)
+            result = _named(FileResult(job, notes=tuple(sorted(new.notes | file.notes))), file, new, order, engine)
+            if not order.dry_run:
+                _write(Path(order.destination, result.written_as), source, file, new, engine, order.names == "uid")
+            return result
     except FileRefused as refusal:
         return FileResult(job, refusal.reason, refusal.detail)
     except dicomfile.OutputError as error:
@@ -139,6 +163,39 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
         return FileResult(job, Reason.INTERNAL_ERROR, "MemoryError")
     except Exception as error:
         return FileResult(job, Reason.INTERNAL_ERROR, _place(error))
+
+
+def _named(result: FileResult, file: DicomFile, new: Rewritten, order: Order, engine: Engine) -> FileResult:
+    """Settle the name of the output, and find the folders above it whose names hold an identifier."""
+    job = result.job
+    if order.names == "uid":
+        parts = (new.study or "no-study", new.series or "no-series", (new.sop_instance or engine.code(job.relative)))
+        return result._replace(written_as=os.path.join(parts[0], parts[1], parts[2] + ".dcm"))
+    if order.names == "keep":
+        return result._replace(written_as=job.target)
+    own = new.identifiers._replace(uids=new.identifiers.uids | {file.sop_instance} - {""})
+    folder, name = os.path.split(job.relative)
+    safe = engine.safe_file_name(name, own)
+    notes = result.notes if safe == name else (*result.notes, "file-name-replaced")
+    written_as = os.path.join(os.path.dirname(job.target), safe)
+    tainted = _tainted(folder, new.identifiers)
+    return result._replace(notes=notes, written_as=written_as, tainted=tainted, identifiers=new.identifiers)
+
+
+@functools.lru_cache(maxsize=1024)
+def _tainted(folder: str, identifiers: Identifiers) -> tuple[str, ...]:
+    components = Path(folder).parts
+    return tuple(c for c in components if holds_identifier(c, identifiers) or not is_portable(c))
+
+
+def _write(
+    target: Path, source: BinaryIO, file: DicomFile, new: Rewritten, engine: Engine, make_folders: bool
+) -> None:
+    instance = new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
+    meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
+    if make_folders:
+        os.makedirs(target.parent, exist_ok=True)
+    dicomfile.write(target, source, file, meta, new.pieces)
 
 
 def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine) -> frozenset[str]:
@@ -172,9 +229,7 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     file = dicomfile.DicomFile(source, size)
     new = engine.run_unwalked(file.start, file.encoding, file.walk)
     if target is not None:
-        instance = new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
-        meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
-        dicomfile.write(target, source, file, meta, new.pieces)
+        _write(target, source, file, new, engine, False)
     return new.notes | file.notes
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.data import get_charset_files, get_testdata_files
 from pydicom.dataelem import DataElement
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
     CTImageStorage,
     ExplicitVRBigEndian,
@@ -183,6 +183,8 @@ def image(**attributes: Any) -> Dataset:
 def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: Any) -> bytes:
     """Part 10 file of a Data Set, with a file meta that says who wrote it."""
     file_meta = FileMetaDataset()
+    file_meta.FileMetaInformationGroupLength = 0  # pydicom fills it in
+    file_meta.FileMetaInformationVersion = b"\0\1"
     file_meta.TransferSyntaxUID = syntax  # type: ignore[assignment]
     file_meta.SourceApplicationEntityTitle = "HOSPITAL_PACS"
     file_meta.ImplementationVersionName = "MAKER_1"
@@ -190,12 +192,13 @@ def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: 
     file_meta.PrivateInformation = b"MRN 4711"
     for keyword, value in meta.items():
         setattr(file_meta, keyword, value)
-    stream = io.BytesIO()
-    whole = FileDataset("", data_set, preamble=b"TIFF" + bytes(124), file_meta=file_meta)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        whole.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if keyword in data_set and f"MediaStorage{keyword}" not in file_meta:
+            setattr(file_meta, f"MediaStorage{keyword}", data_set[keyword].value)
+    stream = DicomBytesIO()
+    write_file_meta_info(stream, file_meta, enforce_standard=False)
+    encodings = {uid: ENCODINGS[name] for name, uid in SYNTAXES.items()}
+    return b"TIFF" + bytes(124) + b"DICM" + stream.getvalue() + encode(data_set, encodings.get(syntax, EXPLICIT_LITTLE))
 
 
 def nested(*tags: int | str, leaf: Dataset) -> Dataset:

@@ -55,10 +55,10 @@ class ShiftDate(Action):
         return Assigned("\\".join(shift_date(value, days) for value in element.values))
 
 
-_DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
-_DATETIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(\d{0,6}(?:\.\d{1,6})?))?)?([+-]\d{4})?")
-_SHIFTED = re.compile(r"(\d{4})(?:\.?(\d\d)(?:\.?(\d\d)(\d{2}|\d{4}|\d{6}(?:\.\d{1,6})?)?)?)?([+-](?:0\d|1[0-4])[0-5]\d)?")
-_TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?")
+_DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)
+_DATETIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(\d{0,6}(?:\.\d{1,6})?))?)?([+-]\d{4})?", re.ASCII)
+_SHIFTED = re.compile(r"(\d{4})(?:\.?(\d\d)(?:\.?(\d\d)(\d{2}|\d{4}|\d{6}(?:\.\d{1,6})?)?)?)?([+-](?:0\d|1[0-4])[0-5]\d)?", re.ASCII)
+_TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
 
 
 def truncate_date(value: str) -> str:

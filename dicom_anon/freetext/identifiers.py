@@ -98,9 +98,7 @@ class _Needle(NamedTuple):
     text: str
     joints: frozenset[int] | None  # offsets where `gap` may (and must be able to) stand; None: anywhere
     gap: re.Pattern[str]
-    touching: (
-        str  # "no": no letter or digit beside it; "other": the other kind may; "solid": that, without gaps
-    )
+    touching: str  # what may touch it: "no", "other" (digit beside letter), "solid" (that, unless gaps)
 
 
 def _joined(parts: Iterable[str], gap: re.Pattern[str], touching: str = "other") -> _Needle:

@@ -55,7 +55,7 @@ def cut(text: str, spans: list[Span]) -> str:
         if not core:
             seam.append(part)
             continue
-        if lead[-1:] in ("-", ".") and core[0].isdigit() and lead[-2:-1] in ("", " "):
+        if lead[-1:] in ("-", ".") and core[0].isdigit() and lead[-2:-1] == " ":
             lead, core = lead[:-1], lead[-1] + core  # the sign of a number
         pieces.append(lead if at == 0 else _seam([*seam, lead], left=bool(pieces), right=True))
         pieces.append(core)

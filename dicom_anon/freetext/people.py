@@ -19,13 +19,14 @@ _MAYBE, _LIKELY, _SURE, _WHOLE = range(4)
 
 TITLES: Final = listed(
     """
-    dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn frau senor senora sr sra
-    sig signora signor dott dottoressa mevr dhr
+    dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn frau senor senora sr
+    sra sig signora signor dott dottoressa mevr dhr
     """
 )
 _AFTER_TITLE = listed("med dent habil phil rer nat h c dipl ing univ doz mag")  # "Dr. med. dent."
 # Magnetic resonance, its spectroscopy, milliseconds, "senior": no titles unless written as titles.
 _UNSURE_TITLES = frozenset({"mr", "mrs", "ms", "sr", "sig", "miss", "mme"})
+_AND = frozenset({"and", "und", "et", "y", "e"})
 _VERBS = (
     r"(?:ref(?:erred|\.)?|ordered|requested|read|reported|performed|interpreted|signed|dictated|approved|reviewed|"
     r"verified|examined|acquired|scanned|seen|done|transcribed|checked|entered|typed|consented)"
@@ -52,7 +53,7 @@ _HINTS = TITLES | listed(
     arzt arztin hausarzt untersucher zuweiser uberweiser medecin medico mtra mta ref referring
     """
 )
-_TOKEN = re.compile(r"(?P<sep> {0,2}(?:[,^_] ?)?)(?P<word>[^\W\d_]+(?:['-][^\W\d_]+){0,3})(?P<dot>\.?)")
+_TOKEN = re.compile(r"(?P<sep> {0,2}(?:[,^_&] ?)?)(?P<word>[^\W\d_]+(?:['-][^\W\d_]+){0,3})(?P<dot>\.?)")
 _BEFORE = re.compile(r"([^\W\d_]+)[ _]$")
 _DEGREE = re.compile(r",? ?(?:m\.d\.|ph\.?d\.?|(?<=, )md|jr\.?)(?![^\W_])")
 _MOST_WORDS = 4
@@ -78,7 +79,7 @@ def people_spans(seen: View, words: set[str], known: frozenset[str]) -> Iterator
 
 
 def _certainty(label: re.Match[str], seen: View) -> int | None:
-    """How sure a label is of being one; None where it is none."""
+    """Return how much a label says; None where it is no label."""
     if title := label["title"]:
         case = seen.case(*label.span("title"))
         if title in _UNSURE_TITLES:
@@ -98,7 +99,7 @@ def _certainty(label: re.Match[str], seen: View) -> int | None:
 
 
 def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> int | None:
-    """Offset after the name that begins at `at`; None where no name begins there."""
+    """Return the offset after the name that begins at `at`; None where no name begins there."""
     end, count, first_case = 0, 0, ""
     for _ in range(_MOST_TOKENS):
         token = _TOKEN.match(seen.folded, at)
@@ -108,8 +109,8 @@ def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> 
         initial = len(word) == 1 and (token["dot"] or (not count and case != "lower"))
         if not count and (word in TITLES or (word in _AFTER_TITLE and token["dot"])):
             certainty = max(certainty, _SURE if token["dot"] else _LIKELY)
-        elif initial or word in PARTICLES:
-            end = token.end() if initial and count else end
+        elif initial or word in PARTICLES or (count and word in _AND):
+            end = token.end() if initial and (count or certainty >= _SURE) else end
         elif count < _MOST_WORDS and (
             _continues(word, case, first_case, count, certainty)
             if count
@@ -119,7 +120,7 @@ def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> 
         else:
             break
         at = max(token.end("word"), end) if count else token.end()
-    if not count:
+    if not end:
         return None
     degree = _DEGREE.match(seen.folded, end)
     return degree.end() if degree else end

@@ -83,7 +83,14 @@ ORDINARY_WORDS: Final = listed(
     waiting wants warm was weak week weeks well went were when where which while who will with within
     without woman would year years yes yesterday young younger elderly anonymous anonymized per wheelchair
     asleep awake ordered performed interpreted signed dictated approved reviewed verified examined
-    acquired transcribed checked entered typed appears tolerate cooperated unwell bedside
+    acquired transcribed checked entered typed appears tolerate cooperated unwell bedside arrived arrives
+    coughs sneezed swallowed swallowing talking talked drank drinking lying sitting wearing weighs walks
+    understands unconscious vomiting woke tremor spoke speaks shaking returned rescheduled received placed
+    panicked needs needed lives fainted fasting escorted continued complained cancelled canceled brought
+    allergic agitated advised admitted accompanied able anxious combative difficult dizzy nauseous nausea
+    noncompliant ventilated weighing height interpreter instructions implant implants isolation screened
+    sex age aged orientation entry size care comfort temperature preference requires required scheduled
+    informed explained gp er icu pcp pt
 
     black blue brown dark gray green grey orange pink red white yellow east north south west
 

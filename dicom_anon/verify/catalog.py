@@ -88,7 +88,7 @@ _VOCABULARY = frozenset(
 )
 _CLASS_UID = re.compile(
     r"ClassUID|SOPClass|TransferSyntax|ContextUID|MappingResource|CodingScheme"
-    r"|ExtensionCreator|InformationCreator|PrivateRecordUID|SelectorUIValue|SegmentationTemplateUID"
+    r"|ExtensionCreator|CreatorVersionUID|InformationCreator|PrivateRecordUID|SelectorUIValue|SegmentationTemplateUID"
 )
 
 

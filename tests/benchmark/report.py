@@ -35,9 +35,9 @@ class Row:
     """The figures of one tool on one corpus; rates in files per second, sizes in bytes, times in seconds.
 
     ``startup`` and ``steady`` (the rate without start-up) come from the line through the whole corpus' and a
-    quarter's median times. ``ratios`` compare ``rate``, ``best_ratios`` the best runs, which other programs
-    disturbed least, ``steady_ratios`` compare ``steady``. ``version`` is None for what is not installed and has
-    no figures.
+    quarter's median times. ``ratios`` compare ``rate``; ``best_ratios`` the best runs, which other programs
+    disturbed least; ``steady_ratios`` compare ``steady``. ``version`` is None for what is not installed and
+    has no figures.
     """
 
     tool: str
@@ -224,9 +224,9 @@ def as_markdown(about: Mapping[str, object], repeat: int, tables: Sequence[Table
     parts = [
         "{date}; {cpu}, {cores} cores, {ram_gb} GB; {kernel}; Python {python}; {file_system}; "
         "load at the start {load_at_start}.".format(**about),
-        f"Tools in turn, warm cache, median of {repeat} runs (best - worst). Ratios of files/s are those of the "
-        "median runs; of the best runs; in brackets of the median runs without start-up. Peak memory: the "
-        "largest process started / its largest worker.",
+        f"Tools in turn, warm cache, median of {repeat} runs (best - worst). Ratios of files/s: of median "
+        "runs; of best runs; in brackets of median runs without start-up. Peak memory: the largest "
+        "process started / its largest worker.",
         LIMITS,
     ]
     parts += [_table(table) for table in tables]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import struct
+import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -114,22 +117,19 @@ def test_random_bytes_are_refused_or_read_but_never_crash(content: bytes) -> Non
     assert start in (-1, 0, 132)
     assert start != 132 or content[128:132] == b"DICM"
     for raw in (content, bytes(128) + b"DICM" + content, file_bytes(item(Modality="CT")) + content):
-        try:
-            found = DicomFile(Opened(raw), len(raw)).data
-        except FileRefused as refused:
-            assert refused.reason in Reason  # noqa: PT017 # both ends are fine
-        else:
-            assert found.spans
+        with opened(raw) as handle:
+            try:
+                found: list[Any] = DicomFile(handle, len(raw)).data.spans
+            except FileRefused as refused:
+                found = [refused.reason]
+        assert found
 
 
-class Opened(io.FileIO):
-    """A file in memory with a descriptor, which reading needs."""
-
-    def __init__(self, content: bytes) -> None:
-        descriptor = os.memfd_create("test")
-        os.write(descriptor, content)
-        super().__init__(descriptor, "r+")
-        self.seek(0)
+@contextlib.contextmanager
+def opened(content: bytes) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile(buffering=0) as handle:
+        handle.write(content)
+        yield handle  # type: ignore[misc] # a FileIO is the raw file that reading asks for
 
 
 @pytest.mark.parametrize("path", [p for p in real_files() if p.name.startswith("DICOMDIR")], ids=lambda p: p.parent.name + p.name)
@@ -178,20 +178,20 @@ def test_however_little_is_read_at_first_all_is_found(
     path = put(tmp_path, file_bytes(source, syntax))
     whole = read_file(path)
     assert not whole.data.bulk
+    left: set[int] = set()
     for head in (400, 470, 600, 900, 1500):
         for bulk in (100, 350, 10_000):
             monkeypatch.setattr(dicomfile, "HEAD", head)
             monkeypatch.setattr(dicomfile, "BULK", bulk)
             found = read_file(path)
+            left.update(span[0] for span in found.data.spans if span[2] in found.data.bulk)
             assert found.whole == whole.whole
             assert [span[:2] for span in found.data.spans] == [span[:2] for span in whole.data.spans]
             copy(path, tmp_path / "target")
             assert decode((tmp_path / "target").read_bytes()[-len(whole.whole) :], whole.data.encoding) == decode(
                 whole.whole, whole.data.encoding
             )
-    monkeypatch.setattr(dicomfile, "HEAD", 500)
-    monkeypatch.setattr(dicomfile, "BULK", 100)
-    assert 0x00420011 in {span[0] for span in read_file(path).data.spans if span[2] in read_file(path).data.bulk}
+    assert left == {0x00420011, 0x7FE11001}, "the pixel data is short enough to be read with what is around it"
 
 
 def test_long_values_are_copied_and_pixel_data_can_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,10 +296,14 @@ def test_a_file_that_is_shorter_than_it_was_is_refused(monkeypatch: pytest.Monke
         source["PixelData"].is_undefined_length = length
         content = file_bytes(source, JPEGBaseline8Bit if length else ExplicitVRLittleEndian)
         for kept in (420, 600, 900, len(content) - 1000):
-            with pytest.raises(FileRefused) as refused:
-                assert DicomFile(Opened(content[:kept]), kept + claimed).data.spans
-                raise FileRefused(Reason.TRUNCATED)  # a value left in the file: noticed when it is copied
-            assert refused.value.reason in (Reason.TRUNCATED, Reason.NOT_PARSABLE)
+            with opened(content[:kept]) as handle:
+                try:
+                    data = DicomFile(handle, kept + claimed).data
+                except FileRefused as refused:
+                    assert refused.reason is Reason.TRUNCATED  # noqa: PT017 # or it is noticed by the copy:
+                else:
+                    (content_range,) = data.bulk.values()
+                    assert content_range.offset + content_range.length > kept
 
 
 def test_the_copy_notices_that_its_source_has_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,8 +349,10 @@ def test_a_deflated_data_set_is_inflated_and_deflated_again(tmp_path: Path) -> N
     assert target.PixelData == source.PixelData
     assert target.PatientName == "X"
     content = (tmp_path / "target").read_bytes()
+    start = 144 + struct.unpack_from("<L", content, 140)[0]
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:])
+    assert decode(inflated) == decode(read_file(tmp_path / "target").whole)
     assert len(content) % 2 == 0
-    assert zlib.decompress(content[content.index(b"DICOM-ANON") + 12 :][-len(content) :].lstrip(b" "), -15) if False else True
 
 
 def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
@@ -354,7 +360,7 @@ def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
 ) -> None:
     content = real_file("image_dfl.dcm").read_bytes()
     assert refusal(tmp_path, content[:-100]).reason is Reason.TRUNCATED
-    start = len(content) // 2
+    start = 144 + struct.unpack_from("<L", content, 140)[0]
     assert refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason is Reason.NOT_PARSABLE
     monkeypatch.setattr(dicomfile, "MAX_INFLATED", 10_000)
     assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
@@ -413,7 +419,7 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
 
 def test_messages_hold_no_values(tmp_path: Path) -> None:
     broken = encode(item(PatientName="SECRET^NAME")) + b"\x08\0\x05\0SECRET"
-    for content in (broken, broken[:20], encode(item(Modality="CT")) + broken[:-3]):
+    for content in (broken, broken[:18], encode(item(Modality="CT")) + broken[:18]):
         assert "SECRET" not in str(refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + content))
 
 
@@ -441,10 +447,11 @@ def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, synta
 
 
 def test_the_meta_leaves_out_what_the_object_has_not() -> None:
-    meta = read_file_meta_info(io.BytesIO(write_meta(ExplicitVRLittleEndian, "", "")))  # type: ignore[arg-type]
+    content = write_meta(ExplicitVRLittleEndian, "", "")
+    meta = dcmread(io.BytesIO(content)).file_meta
     assert "MediaStorageSOPClassUID" not in meta
     assert "MediaStorageSOPInstanceUID" not in meta
-    assert meta.FileMetaInformationGroupLength == len(write_meta(ExplicitVRLittleEndian, "", "")) - 144
+    assert meta.FileMetaInformationGroupLength == len(content) - 144
 
 
 @pytest.mark.parametrize(
@@ -510,8 +517,9 @@ def test_an_error_of_the_kernel_copy_that_is_no_lack_of_support_is_an_error(
     monkeypatch.setattr(os, "copy_file_range", full, raising=False)
     source = image()
     source.PixelData = bytes(5000)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="28") as failed:
         copy(put(tmp_path, file_bytes(source)), tmp_path / "target")
+    assert failed.value.errno == errno.ENOSPC
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
 
 

@@ -166,6 +166,8 @@ def test_a_date_of_the_patient_goes_in_any_notation(
 ) -> None:
     text = format(day, notation)
     iso = format(day, "%Y%m%d")
+    # "2000 5/8" is a notation of the day as well
+    assume(not {f"{day.month}/{day.day}", f"{day.day}/{day.month}"} & {*around[0], *around[1]})
     cleaned = Scrubber(Identifiers.of(dates=[iso])).clean(" ".join([*around[0], text, *around[1]]))
     assert words_of(cleaned) == words_of(" ".join([*around[0], *around[1]]))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian
+from pydicom.uid import JPEG2000, UID, DeflatedExplicitVRLittleEndian
 
 from dicom_anon.verify import Finding
 from tests.unit.verify import trees
@@ -340,7 +340,7 @@ def test_the_same_in_implicit_and_big_endian(tmp_path: Path) -> None:
     pair = Trees(tmp_path)
     for name, syntax in (("i", "1.2.840.10008.1.2"), ("b", "1.2.840.10008.1.2.2")):
         source = image()
-        source.file_meta.TransferSyntaxUID = syntax
+        source.file_meta.TransferSyntaxUID = UID(syntax)
         source.PixelData = bytes(512)
         encoded = raw(source)
         pair.add(name, encoded)

@@ -19,7 +19,7 @@ from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from dicom_anon.verify import VerifyReport, verify_trees
 
@@ -54,14 +54,33 @@ _BLANKED = (
     "StructureSetName",
     "AddressTrial",
 )
-_IDENTIFYING = (
-    "PatientID", "OtherPatientIDs", "StudyID", "AccessionNumber", "InstitutionName", "InstitutionAddress",
-    "InstitutionalDepartmentName", "PatientAddress", "PatientTelephoneNumbers", "ReferringPhysicianAddress",
-    "ReferringPhysicianTelephoneNumbers", "RequestedProcedureID", "ScheduledProcedureStepID", "RequestingService",
-    "PerformedProcedureStepID", "AdmissionID", "IssuerOfPatientID", "CurrentPatientLocation", "ServiceEpisodeID",
-    "PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest", "OrderCallbackPhoneNumber",
-    "PatientInstitutionResidence", "InsurancePlanIdentification", "ClinicalTrialSubjectID",
-)  # fmt: skip
+_IDENTIFYING = [
+    "PatientID",
+    "OtherPatientIDs",
+    "StudyID",
+    "AccessionNumber",
+    "InstitutionName",
+    "InstitutionAddress",
+    "InstitutionalDepartmentName",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers",
+    "RequestedProcedureID",
+    "ScheduledProcedureStepID",
+    "RequestingService",
+    "PerformedProcedureStepID",
+    "AdmissionID",
+    "IssuerOfPatientID",
+    "CurrentPatientLocation",
+    "ServiceEpisodeID",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "OrderCallbackPhoneNumber",
+    "PatientInstitutionResidence",
+    "InsurancePlanIdentification",
+    "ClinicalTrialSubjectID",
+]
 _CLASSES = (
     "ClassUID",
     "Classes",
@@ -130,9 +149,8 @@ def clean_file(raw: bytes) -> bytes:
     clean(data_set)
     meta = data_set.file_meta
     if "MediaStorageSOPInstanceUID" in meta:
-        meta.MediaStorageSOPInstanceUID = data_set.get("SOPInstanceUID") or new_uid(
-            meta.MediaStorageSOPInstanceUID
-        )
+        new = data_set.get("SOPInstanceUID") or new_uid(meta.MediaStorageSOPInstanceUID)
+        meta.MediaStorageSOPInstanceUID = UID(new)
     for word in ("SourceApplicationEntityTitle", "PrivateInformation", "PrivateInformationCreatorUID"):
         if word in meta:
             del meta[word]
@@ -154,8 +172,8 @@ def referring(instance: str) -> Dataset:
     return reference
 
 
-def image(number: int = 1, patient: int = 1, **changes: Any) -> Dataset:
-    """Return a small CT image of a patient; the second patient shares nothing with the first but the scanner."""
+def image(number: int = 1, patient: int = 1, /, **changes: Any) -> Dataset:
+    """Return a small CT image of a patient; the second shares nothing with the first but the scanner."""
     second = patient == 2
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -163,7 +181,7 @@ def image(number: int = 1, patient: int = 1, **changes: Any) -> Dataset:
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ROOT}.{patient}.2.{number}"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"{ROOT}.{patient}.2.{number}")
     ds.StudyDate = "20180305" if second else STUDY_DATE
     ds.ContentTime = "101530"
     ds.AccessionNumber = "B00213QQ" if second else ACCESSION
@@ -264,12 +282,12 @@ def two_patients(folder: Path) -> Trees:
     trees = Trees(folder)
     trees.add("a/1.dcm", image(1))
     trees.add("a/2.dcm", image(2))
-    trees.add("b/1.dcm", image(1, patient=2))
+    trees.add("b/1.dcm", image(1, 2))
     return trees
 
 
 def real_files() -> Iterator[tuple[str, bytes]]:
-    """Yield all DICOM files of pydicom that its reader and writer take whole, with a name that says nothing."""
+    """Yield the DICOM files that pydicom reads and writes whole, under names that say nothing."""
     spoilt = {
         "no_meta.dcm",
         "MR_truncated.dcm",

@@ -1,0 +1,108 @@
+"""Names of the folders of a destination: stand-ins while a run goes on, final ones at its end.
+
+Whether a folder's name holds an identifier is known only when every file below it was read. So folders are made under
+keyed tokens, and get their own names back when a run ends and nothing spoke against it. Lives here: that bookkeeping and
+the renaming. Does not live here: the test of a name, and names of files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dicom_anon.naming import Identifiers, folder_token, holds_identifier, is_portable
+from dicom_anon.pseudonyms import Pseudonyms
+
+
+class NameBook:
+    """Which folder names of the source are known to be clear, and which hold an identifier.
+
+    Parameters
+    ----------
+    pseudonyms : Pseudonyms
+        Make the tokens.
+    known : Mapping[str, bool]
+        From earlier runs: whether a name may stay.
+    """
+
+    def __init__(self, pseudonyms: Pseudonyms, known: Mapping[str, bool]) -> None:
+        self._pseudonyms = pseudonyms
+        self._may_stay = dict(known)
+        self._new: set[str] = set()
+        self._tainted = {name for name, stays in known.items() if not stays}
+        self._covered: set[str] = set()
+        self._doubtful: set[str] = set()
+        self._seen: set[Identifiers] = set()
+        self._folders: dict[str, str] = {"": ""}
+
+    def target(self, folder: str) -> str:
+        """Path below the destination of a folder of the source."""
+        found = self._folders.get(folder)
+        if found is None:
+            above, name = os.path.split(folder)
+            if name not in self._may_stay:
+                self._new.add(name)
+            stays = self._may_stay.get(name, False)
+            found = os.path.join(self.target(above), name if stays else folder_token(name, self._pseudonyms))
+            self._folders[folder] = found
+        return found
+
+    def learn(self, relative: str, tainted: tuple[str, ...], identifiers: Identifiers | None) -> None:
+        """Take in what a written file said of the names above it."""
+        self._tainted.update(tainted)
+        if identifiers is not None:
+            self._seen.add(identifiers)
+        _mark(relative, self._covered)
+
+    def doubt(self, relative: str) -> None:
+        """Take in that a file could not be done: who knows whose it is."""
+        _mark(relative, self._doubtful)
+
+    def settle(self, destination: Path) -> dict[str, bool]:
+        """Give folders their final names.
+
+        A name below which nothing was written is compared with the identifiers of all files, since nobody else vouches
+        for it; one below which a file could not be done keeps its token, and is open again in the next run.
+
+        Returns
+        -------
+        dict of str to bool
+            For each name, whether it stays.
+        """
+        covered = {os.path.basename(folder) for folder in self._covered}
+        pending = {os.path.basename(folder) for folder in self._doubtful} - covered
+        for name in self._new - self._tainted - pending:
+            if name not in covered and (
+                not is_portable(name) or any(holds_identifier(name, identifiers) for identifiers in self._seen)
+            ):
+                self._tainted.add(name)
+        final = {name: name not in self._tainted for name in {*self._may_stay, *(self._new - pending)}}
+        renames = {}
+        for name, stays in final.items():
+            token = folder_token(name, self._pseudonyms)
+            if stays and name in self._new:
+                renames[token] = name
+            elif not stays and self._may_stay.get(name):
+                renames[name] = token
+        if renames:
+            for folder, names, _ in os.walk(destination, topdown=False):
+                for name in names:
+                    if name in renames:
+                        with contextlib.suppress(OSError):  # it keeps its token, which tells nothing
+                            os.rename(os.path.join(folder, name), os.path.join(folder, renames[name]))
+        return final
+
+    @property
+    def tainted(self) -> int:
+        """Folder names that are replaced."""
+        return len(self._tainted & {*self._may_stay, *self._new})
+
+
+def _mark(relative: str, folders: set[str]) -> None:
+    """Add the folders above a file."""
+    folder = os.path.dirname(relative)
+    while folder not in folders:
+        folders.add(folder)
+        folder = os.path.dirname(folder)

@@ -1,0 +1,316 @@
+"""The commands that dates, text and content items need; the others are tested through the engine's cases."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset, Sequence
+
+from dicom_anon.actions import COMMANDS, Clean, CommandError, parse_action, shift_date, truncate_date
+from dicom_anon.actions.content import concept_code
+from dicom_anon.assignment import resolve
+from dicom_anon.engine import Engine, Plan
+from dicom_anon.scope import DateShift
+from tests import datasets
+from tests.datasets import KEY, decode, encode, item, rewrite, walked
+
+DAYS = st.dates(datetime.date(100, 1, 1), datetime.date(9800, 1, 1))
+
+
+def run(data_set: Dataset, engine: Engine) -> Dataset:
+    pieces = engine.run(walked(encode(data_set, datasets.EXPLICIT_LITTLE))).pieces
+    return decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), datasets.EXPLICIT_LITTLE)
+
+
+def written(day: datetime.date) -> str:
+    return f"{day.year:04}{day.month:02}{day.day:02}"
+
+
+@pytest.mark.parametrize("text", [command.form.split(",")[0].split("(")[0] for command in COMMANDS.values()])
+def test_every_form_begins_with_its_command(text: str) -> None:
+    assert text in COMMANDS
+
+
+# --- shiftdate -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "days", "expected"),
+    [
+        ("20200301", -1, "20200229"), ("20190301", -1, "20190228"), ("18991231", 1, "19000101"),
+        ("15821015", -1, "15821014"), ("20200229", 366, "20210301"), ("2020.03.01", -1, "20200229"),
+        (" 20200301\0", -1, "20200229"), ("2020", -40, "2019"), ("202003", -31, "202001"), ("202003", 0, "202003"),
+        ("20200301101112", -1, "20200229101112"), ("20200301101112.123456", 1, "20200302101112.123456"),
+        ("20200301101112.5+0100", -1, "20200229101112.5+0100"), ("2020030110", -1, "2020022910"),
+        ("202003011011-0500", -1, "202002291011-0500"), ("2020-0500", 0, "2020-0500"), ("20200301-1130", -1, "20200229-1130"),
+        ("20200101-20200131", 10, "20200111-20200210"), ("20200101-", 10, "20200111-"), ("-20200131", 1, "-20200201"),
+        ("20200101101010-20200131", 1, "20200102101010-20200201"), ("2019-2020", 0, "2019-2020"),
+        ("20200101 - 20200131", 1, "20200102-20200201"), ("20200101-0500-20200131-0500", 1, "20200102-0500-20200201-0500"),
+        ("20201301", 1, ""), ("20200230", 1, ""), ("Tuesday", 1, ""), ("", 1, ""), ("-", 1, ""), ("2020010", 1, ""),
+        ("00010101", -1, ""), ("99991231", 1, ""), ("20200101250000", 1, ""), ("20200101Smith", 1, ""),
+        ("20200101-Smith", 1, ""), ("٢٠٢٠٠١٠١", 1, ""),
+    ],
+)  # fmt: skip
+def test_shift_date(value: str, days: int, expected: str) -> None:
+    assert shift_date(value, days) == expected
+
+
+@given(DAYS, DAYS, st.integers(-36000, 36000))
+def test_order_and_intervals_survive_a_shift(one: datetime.date, other: datetime.date, days: int) -> None:
+    new = [datetime.datetime.strptime(shift_date(written(day), days).zfill(8), "%Y%m%d").date() for day in (one, other)]
+    assert new[0] - new[1] == one - other
+    assert shift_date(shift_date(written(one), days), -days) == written(one)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_date_before_and_after_or_empty(text: str) -> None:
+    shifted = shift_date(text, -100)
+    assert shifted == "" or shifted == shift_date(shift_date(shifted, 100), -100)
+    assert set(shifted) <= set("0123456789.-+")
+
+
+def test_one_offset_for_all_dates_of_a_patient_and_another_for_the_next() -> None:
+    rules = {"StudyDate": "shiftdate", "AcquisitionDateTime": "shiftdate", "StudyTime": "shiftdate", "ContentDate": "shiftdate"}
+
+    def shifted(patient: str, **more: str) -> Dataset:
+        return rewrite(
+            item(
+                PatientID=patient, StudyDate="20200110", StudyTime="101112.25",
+                AcquisitionDateTime="20200112235959.5-0500", ContentDate=["20200111", "19991231"], **more,
+            ),
+            rules,
+        )  # fmt: skip
+
+    one, same, other = shifted("A"), shifted("A ", Modality="MR"), shifted("B")
+    day = datetime.datetime.strptime(one.StudyDate, "%Y%m%d")
+    assert datetime.timedelta(1) <= datetime.datetime(2020, 1, 10) - day <= datetime.timedelta(3650)
+    assert one.StudyTime == "101112.25"
+    assert one.AcquisitionDateTime == f"{day + datetime.timedelta(2):%Y%m%d}235959.5-0500"
+    assert datetime.datetime.strptime(one.ContentDate[0], "%Y%m%d") - day == datetime.timedelta(1)
+    assert (one.StudyDate, one.ContentDate) == (same.StudyDate, same.ContentDate)
+    assert one.StudyDate != other.StudyDate
+
+
+def test_a_time_stays_and_what_is_none_goes() -> None:
+    found = rewrite(
+        item(PatientID="A", StudyTime="1011-1012", SeriesTime="half past nine", ContentTime=""),
+        {"StudyTime": "shiftdate", "SeriesTime": "shiftdate", "ContentTime": "shiftdate"},
+    )
+    assert (found.StudyTime, found.SeriesTime, found.ContentTime) == ("1011-1012", "", "")
+
+
+def test_a_nested_patient_of_its_own_has_its_own_offset() -> None:
+    mother = item(PatientID="M", StudyDate="20200110")
+    found = rewrite(
+        item(PatientID="F", StudyDate="20200110", ReferencedPatientSequence=Sequence([mother])), {"StudyDate": "shiftdate"}
+    )
+    alone = rewrite(item(PatientID="M", StudyDate="20200110"), {"StudyDate": "shiftdate"})
+    assert found.ReferencedPatientSequence[0].StudyDate == alone.StudyDate != found.StudyDate
+
+
+@pytest.mark.parametrize(
+    ("shift", "low", "high"), [(DateShift(5, 5), -5, -5), (DateShift(days=30), 30, 30), (DateShift(100, 110), -110, -100)]
+)
+def test_the_setting_decides_how_far(shift: DateShift, low: int, high: int) -> None:
+    assignment = datasets.assignment({"StudyDate": "shiftdate"})
+    engine = Engine(Plan(type(assignment)(**{**vars(assignment), "date_shift": shift}), KEY))
+    for patient in "ABCDE":
+        found = run(item(PatientID=patient, StudyDate="20200110"), engine)
+        moved = datetime.datetime.strptime(found.StudyDate, "%Y%m%d") - datetime.datetime(2020, 1, 10)
+        assert low <= moved.days <= high
+
+
+def test_a_pet_series_keeps_its_decay_arithmetic() -> None:
+    source = item(
+        PatientID="P", SOPClassUID="1.2.840.10008.5.1.4.1.1.128", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.4",
+        SOPInstanceUID="1.2.5", SeriesDate="20200301", SeriesTime="001500", AcquisitionDate="20200301",
+        AcquisitionTime="002000", RadiopharmaceuticalInformationSequence=Sequence(
+            [item(RadiopharmaceuticalStartDateTime="20200229233000", RadiopharmaceuticalStartTime="233000")]
+        ),
+    )  # fmt: skip
+    found = run(source, Engine(Plan(resolve(preset="tcia"), KEY)))
+
+    def seconds(data_set: Dataset) -> float:
+        start = data_set.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime
+        acquired = data_set.AcquisitionDate + data_set.AcquisitionTime
+        form = "%Y%m%d%H%M%S"
+        return (datetime.datetime.strptime(acquired, form) - datetime.datetime.strptime(start, form)).total_seconds()
+
+    assert seconds(found) == seconds(source) == 3000
+    assert found.SeriesDate != "20200301"
+    assert found.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime == "233000"
+
+
+@pytest.mark.parametrize("value", ["20040230", "2004", "abc", "20040101-20050101"])
+def test_truncate_date_has_no_other_day_left(value: str) -> None:
+    assert truncate_date(value) in ("", "2004")
+
+
+# --- clean -----------------------------------------------------------------------------------------------------------
+
+
+def test_clean_knows_the_identifiers_of_the_whole_file() -> None:
+    deep = item(ReferencedPatientSequence=Sequence([item(OperatorsName="Kowalski^Jan", InstitutionName="Northside Clinic")]))
+    private = item(PatientID="ID-77812", PatientName="Doe^Jane", StudyDescription="KNEE for Brunner, seen by Kowalski at Northside Clinic",
+                   SeriesDescription="T2 AX FLAIR 3MM", ImageComments="MRN ID77812 Jane DOE W/O CONTRAST",
+                   RequestAttributesSequence=Sequence([deep]))  # fmt: skip
+    private.add_new(0x00091010, "PN", "Brunner^Eva")
+    private.add_new(0x00090010, "LO", "MAKER")
+    rules = dict.fromkeys(("StudyDescription", "SeriesDescription", "ImageComments"), "clean")
+    found = rewrite(private, rules)
+    for secret in ("Brunner", "Kowalski", "Northside"):
+        assert secret not in found.StudyDescription
+    assert found.StudyDescription.startswith("KNEE")
+    assert found.SeriesDescription == "T2 AX FLAIR 3MM"
+    assert found.ImageComments == "W/O CONTRAST"
+
+
+def test_clean_of_a_sequence_cleans_its_texts_and_leaves_its_codes() -> None:
+    code = item(CodeValue="371524004", CodingSchemeDesignator="SCT", CodeMeaning="Report for Doe")
+    found = rewrite(
+        item(PatientID="1", PatientName="Doe^Jane", ReasonForVisitCodeSequence=Sequence([code])),
+        {"ReasonForVisitCodeSequence": "clean"},
+    )
+    (left,) = found.ReasonForVisitCodeSequence
+    assert (left.CodeValue, left.CodingSchemeDesignator) == ("371524004", "SCT")
+    assert left.CodeMeaning == "Report"
+
+
+def test_clean_leaves_a_dummy_where_an_iod_needs_a_value() -> None:
+    found = rewrite(
+        item(PatientID="1", PatientName="Doe^Jane", StructureSetLabel="Jane Doe", SeriesDescription="Jane Doe"),
+        {"StructureSetLabel": "clean", "SeriesDescription": "clean"},
+    )
+    assert (found.StructureSetLabel, found.SeriesDescription) == ("ANONYMIZED", "")
+
+
+def test_clean_of_a_name_is_empty_and_values_are_cleaned_one_by_one() -> None:
+    found = rewrite(
+        item(PatientID="1", PatientName="Doe^Jane", OperatorsName="Roe^Rita", ImageComments="x", StudyComments="y",
+             AdmittingDiagnosesDescription=["Knee pain", "Doe, knee pain"]),
+        {"OperatorsName": "clean", "AdmittingDiagnosesDescription": "clean"},
+    )  # fmt: skip
+    assert found.OperatorsName == ""
+    assert list(found.AdmittingDiagnosesDescription) == ["Knee pain", "knee pain"]
+
+
+@pytest.mark.parametrize("text", ["clean(clean_pixel_data)", "clean()", "clean(retain_uid)", "clean(x,)"])
+def test_clean_refuses_unknown_options(text: str) -> None:
+    with pytest.raises(CommandError):
+        parse_action(text)
+
+
+def test_clean_takes_options_on_sequences_only() -> None:
+    action = parse_action("clean( clean_descriptors , retain_uids)")
+    assert action == Clean(("retain_uids", "clean_descriptors"))
+    action.check("SQ")
+    with pytest.raises(CommandError):
+        action.check("LO")
+    with pytest.raises(CommandError):
+        parse_action("clean").check("US")
+
+
+# --- content items ---------------------------------------------------------------------------------------------------
+
+
+def content(value_type: str, code: str, scheme: str = "DCM", **value: object) -> Dataset:
+    name = item(CodeValue=code, CodingSchemeDesignator=scheme, CodeMeaning="concept")
+    return item(RelationshipType="CONTAINS", ValueType=value_type, ConceptNameCodeSequence=Sequence([name]), **value)
+
+
+@pytest.mark.parametrize(
+    ("concept", "value_type", "options", "code"),
+    [
+        (("DCM", "121022"), "TEXT", (), "X"), (("DCM", "121071"), "TEXT", (), "D"), (("DCM", "121071"), "CODE", (), "K"),
+        (("DCM", "121071"), "TEXT", ("clean_descriptors",), "C"), (("DCM", "121008"), "PNAME", ("clean_descriptors",), "D"),
+        (("DCM", "121031"), "DATE", ("retain_full_dates", "retain_modified_dates"), "X"),
+        (("DCM", "121033"), "NUM", (), "X"), (("DCM", "121033"), "NUM", ("retain_patient_characteristics",), "K"),
+        (("DCM", "111060"), "DATE", ("retain_modified_dates",), "C"), (("DCM", "121122"), "TEXT", ("clean_descriptors",), "C"),
+        (("DCM", "121122"), "TEXT", ("retain_device_identity", "clean_descriptors"), "C"),
+        (("99X", "1"), "TEXT", (), "C"), (("99X", "1"), "NUM", (), "K"), (("99X", "1"), "", (), "C"),
+        (("SRT", "121022"), "IMAGE", (), "K"),
+    ],
+)  # fmt: skip
+def test_code_of_a_concept(concept: tuple[str, str], value_type: str, options: tuple[str, ...], code: str) -> None:
+    assert concept_code(concept, value_type, options) == code
+
+
+def report(*more: Dataset, **top: object) -> Dataset:
+    findings = content("CONTAINER", "121070", ContinuityOfContent="SEPARATE", ContentSequence=Sequence([
+        content("TEXT", "121071", TextValue="Fracture, told Dr. Miller"),
+        content("TEXT", "1", "99X", TextValue="Jane Doe has a fracture"),
+        content("CODE", "121071", ConceptCodeSequence=Sequence([item(CodeValue="72704001", CodingSchemeDesignator="SCT", CodeMeaning="Fracture")])),
+        content("NUM", "103355008", "SCT", MeasuredValueSequence=Sequence([item(NumericValue="4.2")])),
+    ]))  # fmt: skip
+    return item(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.88.22", SOPInstanceUID="1.2.3", StudyInstanceUID="1.2.4", PatientID="ID-4711",
+        PatientName="Doe^Jane", ValueType="CONTAINER", **top,
+        ContentSequence=Sequence([
+            content("TEXT", "121022", TextValue="ACC-1"), content("PNAME", "121008", PersonName="Miller^Ann"),
+            content("DATE", "121031", Date="19610203"), content("NUM", "121033", MeasuredValueSequence=Sequence([item(NumericValue="59")])),
+            content("DATE", "111060", Date="20200110"), content("UIDREF", "121028", UID="1.2.3.4.5"), findings, *more,
+        ]),
+    )  # fmt: skip
+
+
+def codes_of(data_set: Dataset) -> list[str]:
+    return [item.ConceptNameCodeSequence[0].CodeValue for item in data_set.ContentSequence]
+
+
+def test_structured_content_is_cleaned_by_concept() -> None:
+    options = ("clean_structured_content", "clean_descriptors", "retain_modified_dates")
+    found = run(report(), Engine(Plan(resolve(preset="basic", profile_options=options), KEY)))
+    assert codes_of(found) == ["121008", "111060", "121070"]
+    name, date, findings = found.ContentSequence
+    assert name.PersonName == "ANONYMIZED"
+    assert date.Date not in ("20200110", "19000101", "")
+    texts = [inner.get("TextValue") for inner in findings.ContentSequence]
+    assert texts[0].startswith("Fracture")
+    assert "Miller" not in texts[0]
+    assert "fracture" in texts[1]
+    assert "Doe" not in texts[1]
+    assert findings.ContentSequence[2].ConceptCodeSequence[0].CodeMeaning == "Fracture"
+    assert findings.ContentSequence[3].MeasuredValueSequence[0].NumericValue == "4.2"
+    assert findings.ContentSequence[0].ConceptNameCodeSequence[0].CodeMeaning == "concept"
+
+
+def test_structured_content_without_clean_descriptors_has_dummies_for_listed_texts() -> None:
+    found = run(report(), Engine(Plan(resolve(preset="basic", profile_options=["clean_structured_content"]), KEY)))
+    findings = found.ContentSequence[-1].ContentSequence
+    assert findings[0].TextValue == "ANONYMIZED"
+    assert "fracture" in findings[1].TextValue
+    assert found.ContentSequence[1].Date == "19000101"
+
+
+def test_no_item_goes_where_items_are_found_by_position() -> None:
+    reference = item(RelationshipType="INFERRED FROM", ReferencedContentItemIdentifier=[1, 7, 4])
+    options = ("clean_structured_content", "retain_full_dates")
+    found = run(report(reference), Engine(Plan(resolve(preset="basic", profile_options=options), KEY)))
+    before = [entry.get("ValueType") for entry in report(reference).ContentSequence]
+    assert [entry.get("ValueType") for entry in found.ContentSequence] == before
+    accession, _, birth, age = found.ContentSequence[:4]
+    assert accession.TextValue == "ANONYMIZED"
+    assert birth.Date == "19000101"
+    assert age.MeasuredValueSequence[0].NumericValue == "0"
+    assert list(found.ContentSequence[-1].ReferencedContentItemIdentifier) == [1, 7, 4]
+
+
+def test_a_sequence_whose_items_all_go_goes_too() -> None:
+    found = rewrite(
+        item(PatientID="1", ContentSequence=Sequence([content("TEXT", "121022", TextValue="ACC-1")])),
+        {"ContentSequence": "clean"},
+    )
+    assert "ContentSequence" not in found
+
+
+def test_a_replaced_report_is_valid_and_says_nothing() -> None:
+    found = run(report(), Engine(Plan(resolve(preset="basic"), KEY)))
+    assert codes_of(found) == codes_of(report())
+    text = str(found)
+    for secret in ("Doe", "Miller", "ACC-1", "19610203", "4.2", "59", "1.2.3.4.5", "72704001", "Fracture", "20200110"):
+        assert secret not in text.replace("20.", "")
+    findings = found.ContentSequence[-1]
+    assert (findings.ValueType, findings.RelationshipType, findings.ContinuityOfContent) == ("CONTAINER", "CONTAINS", "SEPARATE")

@@ -1,0 +1,229 @@
+"""Objects: kinds by SOP Class and Image Type, burned-in risks, and the config's policies."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import UID_dictionary
+
+from dicom_anon.objects import (
+    ACCEPTED,
+    BURNED_IN_CLASSES,
+    POLICIES,
+    ObjectFacts,
+    classify,
+    kind_of_class,
+    parse_policies,
+)
+from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.scope import FileScope, Level, RunFacts
+from tests.datasets import KEY, encode, image, item, read_file, real_file, walked
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+EXPLICIT = "1.2.840.10008.1.2.1"
+H264 = "1.2.840.10008.1.2.4.102"
+
+
+def facts(data_set: Dataset, syntax: str = EXPLICIT) -> ObjectFacts:
+    data = walked(encode(data_set))
+    scope = FileScope(data.buf, RunFacts(), Pseudonyms(KEY))
+    scope.root = Level(scope, data.spans, data.encoding, None, 0)
+    return classify(scope.root, syntax)
+
+
+def of_class(suffix: str, **attributes: Any) -> ObjectFacts:
+    return facts(item(SOPClassUID=STORAGE + suffix, **attributes))
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "kind"),
+    [
+        (STORAGE + "2", "other"),
+        (STORAGE + "4", "other"),
+        (STORAGE + "481.3", "other"),
+        (STORAGE + "77.1.6", "other"),
+        (STORAGE + "1", "other"),  # not the start of 104.1 or 11.1
+        (STORAGE + "104.1", "encapsulated"),
+        (STORAGE + "104.5", "encapsulated"),
+        (STORAGE + "7", "secondary_capture"),
+        (STORAGE + "7.4", "secondary_capture"),
+        (STORAGE + "88.59", "sr"),
+        (STORAGE + "11.1", "presentation_state"),
+        (STORAGE + "9.1.1", "waveform"),
+        ("1.2.840.10008.1.3.10", "dicomdir"),
+        ("1.2.840.113619.4.30", "private_sop_class"),
+        (STORAGE + "9999.1", "unknown_sop_class"),
+        ("", "unknown_sop_class"),
+        ("not a uid", "private_sop_class"),
+    ],
+)
+def test_kind_by_sop_class(sop_class: str, kind: str) -> None:
+    assert kind_of_class(sop_class) == kind
+
+
+def test_every_storage_class_of_the_dictionary_is_known_and_in_the_family_of_its_name() -> None:
+    families = {
+        "encapsulated": re.compile(r"Encapsulated"),
+        "secondary_capture": re.compile(r"Secondary Capture"),
+        "sr": re.compile(r"\bSR\b|Key Object Selection|Procedure Log|Spectacle Prescription|Macular Grid"),
+        "presentation_state": re.compile(r"Presentation State"),
+        "waveform": re.compile(r"Waveform Storage"),
+    }
+    wrong = []
+    for uid, row in UID_dictionary.items():
+        name = row[0]
+        if (
+            row[1] != "SOP Class"
+            or not uid.startswith(STORAGE)
+            or not name.split(" - ")[0].endswith("Storage")
+        ):
+            continue
+        expected = next((kind for kind, words in families.items() if words.search(name)), "other")
+        if kind_of_class(uid) != expected:
+            wrong.append((uid, name, kind_of_class(uid)))
+    assert wrong == []
+
+
+def test_the_classes_with_a_risk_are_those_of_their_name() -> None:
+    names = {suffix: UID_dictionary[STORAGE + suffix][0] for suffix in BURNED_IN_CLASSES}
+    words = {
+        "secondary-capture": "Secondary Capture",
+        "ultrasound": "Ultrasound|Photoacoustic",
+        "endoscopy": "Endoscopic",
+        "camera": "VL .*Image|Video .*Image|Dermoscopic",
+        "ophthalmic-camera": "Ophthalmic Photography",
+    }
+    assert [
+        name for suffix, name in names.items() if not re.search(words[BURNED_IN_CLASSES[suffix]], name)
+    ] == []
+
+
+def test_a_plain_image_has_no_policy_and_no_risk() -> None:
+    assert facts(image(ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])) == ObjectFacts("other", "")
+
+
+@pytest.mark.parametrize(
+    "image_type",
+    [
+        ["DERIVED", "SECONDARY", "SCREEN SAVE"],
+        ["DERIVED", "SECONDARY", "OTHER", "CSA REPORT"],
+        ["DERIVED", "PRIMARY", "DOSE_REPORT"],
+        ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"],
+        ["derived", "secondary", "screen save"],
+    ],
+)
+def test_copies_of_screens_are_known_by_their_image_type(image_type: list[str]) -> None:
+    said_no = image(ImageType=image_type, BurnedInAnnotation="NO")
+    assert facts(image(ImageType=image_type)) == ObjectFacts("secondary_capture", "screen")
+    assert facts(said_no).burned_in == "screen"
+
+
+def test_words_of_an_image_type_are_whole_words() -> None:
+    assert facts(image(ImageType=["ORIGINAL", "PRIMARY", "PROTON", "REPORTED"])) == ObjectFacts("other", "")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}, "wsi_label"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "OVERVIEW", "RESAMPLED"]}, "wsi_label"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]}, "other"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "VOLUME", "LABEL"]}, "other"),  # value 4 is no flavor
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "VOLUME"], "SpecimenLabelInImage": "YES"}, "wsi_label"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "VOLUME"], "SpecimenLabelInImage": "NO"}, "other"),
+    ],
+)
+def test_slide_images_with_a_label(attributes: dict[str, Any], kind: str) -> None:
+    assert of_class("77.1.6", **attributes).kind == kind
+    assert of_class("2", **attributes).kind == "other"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "attributes", "risk"),
+    [
+        ("2", {"BurnedInAnnotation": "YES"}, "burned-in-annotation"),
+        ("6.1", {"BurnedInAnnotation": "YES"}, "burned-in-annotation"),
+        ("6.1", {}, "ultrasound"),
+        ("6.1", {"BurnedInAnnotation": "NO"}, ""),
+        ("3.1", {}, "ultrasound"),
+        ("77.1.1", {}, "endoscopy"),
+        ("7", {}, "secondary-capture"),
+        ("7", {"BurnedInAnnotation": "NO", "ConversionType": "SD"}, ""),
+        ("7", {"ConversionType": "WSD"}, "workstation"),
+        ("1", {"ConversionType": "DF"}, "digitized-film"),
+        ("1", {"ConversionType": "DI"}, ""),
+        ("2", {}, ""),
+        ("88.11", {}, ""),
+    ],
+)
+def test_risk_of_burned_in_text(suffix: str, attributes: dict[str, Any], risk: str) -> None:
+    assert of_class(suffix, **attributes).burned_in == risk
+
+
+@pytest.mark.parametrize(
+    ("modality", "photometric", "risk"),
+    [("CT", "PALETTE COLOR", "palette"), ("CT", "MONOCHROME2", ""), ("NM", "PALETTE COLOR", "")],
+)
+def test_a_palette_in_a_grey_modality_is_a_risk(modality: str, photometric: str, risk: str) -> None:
+    data_set = image(Modality=modality, PhotometricInterpretation=photometric, BurnedInAnnotation="NO")
+    data_set.RedPaletteColorLookupTableDescriptor = [256, 0, 16]
+    assert facts(data_set).burned_in == risk
+
+
+def test_video_is_a_risk_by_its_transfer_syntax() -> None:
+    assert facts(image(), H264).burned_in == "video"
+    assert facts(image(BurnedInAnnotation="NO"), H264).burned_in == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("CT_small.dcm", ObjectFacts("other")),
+        ("examples_palette.dcm", ObjectFacts("other", "ultrasound")),
+        ("test-SR.dcm", ObjectFacts("sr")),
+        ("waveform_ecg.dcm", ObjectFacts("waveform")),
+        ("SC_rgb_small_odd.dcm", ObjectFacts("secondary_capture", "secondary-capture")),
+    ],
+)
+def test_real_files(name: str, expected: ObjectFacts) -> None:
+    read = read_file(real_file(name))
+    scope = FileScope(read.data.buf, RunFacts(), Pseudonyms(KEY))
+    scope.root = Level(scope, read.data.spans, read.data.encoding, None, 0)
+    assert classify(scope.root, read.transfer_syntax) == expected
+
+
+def test_every_kind_has_a_default_that_is_accepted() -> None:
+    assert {kind: POLICIES[kind] in accepted for kind, accepted in ACCEPTED.items()} == dict.fromkeys(
+        POLICIES, True
+    )
+
+
+def test_policies_are_the_defaults_and_what_the_config_changes() -> None:
+    assert parse_policies({}) == dict(POLICIES)
+    changed = parse_policies({"dicomdir": "rebuild", "wsi_label": "process"})
+    assert changed == {**POLICIES, "dicomdir": "rebuild", "wsi_label": "process"}
+    assert POLICIES["dicomdir"] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (["sr"], "has to be an object"),
+        ("drop", "has to be an object"),
+        ({"SR": "drop"}, 'did you mean "sr"'),
+        ({"wsi_lable": "drop"}, 'did you mean "wsi_label"'),
+        ({"zzz": "drop"}, "accepted: encapsulated, "),
+        ({"sr": "remove"}, r"accepted: process, quarantine, drop\)"),
+        ({"sr": "rebuild"}, r"accepted: process, quarantine, drop\)"),
+        ({"dicomdir": "drop"}, r"accepted: skip, rebuild\)"),
+        ({"sr": None}, "unknown policy"),
+        ({"sr": ["drop"]}, "unknown policy"),
+        ({"other": "drop"}, "no kind of object"),
+    ],
+)
+def test_what_is_no_policy_is_refused(setting: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_policies(setting)

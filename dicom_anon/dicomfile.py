@@ -1,4 +1,4 @@
-"""DICOM files: recognise, read the header, write anew with pixel data spliced through untouched (PS3.10 chapter 7).
+"""DICOM files: recognise, read the header, write anew with pixel data spliced through (PS3.10 chapter 7).
 
 Lives here: preamble, file meta, deflate, and the copy. Does not live here: what is decided about elements.
 """
@@ -16,7 +16,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
@@ -203,7 +203,8 @@ def recognise(head: bytes) -> int:
     Returns
     -------
     int
-        Where the first element starts: 132 after preamble and ``DICM``, 0 without them, -1 where it is not DICOM.
+        Where the first element starts: 132 after preamble and ``DICM``, 0 without them, -1 where it is not
+        DICOM.
     """
     if head[128:132] == b"DICM":
         return 132
@@ -244,7 +245,7 @@ def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
 
 
 def encoding_of(transfer_syntax: str) -> Encoding:
-    """Encoding of the Data Set under a transfer syntax (PS3.5 section 10 and annex A)."""
+    """Tell how the Data Set is written under a transfer syntax (PS3.5 section 10 and annex A)."""
     if transfer_syntax == ImplicitVRLittleEndian:
         return IMPLICIT_LITTLE
     return EXPLICIT_BIG if transfer_syntax == ExplicitVRBigEndian else EXPLICIT_LITTLE
@@ -299,7 +300,8 @@ def _walk_file(
 ) -> DataSetBytes:
     """Walk a Data Set up to `size`, of which `buf` is read; long values stay where they are.
 
-    What lies at p in `buf`, lies at p + `skipped` in the file. The walk begins at `pos`, behind an element of tag `last`.
+    What lies at p in `buf`, lies at p + `skipped` in the file. The walk begins at `pos`, behind an element of
+    tag `last`.
     """
     spans: list[Span] = []
     bulk: dict[int, FileRange] = {}
@@ -345,7 +347,7 @@ def _walk_file(
 
 
 def _is_surplus(rest: bytes, spans: list[Span]) -> bool:
-    """Tell whether bytes that are no element come after the Data Set: behind the pixel data, or zeros to its end."""
+    """Tell whether what comes after the Data Set is no element: behind pixel data, or zeros to the end."""
     if not spans:
         return False
     return spans[-1][0] >= PIXEL_DATA_GROUP << 16 or not rest.strip(b"\0")
@@ -360,7 +362,7 @@ def _tag_and_vr(buf: bytes, pos: int, encoding: Encoding) -> tuple[int, bytes]:
 def _bulk_at(
     buf: bytes, pos: int, skipped: int, encoding: Encoding, read_at: ReadAt, size: int
 ) -> tuple[int, FileRange] | None:
-    """Value start and file range of an element whose value is best left in the file; `None` where it is no such one."""
+    """Value start and file range of an element whose value is best left in the file, `None` for others."""
     tag, vr = _tag_and_vr(buf, pos, encoding)
     if vr not in BULK_VRS:
         return None
@@ -411,11 +413,11 @@ def _inflate(read_at: ReadAt, start: int, size: int) -> bytes:
 
 
 def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str) -> bytes:
-    """Let pydicom read what the walker could not, and write it anew in the encoding of the transfer syntax."""
+    """Let pydicom read what the walker could not, and write it in the encoding of the transfer syntax."""
     if size - start > MAX_NORMALISED:
         raise FileRefused(Reason.NOT_PARSABLE, problem)
     encoding = encoding_of(syntax)
-    source = DicomBytesIO(read_at(start, size - start))
+    source: Any = DicomBytesIO(read_at(start, size - start))  # pydicom types it as a plain file
     target = DicomBytesIO()
     for stream in (source, target):
         stream.is_implicit_VR, stream.is_little_endian = not encoding.explicit, encoding.little
@@ -433,7 +435,7 @@ def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str
 
 
 def _check_and_convert(data_set: Dataset) -> None:
-    """Refuse a Data Set of which pydicom read a value only in part, and make it read the items of its sequences.
+    """Refuse a Data Set of which pydicom read a value only in part, and let it read the items of sequences.
 
     It says nothing of the first itself, and would write the second as the bytes they were.
     """
@@ -462,7 +464,8 @@ def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes
     raw = sop_instance.encode("ascii", "replace")
     own = b""
     if raw:
-        own = element_bytes(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
+        raw += b"\0" * (len(raw) % 2)
+        own = element_bytes(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", raw, EXPLICIT_LITTLE)
     length = struct.pack("<L", len(before) + len(own) + len(after))
     return b"".join((_PREAMBLE, element_bytes(0x00020000, "UL", length, EXPLICIT_LITTLE), before, own, after))
 
@@ -483,11 +486,12 @@ def _constant_meta(transfer_syntax: str, sop_class: str) -> tuple[bytes, bytes]:
     if sop_class:
         before += uid(_MEDIA_STORAGE_SOP_CLASS_UID, sop_class)
     after = uid(_TRANSFER_SYNTAX_UID, transfer_syntax) + uid(0x00020012, IMPLEMENTATION_CLASS_UID)
-    return before, after + element_bytes(0x00020013, "SH", version + b" " * (len(version) % 2), EXPLICIT_LITTLE)
+    version += b" " * (len(version) % 2)
+    return before, after + element_bytes(0x00020013, "SH", version, EXPLICIT_LITTLE)
 
 
 def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[Piece]) -> int:
-    """Write a file under a temporary name beside its own, then give it its name (atomic within a file system).
+    """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
 
     Parameters
     ----------
@@ -565,7 +569,7 @@ def _in_memory(content: bytes, piece: Piece) -> bytes:
     return piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
 
 
-def _write_all(handle: BinaryIO, content: bytes) -> int:
+def _write_all(handle: BinaryIO, content: bytes | memoryview) -> int:
     view = memoryview(content)
     while view:
         view = view[handle.write(view) :]

@@ -24,8 +24,8 @@ ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 """An Item's tag in both byte orders."""
 PIXEL_DATA_GROUP = 0x7FE0
 
-SHORT_VRS = frozenset("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-LONG_VRS = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+SHORT_VRS = frozenset("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())  # noqa: SIM905
+LONG_VRS = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # noqa: SIM905 # a list of 34 strings reads worse
 _HEADER = {vr.encode(): 8 for vr in SHORT_VRS} | {vr.encode(): 12 for vr in LONG_VRS}
 BULK_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN", b"OB or OW"))
 
@@ -63,8 +63,9 @@ EXPLICIT_BIG = Encoding(explicit=True, little=False)
 class Item(NamedTuple):
     """One item of a sequence: bytes `start` to `end`, its Data Set from `value` on.
 
-    `delimited` items have undefined length and end with an Item Delimitation Item, which `end` includes. The encoding
-    is that of the Data Set around it, but implicit VR little endian inside UN (PS3.5 section 6.2.2 note 4).
+    `delimited` items have undefined length and end with an Item Delimitation Item, which `end` includes. The
+    encoding is that of the Data Set around it, but implicit VR little endian inside UN (PS3.5 section 6.2.2
+    note 4).
     """
 
     start: int
@@ -78,15 +79,15 @@ class Item(NamedTuple):
 Span: TypeAlias = "tuple[int, bytes, int, int, int, list[Item] | None]"
 """One element: (tag, VR, start, value start, end, items).
 
-`items` is `None` unless the element is a sequence that was walked. The end includes a delimiter. The VR is the one in
-the file, or the dictionary's in implicit VR; ``UN`` with items is a sequence that was stored as unknown. A plain tuple,
-because millions of them are made.
+`items` is `None` unless the element is a sequence that was walked. The end includes a delimiter. The VR is
+the one in the file, or the dictionary's in implicit VR; ``UN`` with items is a sequence that was stored as
+unknown. A plain tuple, because millions of them are made.
 """
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def implicit_vr(tag: int) -> bytes:
-    """VR that an element of implicit VR, or one stored as UN, has by the dictionary (PS3.5 sections 6.2.2 and A.1)."""
+    """VR by the dictionary of an element in implicit VR, or stored as UN (PS3.5 sections 6.2.2 and A.1)."""
     if tag & 0x10000:
         return b"LO" if 0x10 <= tag & 0xFFFF <= 0xFF else b"UN"
     vr = vr_of(tag)
@@ -308,7 +309,7 @@ def _undefined(
     """Read the value of an element of undefined length: a sequence, or fragments (nested icon pixel data)."""
     if vr in (b"OB", b"OW"):
         return None, skip_fragments(buf, value, end, encoding)
-    if vr == b"UN":  # PS3.5 section 6.2.2 note 4: a sequence in implicit VR little endian, whatever surrounds it
+    if vr == b"UN":  # PS3.5 section 6.2.2 note 4: a sequence, always in implicit VR little endian
         encoding = IMPLICIT_LITTLE
     elif vr != b"SQ":
         raise Malformed(f"offset {value}: undefined length with VR {vr!r}")
@@ -342,11 +343,11 @@ def _hidden_items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int
     """Items of a sequence that was stored with VR UN and a defined length; `None` where it is none."""
     if buf[pos : pos + 4] not in ITEM_TAGS:
         return None
-    # In implicit VR there is but one way to try: two at every level would take time that doubles with the depth.
+    # In implicit VR there is one way to try: two at every level would take time that doubles with the depth.
     for candidate in (IMPLICIT_LITTLE, encoding) if encoding.explicit else (encoding,):
         try:
             return _whole_items(buf, pos, end, candidate, depth)
-        except TooDeep:
+        except TooDeep:  # noqa: PERF203 # at most two rounds
             raise
         except Malformed:
             continue

@@ -1,6 +1,6 @@
-"""Assignment and walked bytes to new bytes: decides for every element at every depth, then writes. No input or output.
+"""Assignment and walked bytes to new bytes: decides for every element at every depth, then writes. No I/O.
 
-Lives here: the rewriting of Data Sets and the plan that workers get. Does not live here: files, file meta, precedence.
+Lives here: the rewriting of Data Sets and the plan that workers get. Does not live here: files, precedence.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from dicom_anon.elements import (
     walk,
 )
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
+from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import Element, FileScope, Level, RunFacts
@@ -150,7 +150,7 @@ class Rewriter:
         self._inserts = inserts
 
     def _resolve(self, level: Level, tag: int) -> Action:
-        """Action for a tag that is not in the table."""
+        """Find the action for a tag that is not in the table."""
         raise NotImplementedError
 
     def rewrite(self, data: DataSetBytes, scope: FileScope) -> list[Piece]:
@@ -253,7 +253,7 @@ class Rewriter:
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} {vr}") from None
 
     def _absent(self, root: Level, spans: list[Span], after: int) -> Iterator[tuple[Element, Action, int]]:
-        """Elements to insert among `spans` and behind the tag `after`, with their action and the place they get."""
+        """Elements to insert among `spans` and behind the tag `after`, with their action and their place."""
         present = {span[0] for span in spans}
         starts: list[tuple[int, int]] | None = None
         for tag, action in self._inserts:
@@ -273,7 +273,7 @@ class Rewriter:
 
 
 def _identifiers(root: Level) -> Identifiers:
-    """Identifiers of a file that its path may tell as well."""
+    """Find identifiers of a file that its path may tell as well."""
     return identifiers_of(
         (root.near(tags.PATIENT_NAME),),
         (root.near(tags.PATIENT_ID), root.near(tags.ACCESSION_NUMBER)),
@@ -287,7 +287,7 @@ def _is_structural(tag: int) -> bool:
 
 
 def _is_always_dropped(tag: int) -> bool:
-    """Tell whether an element would no longer be true: group lengths, signatures and their parameters, padding."""
+    """Tell whether an element would no longer be true: group lengths, signatures with parameters, padding."""
     return tag & 0xFFFF == 0 or tag in (0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC)
 
 
@@ -325,7 +325,7 @@ def _flat(buf: bytes, pos: int, end: int, edits: list[Edit]) -> bytes:
 
 
 def _joined(buf: bytes, pos: int, end: int, edits: list[Edit]) -> list[Piece]:
-    """Bytes `pos` to `end` of the buffer with edits, which are in order, put in; what is untouched is the same bytes."""
+    """Bytes `pos` to `end` of the buffer with the edits put in, in order; all else is the same bytes."""
     pieces: list[Piece] = []
     for start, stop, piece in edits:
         if start > pos:
@@ -339,7 +339,7 @@ def _joined(buf: bytes, pos: int, end: int, edits: list[Edit]) -> list[Piece]:
 
 
 class Engine(Rewriter):
-    """Applies an assignment to one Data Set after the other; keeps caches, but no state that a result depends on.
+    """Applies an assignment to one Data Set after the other; no result depends on the caches it keeps.
 
     Parameters
     ----------
@@ -442,10 +442,11 @@ class Engine(Rewriter):
         """De-identify by a template; `None` where it does not fit this file."""
         source = template.source
         scope = FileScope(buf, self._facts, self._pseudonyms, set(source.notes), set(), dict(source.memo))
-        scope.root = root = RootOnDemand(scope, template.encoding, source.encodings, walk_from)
+        scope.root = root = RootOnDemand(scope, template, walk_from)
 
         def fill(span: Span, pieces: list[bytes]) -> None:
             edits: list[Edit] = []
+            root.add([span])
             self._edit(root, [span], None, edits)
             pieces += _joined(buf, span[2], span[4], edits)  # type: ignore[arg-type] # no value is left in the file
             if span[0] in tags.INSTANCE_UIDS:
@@ -458,6 +459,7 @@ class Engine(Rewriter):
             pieces: list[Piece] = list(applied[0])
             data = walk_from(applied[1], template.last)
             scope.buf = data.buf
+            root.add(data.spans)
             edits: list[Edit] = []
             self._edit(root, data.spans, None, edits)
             _keep_bulk(data, edits)
@@ -472,7 +474,7 @@ class Engine(Rewriter):
         """Keep what was decided for a file; with the one before it, it may make a template."""
         self._rewritten([], scope)
         last, self._learnt = self._learnt, Learnt(
-            data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root.encodings
+            data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root
         )
         self._template = learn(last, self._learnt) if last is not None else None
 
@@ -605,11 +607,9 @@ class Engine(Rewriter):
 
     def _block_has_kept(self, level: Level, creator_tag: int) -> bool:
         """Tell whether an element of the block stays, so that its creator must (PS3.15 section E.3.10)."""
-        level.look(creator_tag)  # so that the level is walked
-        level.look(creator_tag)  # has the whole level walked, where that was put off
         first = creator_tag & 0xFFFF0000 | (creator_tag & 0xFF) << 8
-        at = bisect.bisect_left(level.spans, first, key=_tag_of)
-        for span in itertools.islice(level.spans, at, None):
+        spans = level.walked()
+        for span in itertools.islice(spans, bisect.bisect_left(spans, first, key=_tag_of), None):
             if span[0] > first | 0xFF:
                 return False
             if not isinstance(self._table.get(span[0]) or self._resolve(level, span[0]), Remove):
@@ -631,7 +631,8 @@ class _ToUtf8(Action):
             return Unchanged()
         text = element.text
         if "\N{REPLACEMENT CHARACTER}" in text:
-            raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} is not in its character set")
+            detail = f"{tags.format_tag(element.tag)} is not in its character set"
+            raise FileRefused(Reason.VALUE_NOT_WRITABLE, detail)
         raw = text.encode()
         return Assigned(raw + b" " if len(raw) & 1 else raw)
 

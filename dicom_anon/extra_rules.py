@@ -85,7 +85,7 @@ def dataset_of(level: Level) -> Dataset:
     dataset = Dataset()
     encoding = level.encoding
     dataset.set_original_encoding(not encoding.explicit, encoding.little, list(level.encodings))
-    for span in level.spans:
+    for span in level.walked():
         dataset[span[0]] = _element_of(level, span)
     return dataset
 

@@ -67,7 +67,7 @@ def gather(root: Level) -> Identifiers:
     Person names in private elements count as well, where the file says that they are names.
     """
     found: dict[str, list[str]] = {"names": [], **{kind: [] for kind in _KINDS}}
-    for kind, element in _identifying(root, root.spans):
+    for kind, element in _identifying(root, root.walked()):
         if text := element.text:
             found[kind].append(text)
     return Identifiers.of(**found)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from dicom_anon.worker import FileResult, Order, process_batch
 
 BATCH_FILES = 250
 BATCH_BYTES = 64 << 20
+RETRY_FILES = 20
 SMALL_FILES = 400
 SMALL_BYTES = 256 << 20
 """A tree within both limits is done in this process: starting workers would take longer."""
@@ -144,6 +147,7 @@ class _Run:
         self._report = RunReport(dry_run=request.order.dry_run)
         self._in_flight: dict[int, list[FileJob]] = {}
         self._ended = False
+        self._interruptible = False
         self._resumes = request.manifest is not None and os.path.isdir(request.order.destination)
         self._account = threading.Lock()  # joblib draws batches, and so walks, in threads of its own
         self._walk = threading.Lock()
@@ -159,17 +163,46 @@ class _Run:
             if self._resumes:
                 self._remove_parts()
         batches = self._batches()
-        try:
-            self._work(batches)
-            for batch in batches:  # where the run ended early, what is left is listed all the same
-                self._take([FileResult(job, Reason.NOT_REACHED) for job in batch])
-        except KeyboardInterrupt:
-            self._report.interrupted = True
-        self._settle()
+        with self._one_interrupt():
+            with contextlib.suppress(KeyboardInterrupt):
+                self._work(batches)
+                for batch in batches:  # where the run ended early, what is left is listed all the same
+                    self._take([FileResult(job, Reason.NOT_REACHED) for job in batch])
+            self._settle()
         self._settle_names()
         self._report.seconds = time.monotonic() - started
         self._watcher.update(self._report)
         return self._report
+
+    @contextlib.contextmanager
+    def _one_interrupt(self) -> Iterator[None]:
+        """Let Ctrl-C end the run, but never between a file and its line in the account; a second one changes nothing."""
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
+            yield
+            return
+
+        def interrupt(*_: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # also for what is started to end the workers
+            self._report.interrupted = self._ended = True
+            if self._interruptible:
+                self._interruptible = False
+                raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @contextlib.contextmanager
+    def _may_be_interrupted(self) -> Iterator[None]:
+        """Let Ctrl-C end at once what is done here: its files are in flight, and `_settle` looks after those."""
+        self._interruptible = not self._ended
+        try:
+            yield
+        finally:
+            self._interruptible = False
 
     def _work(self, batches: Iterator[list[FileJob]]) -> None:
         first: list[list[FileJob]] = []
@@ -191,29 +224,26 @@ class _Run:
 
     def _work_here(self, batches: Iterable[list[FileJob]]) -> None:
         for batch in batches:
-            for i in range(0, len(batch), 10):
-                some = batch[i : i + 10]
-                self._in_flight[0] = batch[i:]
-                self._take(process_batch(some, self._order))
-                if self._ended:
-                    return
-            self._in_flight.pop(0, None)
+            at = 0
+            while at < len(batch) and not self._ended:
+                self._in_flight[0] = batch[at:]
+                with self._may_be_interrupted():
+                    results = process_batch(batch[at : at + 10], self._order)
+                at += len(results)
+                self._in_flight[0] = batch[at:]
+                self._take(results)
+            if self._ended:
+                return
 
     def _work_in_processes(self, batches: Iterator[list[FileJob]]) -> None:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         numbered = enumerate(batches)
-        while True:
+        while not self._ended:
             try:
                 self._fan_out(numbered)
-            except BrokenProcessPool:
-                suspects = [job for batch in self._in_flight.values() for job in batch]
-                self._in_flight.clear()
-                for job in suspects:
-                    self._in_flight[-1] = [job]
-                    self._isolate(job)
-                    if self._ended:
-                        return
+            except BrokenProcessPool:  # noqa: PERF203 # workers die rarely
+                self._work_again()
             else:
                 return
 
@@ -225,9 +255,9 @@ class _Run:
             while not self._ended:
                 with self._walk:
                     number, batch = next(numbered, (0, []))
-                if not batch:
-                    return
-                self._in_flight[number] = batch
+                    if not batch:
+                        return
+                    self._in_flight[number] = batch
                 yield delayed(_numbered_batch)(number, batch, self._order)
 
         parallel = Parallel(
@@ -238,26 +268,50 @@ class _Run:
             batch_size=1,
             max_nbytes=None,
         )
-        with contextlib.closing(parallel(tasks())) as results:
-            for number, result in results:
-                batch = self._in_flight.pop(number)
-                self._take(result)
-                if len(result) < len(batch):
-                    self._in_flight[number] = batch[len(result) :]
-                if self._ended:
-                    return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib warns where the run ends early; the account tells of that
+            with contextlib.closing(parallel(tasks())) as results:
+                while not self._ended:
+                    with self._may_be_interrupted():
+                        found = next(results, None)
+                    if found is None:
+                        return
+                    number, done = found
+                    batch = self._in_flight.pop(number)
+                    if len(done) < len(batch):
+                        self._in_flight[number] = batch[len(done) :]
+                    self._take(done)
 
-    def _isolate(self, job: FileJob) -> None:
-        """Try one file in a worker of its own, after a worker died that may have had it."""
+    def _work_again(self) -> None:
+        """Work on what was in flight when a worker died, in portions small enough that few files are tried twice."""
+        with self._walk:
+            files = [job for batch in self._in_flight.values() for job in batch]
+            portions = [files[i : i + RETRY_FILES] for i in range(0, len(files), RETRY_FILES)]
+            self._in_flight = dict(enumerate(portions, -len(portions)))  # numbers that no other batch has
+        for number, portion in list(self._in_flight.items()):
+            with self._may_be_interrupted():
+                results = self._retry(portion)
+            del self._in_flight[number]
+            if len(results) < len(portion):
+                self._in_flight[number] = portion[len(results) :]
+            self._take(results)
+            if self._ended:
+                return
+
+    def _retry(self, portion: list[FileJob]) -> list[FileResult]:
+        """Work on some files in a worker that has nothing else to do; where it dies, on each of them alone."""
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
+        alone = Parallel(n_jobs=2, backend="loky", batch_size=1)
         try:
-            [result] = Parallel(n_jobs=2, backend="loky", batch_size=1)([delayed(process_batch)([job], self._order)])
+            results: list[FileResult] = alone([delayed(process_batch)(portion, self._order)])[0]
         except BrokenProcessPool:
-            result = [FileResult(job, Reason.WORKER_DIED)]
-        self._in_flight.pop(-1)
-        self._take(result)
+            if len(portion) == 1:
+                return [FileResult(portion[0], Reason.WORKER_DIED)]
+        else:
+            return results
+        return [result for job in portion for result in self._retry([job])]
 
     def _take(self, results: list[FileResult]) -> None:
         with self._account:
@@ -301,12 +355,13 @@ class _Run:
 
     def _settle(self) -> None:
         """Account for what was with workers when the run ended: an output that is there is whole."""
-        for batch in self._in_flight.values():
-            for job in batch:
-                written = not self._order.dry_run and os.path.exists(self._target(job))
-                self._take([FileResult(job, None if written else Reason.NOT_REACHED)])
-        self._in_flight.clear()
-        if self._report.interrupted or self._report.reasons[Reason.WORKER_DIED]:
+        with self._walk:
+            left = [job for batch in self._in_flight.values() for job in batch]
+            self._in_flight.clear()
+        for job in left:
+            written = not self._order.dry_run and os.path.exists(self._target(job))
+            self._take([FileResult(job, None if written else Reason.NOT_REACHED)])
+        if self._ended or self._report.reasons[Reason.WORKER_DIED]:  # workers may have been killed while they wrote
             self._remove_parts()
 
     def _batches(self) -> Iterator[list[FileJob]]:
@@ -314,23 +369,26 @@ class _Run:
         batch: list[FileJob] = []
         size = 0
         for found in discover(self._request.top):
+            if self._report.interrupted:
+                return
             if isinstance(found, FileJob):
-                self._report.found += 1
-                self._report.found_bytes += found.size
                 batch.append(self._placed(found))
                 size += found.size
                 if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
-                    yield from self._to_do(batch)
+                    yield from self._to_do(batch, size)
                     batch, size = [], 0
             elif isinstance(found, Folder):
                 self._mirror(found)
             else:
                 self._not_tried(found)
         if batch:
-            yield from self._to_do(batch)
+            yield from self._to_do(batch, size)
 
-    def _to_do(self, batch: list[FileJob]) -> Iterator[list[FileJob]]:
-        """Leave out of a batch what an earlier run wrote, if it is still there."""
+    def _to_do(self, batch: list[FileJob], size: int) -> Iterator[list[FileJob]]:
+        """Count a batch as found, and leave out of it what an earlier run wrote, if it is still there."""
+        with self._account:
+            self._report.found += len(batch)
+            self._report.found_bytes += size
         if self._resumes and self._request.manifest is not None:
             done = self._request.manifest.done(batch)
             rest = [job for job in batch if job.relative not in done or not self._is_there(job, done[job.relative])]

@@ -130,6 +130,15 @@ class Level:
         span = self.find(tag)
         return [Level(self.file, item.spans, item.encoding, self, tag) for item in (span[5] or () if span else ())]
 
+    def walked(self) -> list[Span]:
+        """All elements of this Data Set."""
+        return self.spans
+
+    def raw(self, tag: int) -> bytes | None:
+        """Encoded value of an element of this Data Set, `None` where it is absent."""
+        span = self.find(tag)
+        return None if span is None else self.file.buf[span[3] : span[4]]
+
     def text(self, tag: int) -> str | None:
         """Decoded value of an element of this Data Set, `None` where it is absent."""
         span = self.find(tag)

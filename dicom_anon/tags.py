@@ -85,7 +85,7 @@ def _additions() -> dict[int, _Entry]:
 
 @functools.cache
 def _added_keywords() -> dict[str, int]:
-    return {entry.keyword: tag for tag, entry in _additions().items()}
+    return {entry.keyword: tag for tag, entry in _additions().items() if entry.keyword}
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -176,8 +176,8 @@ def parse_key(text: str) -> Key:
     Parameters
     ----------
     text : str
-        ``(0010,0010)``, ``0010,0010``, ``00100010`` in any hex case, a PS3.6 keyword, a repeating group such as
-        ``(50xx,xxxx)``, or a private element by creator such as ``(0019,xx0c,"SIEMENS MR HEADER")``.
+        ``(0010,0010)``, ``0010,0010``, ``00100010`` in any hex case, a PS3.6 keyword, a repeating group such
+        as ``(50xx,xxxx)``, or a private element by creator such as ``(0019,xx0c,"SIEMENS MR HEADER")``.
 
     Returns
     -------
@@ -205,6 +205,8 @@ def parse_key(text: str) -> Key:
         return PrivateKey(group, int(match[2], 16), match[3].strip())
     tag = tag_for_keyword(text)
     if tag is None:
+        if text.isidentifier() and (outside := datadict.tag_for_keyword(text)) is not None:
+            return _from_digits(f"{outside:08x}")  # which says why it is none
         near = nearest(text, _keywords())
         raise TagSyntaxError("names no DICOM element" + (f'; did you mean "{near}"?' if near else ""))
     return tag
@@ -222,7 +224,8 @@ def _from_digits(digits: str) -> Key:
     tag = int(digits, 16)
     group, element = tag >> 16, tag & 0xFFFF
     if group in (0x0000, 0x0002, 0xFFFE) or group > 0xFFFC:
-        raise TagSyntaxError(f"group {group:04x} is no part of a Data Set; the file meta is rebuilt for every file")
+        problem = f"group {group:04x} is no part of a Data Set; the file meta is rebuilt for every file"
+        raise TagSyntaxError(problem)
     if element == 0:
         raise TagSyntaxError("is a group length, and those are always dropped")
     return tag
@@ -238,7 +241,8 @@ def tag_for_keyword(keyword: str) -> int | None:
 
 @functools.cache
 def _keywords() -> tuple[str, ...]:
-    own = (entry[4] for entry in datadict.DicomDictionary.values() if entry[4])
+    entries = datadict.DicomDictionary.items()
+    own = (entry[4] for tag, entry in entries if entry[4] and tag >> 16 not in (0, 2))
     return (*own, *_added_keywords())
 
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from dicom_anon.elements import DataSetBytes, Encoding, FileRange, Span, walk_one
 from dicom_anon.scope import EVERYTHING, FileScope, Level
-from dicom_anon.values import Encodings
 
 WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
 Edit: TypeAlias = "tuple[int, int, bytes | FileRange]"
@@ -50,8 +49,8 @@ class Learnt:
         What was found out of the file (patient, study), which holds while what was read does.
     notes : frozenset of str
         Notes made.
-    encodings : Encodings
-        Codecs of its top level.
+    root : Level
+        Its top level.
     """
 
     data: DataSetBytes
@@ -59,7 +58,7 @@ class Learnt:
     reads: frozenset[int]
     memo: dict[str | int, Any]
     notes: frozenset[str]
-    encodings: Encodings
+    root: Level
 
     def elements(self) -> Iterator[Span]:
         """Elements up to the first one whose value was left in the file."""
@@ -81,6 +80,8 @@ class Template:
         The Data Set up to its first value left in the file, or to its end.
     last : int
         Tag of the last element covered.
+    same : frozenset of int
+        Tags of the elements in runs.
     source : Learnt
         The file from which it was made.
     """
@@ -88,6 +89,7 @@ class Template:
     encoding: Encoding
     parts: tuple[Run | Gap, ...]
     last: int
+    same: frozenset[int]
     source: Learnt
 
     def apply(self, buf: bytes, fill: Callable[[Span, list[bytes]], None]) -> tuple[list[bytes], int] | None:
@@ -144,9 +146,10 @@ def learn(first: Learnt, second: Learnt) -> Template | None:
             return None
         if one_buf[a[2] : a[4]] != two_buf[b[2] : b[4]]:
             gaps.add(b[0])
-    if EVERYTHING in second.reads or gaps & second.reads or first.encodings != second.encodings:
+    if EVERYTHING in second.reads or gaps & second.reads or first.root.encodings != second.root.encodings:
         return None
-    return Template(second.data.encoding, tuple(_parts(second, two, gaps)), two[-1][0], second)
+    same = frozenset(span[0] for span in two if span[0] not in gaps)
+    return Template(second.data.encoding, tuple(_parts(second, two, gaps)), two[-1][0], same, second)
 
 
 def _parts(source: Learnt, spans: list[Span], gaps: set[int]) -> Iterator[Run | Gap]:
@@ -183,30 +186,50 @@ def _parts(source: Learnt, spans: list[Span], gaps: set[int]) -> Iterator[Run | 
 
 
 class RootOnDemand(Level):
-    """Top level of a file to which a template is applied: walked only if a decision looks at another element.
+    """Top level of a file to which a template is applied: what is the same is asked of the template's source.
 
     Parameters
     ----------
     file : FileScope
         The file.
-    encoding : Encoding
-        How it is written.
-    encodings : Encodings
-        Codecs of its text: those of the template, whose (0008,0005) is the same.
+    template : Template
+        It fits the file so far.
     walk_from : callable
-        Walks it.
+        Walks the file, if the place of an element is asked for that is in no gap.
     """
 
-    __slots__ = ("_walk_from",)
+    __slots__ = ("_own", "_template", "_walk_from")
 
-    def __init__(self, file: FileScope, encoding: Encoding, encodings: Encodings, walk_from: WalkFrom) -> None:
-        super().__init__(file, [], encoding, None, 0)
-        self._encodings = encodings
+    def __init__(self, file: FileScope, template: Template, walk_from: WalkFrom) -> None:
+        super().__init__(file, [], template.encoding, None, 0)
+        self._encodings = template.source.root.encodings
+        self._template = template
         self._walk_from = walk_from
+        self._own: dict[int, Span] = {}
+
+    def add(self, spans: list[Span]) -> None:
+        """Take in elements of the file's own."""
+        self._own.update((span[0], span) for span in spans)
 
     def look(self, tag: int) -> Span | None:
-        """Span of an element, after a walk if it is the first one asked for."""
-        if self._index is None:
+        """Span of an element, after a walk if it is none of the file's own."""
+        found = self._own.get(tag)
+        if found is not None or tag not in self._template.same:
+            return found
+        self.walked()
+        return super().look(tag)
+
+    def walked(self) -> list[Span]:
+        """All elements of the file, after a walk."""
+        if not self.spans:
             data = self._walk_from(0, 0)
             self.file.buf, self.spans = data.buf, data.spans
-        return super().look(tag)
+        return self.spans
+
+    def raw(self, tag: int) -> bytes | None:
+        """Encoded value of an element, `None` where it is absent."""
+        return self._template.source.root.raw(tag) if tag in self._template.same else super().raw(tag)
+
+    def text(self, tag: int) -> str | None:
+        """Decoded value of an element, `None` where it is absent."""
+        return self._template.source.root.text(tag) if tag in self._template.same else super().text(tag)

@@ -1,6 +1,6 @@
 """Values of single elements: bytes to text and text to bytes, by VR and character set (PS3.5 chapter 6).
 
-Character sets and VR checks are pydicom's; lives here only what packs one value. Does not live here: structure, rules.
+Character sets and VR checks are pydicom's; lives here only what packs one value. Does not live here: rules.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Encodings = tuple[str, ...]
 
 DEFAULT_ENCODINGS: Encodings = ("iso8859",)
 _NOT_WRITTEN = ("iso8859", "shift_jis", "euc_kr", "iso_ir_58", "GB2312")
-"""Codecs that write what the DICOM term of that name has not: ASCII, half-width katakana, and what needs escapes."""
+"""Codecs that write what their DICOM term has not: ASCII, half-width katakana, and what needs escapes."""
 
 
 class ValueNotWritable(DicomAnonError):
@@ -48,7 +48,7 @@ class NeedsWiderCharacterSet(DicomAnonError):
 
 @functools.lru_cache(maxsize=256)
 def encodings_of(specific_character_set: str) -> Encodings:
-    """Python codecs for a value of (0008,0005) *Specific Character Set*, with `\\` between its terms.
+    r"""Python codecs for a value of (0008,0005) *Specific Character Set*, with ``\`` between its terms.
 
     >>> encodings_of(""), encodings_of("ISO_IR 192")
     (('iso8859',), ('utf8',))
@@ -60,15 +60,15 @@ def encodings_of(specific_character_set: str) -> Encodings:
 
 
 def decode(raw: bytes, vr: str, encodings: Encodings, order: str = "<") -> str:
-    """Read a value as the text a person would type for it.
+    r"""Read a value as the text a person would type for it.
 
     Parameters
     ----------
     raw : bytes
         Encoded value, padding included.
     vr : str
-        Its VR. Numbers and attribute tags come back as text with `\\` between values; other binary values as Latin-1
-        text, byte for byte.
+        Its VR. Numbers and attribute tags come back as text with ``\`` between values; other binary values as
+        Latin-1 text, byte for byte.
     encodings : tuple of str
         Codecs of the Data Set it stands in.
     order : str
@@ -104,13 +104,14 @@ def split(text: str, vr: str) -> list[str]:
 
 @functools.lru_cache(maxsize=1 << 14)
 def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
-    """Pack a text into a VR: even length, padded as PS3.5 section 6.2 says.
+    r"""Pack a text into a VR: even length, padded as PS3.5 section 6.2 says.
 
     Parameters
     ----------
     text : str
-        Several values with `\\` between them. Numbers in decimal; attribute tags as tag or keyword; OW, OL, OV, OF and
-        OD as numbers; OB and UN as ``hex:`` and hexadecimal digits, or else as the text's own bytes.
+        Several values with ``\`` between them. Numbers in decimal; attribute tags as tag or keyword; OW, OL,
+        OV, OF and OD as numbers; OB and UN as ``hex:`` and hexadecimal digits, or else as the text's own
+        bytes.
     vr : str
         VR to pack into.
     encodings : tuple of str
@@ -128,10 +129,7 @@ def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
     if vr in TEXT_VRS:
         for value in split(text, vr):
             _check(value, vr)
-        if vr in ASCII_VRS:
-            raw = text.encode("ascii")
-        else:
-            raw = _encode_text(text, encodings)
+        raw = text.encode("ascii") if vr in ASCII_VRS else _encode_text(text, encodings)
         return _even(raw, b"\0" if vr == "UI" else b" ")
     if not text:
         return b""

@@ -29,8 +29,16 @@ from pydicom.uid import (
 
 from dicom_anon.actions import Action, parse_action
 from dicom_anon.assignment import Assignment, Row
-from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, DataSetBytes, Encoding, Span, walk
 from dicom_anon.dicomfile import DicomFile
+from dicom_anon.elements import (
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    DataSetBytes,
+    Encoding,
+    Span,
+    walk,
+)
 from dicom_anon.engine import Engine, Piece, Plan
 from dicom_anon.tags import Key, parse_key, sort_key
 
@@ -120,7 +128,9 @@ def walked(raw: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> DataSetBytes:
 
 def assignment(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Assignment:
     """Assignment of exactly these rules: no preset, no stamps."""
-    parsed = sorted(((parse_key(key), parse_action(command)) for key, command in rules.items()), key=_in_order)
+    parsed = sorted(
+        ((parse_key(key), parse_action(command)) for key, command in rules.items()), key=_in_order
+    )
     rows = {key: Row(key, action, "test") for key, action in parsed}
     names = {"name": "Undefined", "owner": "Unknown", "prefix": "", **facts}
     return Assignment("none", "", rows, remove_unknown, print_assignment=False, **names)
@@ -132,11 +142,17 @@ def _in_order(row: tuple[Key, Action]) -> tuple[int, int, str]:
 
 def engine(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Engine:
     """Engine with exactly these rules."""
-    return Engine(Plan(assignment(rules, remove_unknown=remove_unknown, **facts), KEY, "11212026", "101112000"))
+    return Engine(
+        Plan(assignment(rules, remove_unknown=remove_unknown, **facts), KEY, "11212026", "101112000")
+    )
 
 
 def rewrite_bytes(
-    raw: bytes, rules: Mapping[str, str], encoding: Encoding = EXPLICIT_LITTLE, *, remove_unknown: bool = False
+    raw: bytes,
+    rules: Mapping[str, str],
+    encoding: Encoding = EXPLICIT_LITTLE,
+    *,
+    remove_unknown: bool = False,
 ) -> bytes:
     """Bytes of a Data Set after these rules."""
     pieces = engine(rules, remove_unknown=remove_unknown).run(walked(raw, encoding)).pieces
@@ -151,7 +167,9 @@ def rewrite(
     remove_unknown: bool = False,
 ) -> Dataset:
     """Data Set after these rules, written and read again by pydicom."""
-    return decode(rewrite_bytes(encode(data_set, encoding), rules, encoding, remove_unknown=remove_unknown), encoding)
+    return decode(
+        rewrite_bytes(encode(data_set, encoding), rules, encoding, remove_unknown=remove_unknown), encoding
+    )
 
 
 def image(**attributes: Any) -> Dataset:
@@ -198,7 +216,13 @@ def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: 
     stream = DicomBytesIO()
     write_file_meta_info(stream, file_meta, enforce_standard=False)
     encodings = {uid: ENCODINGS[name] for name, uid in SYNTAXES.items()}
-    return b"TIFF" + bytes(124) + b"DICM" + stream.getvalue() + encode(data_set, encodings.get(syntax, EXPLICIT_LITTLE))
+    return (
+        b"TIFF"
+        + bytes(124)
+        + b"DICM"
+        + stream.getvalue()
+        + encode(data_set, encodings.get(syntax, EXPLICIT_LITTLE))
+    )
 
 
 def nested(*tags: int | str, leaf: Dataset) -> Dataset:
@@ -219,11 +243,15 @@ def levels(data_set: Dataset) -> Iterator[Dataset]:
                 yield from levels(inner)
 
 
-_TEXT = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz0123456789.-ÄÖÜäöüßéè", max_size=12).map(str.strip)
+_TEXT = st.text(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz0123456789.-ÄÖÜäöüßéè", max_size=12
+).map(str.strip)
 _WORD = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", max_size=8)
 _DAY = st.dates().map(lambda day: f"{day.year:04}{day.month:02}{day.day:02}")
 _TIME = st.times().map(lambda time: time.strftime("%H%M%S"))
-_UID = st.lists(st.integers(1, 10**6), min_size=1, max_size=4).map(lambda arcs: ".".join(map(str, [1, 2, *arcs])))
+_UID = st.lists(st.integers(1, 10**6), min_size=1, max_size=4).map(
+    lambda arcs: ".".join(map(str, [1, 2, *arcs]))
+)
 _WORDS = st.binary(max_size=4).map(lambda raw: raw * 2)
 
 

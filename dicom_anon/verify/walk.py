@@ -336,7 +336,8 @@ def _inflate(file: BinaryIO, begin: int) -> bytes:
         return meta + packed  # cannot be walked, so it is reported; its bytes are searched as they are
     if engine.unconsumed_tail:
         return meta + packed
-    return meta + data + engine.unused_data
+    padding = engine.unused_data == b"\0"  # PS3.5 A.5: makes the length of the stream even
+    return meta + data + (b"" if padding else engine.unused_data)
 
 
 def rewritten(path: Path) -> bytes | None:

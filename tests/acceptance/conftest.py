@@ -75,7 +75,8 @@ def deliver(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Deliver
     def run(source: Path, *options: object) -> Delivery:
         if (source, *options) not in made:
             destination = tmp_path_factory.mktemp("run") / "out"
-            done = call(source, destination, "--key-file", key_file, "--json", "-", *options)
+            words = (source, destination, "--key-file", key_file, "--names", "keep", "--json", "-", *options)
+            done = call(*words)
             made[source, *options] = Delivery(source, destination, done, contents(destination))
         return made[source, *options]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 from hypothesis import given
@@ -176,7 +177,8 @@ def test_clean_of_a_sequence_cleans_its_texts_and_leaves_its_codes() -> None:
     )
     (left,) = found.ReasonForVisitCodeSequence
     assert (left.CodeValue, left.CodingSchemeDesignator) == ("371524004", "SCT")
-    assert left.CodeMeaning == "Report"
+    assert left.CodeMeaning.startswith("Report")
+    assert "Doe" not in left.CodeMeaning
 
 
 def test_clean_leaves_a_dummy_where_an_iod_needs_a_value() -> None:
@@ -189,11 +191,11 @@ def test_clean_leaves_a_dummy_where_an_iod_needs_a_value() -> None:
 
 def test_clean_of_a_name_is_empty_and_values_are_cleaned_one_by_one() -> None:
     found = rewrite(
-        item(PatientID="1", PatientName="Doe^Jane", OperatorsName="Roe^Rita", ImageComments="x", StudyComments="y",
+        item(PatientID="1", PatientName="Doe^Jane", PhysiciansOfRecord="Roe^Rita", ImageComments="x", StudyComments="y",
              AdmittingDiagnosesDescription=["Knee pain", "Doe, knee pain"]),
-        {"OperatorsName": "clean", "AdmittingDiagnosesDescription": "clean"},
+        {"PhysiciansOfRecord": "clean", "AdmittingDiagnosesDescription": "clean"},
     )  # fmt: skip
-    assert found.OperatorsName == ""
+    assert found.PhysiciansOfRecord == ""
     assert list(found.AdmittingDiagnosesDescription) == ["Knee pain", "knee pain"]
 
 
@@ -309,8 +311,8 @@ def test_a_sequence_whose_items_all_go_goes_too() -> None:
 def test_a_replaced_report_is_valid_and_says_nothing() -> None:
     found = run(report(), Engine(Plan(resolve(preset="basic"), KEY)))
     assert codes_of(found) == codes_of(report())
-    text = str(found)
+    text = re.sub(r"2\.25\.\d+", "", str(found.ContentSequence))
     for secret in ("Doe", "Miller", "ACC-1", "19610203", "4.2", "59", "1.2.3.4.5", "72704001", "Fracture", "20200110"):
-        assert secret not in text.replace("20.", "")
+        assert secret not in text
     findings = found.ContentSequence[-1]
     assert (findings.ValueType, findings.RelationshipType, findings.ContinuityOfContent) == ("CONTAINER", "CONTAINS", "SEPARATE")

@@ -1,8 +1,9 @@
-"""Codestreams: what is no part of the image becomes zeros, every other byte stays, whatever the fragments are."""
+"""Codestreams: what is no part of the image becomes zeros, every other byte stays."""
 
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ def checked(content: bytes, cuts: tuple[int, ...] = (), *, through: bool = True)
     gap = b"\xfe\xff\x00\xe0LLLL"  # between fragments lies what must not be touched
     edges = [0, *sorted({cut for cut in cuts if 0 < cut < len(content)}), len(content)]
     parts, whole = [], b""
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         whole += gap
         parts.append(Part(len(whole), end - start, content[start : min(end, start + HEAD)]))
         whole += content[start:end]
@@ -152,7 +153,7 @@ def tile_part(header: bytes, data: bytes, *, open_end: bool = False) -> bytes:
 @pytest.mark.parametrize("open_end", [False, True])
 def test_comments_of_tile_parts_become_zeros(open_end: bool) -> None:
     siz = b"\xff\x4f" + segment(0x51, bytes(36))
-    data = b"\x01\xff\x4f\xff\x51\xff\x64\0\x08abcdef\xff\x8f"  # like markers, which only the length tells from data
+    data = b"\x01\xff\x4f\xff\x51\xff\x64\0\x08abcdef\xff\x8f"  # only the length tells it from markers
 
     def stream(comment: bytes, surplus: bytes) -> bytes:
         header = segment(0x64, b"\0\0" + comment)

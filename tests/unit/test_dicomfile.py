@@ -104,7 +104,15 @@ def test_a_file_with_meta_but_without_preamble_is_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\0", b"\x08\0\x05", b"hello, world. " * 30, b"\x89PNG\r\n\x1a\n" + bytes(300), b"PK\3\4" + bytes(300), bytes(500)],
+    [
+        b"",
+        b"\0",
+        b"\x08\0\x05",
+        b"hello, world. " * 30,
+        b"\x89PNG\r\n\x1a\n" + bytes(300),
+        b"PK\3\4" + bytes(300),
+        bytes(500),
+    ],
     ids=["empty", "byte", "start", "text", "png", "zip", "zeros"],
 )
 def test_what_is_not_dicom_is_not_dicom(tmp_path: Path, content: bytes) -> None:
@@ -132,7 +140,9 @@ def opened(content: bytes) -> Iterator[BinaryIO]:
         yield handle  # type: ignore[misc] # a FileIO is the raw file that reading asks for
 
 
-@pytest.mark.parametrize("path", [p for p in real_files() if p.name.startswith("DICOMDIR")], ids=lambda p: p.parent.name + p.name)
+@pytest.mark.parametrize(
+    "path", [p for p in real_files() if p.name.startswith("DICOMDIR")], ids=lambda p: p.parent.name + p.name
+)
 def test_an_index_of_files_is_told_from_a_file(path: Path) -> None:
     with pytest.raises(FileRefused) as refused:
         read_file(path)
@@ -140,7 +150,11 @@ def test_an_index_of_files_is_told_from_a_file(path: Path) -> None:
 
 
 def test_an_index_that_says_it_is_something_else_is_an_index(tmp_path: Path) -> None:
-    index = item(FileSetID="X", OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity=0, DirectoryRecordSequence=[item()])
+    index = item(
+        FileSetID="X",
+        OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity=0,
+        DirectoryRecordSequence=[item()],
+    )
     meta = {"MediaStorageSOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "MediaStorageSOPInstanceUID": "1.2"}
     assert refusal(tmp_path, file_bytes(index, **meta)).reason is Reason.DICOMDIR
     meta["MediaStorageSOPClassUID"] = MediaStorageDirectoryStorage
@@ -154,7 +168,10 @@ def test_a_private_transfer_syntax_is_refused(tmp_path: Path) -> None:
 
 def test_a_meta_with_a_wrong_group_length_or_none_is_read(tmp_path: Path) -> None:
     content = file_bytes(image())
-    assert read_file(put(tmp_path, content[:140] + b"\0\0\0\1" + content[144:])).transfer_syntax == ExplicitVRLittleEndian
+    assert (
+        read_file(put(tmp_path, content[:140] + b"\0\0\0\1" + content[144:])).transfer_syntax
+        == ExplicitVRLittleEndian
+    )
     assert read_file(put(tmp_path, content[:132] + content[144:])).transfer_syntax == ExplicitVRLittleEndian
     assert read_file(real_file("meta_missing_tsyntax.dcm")).transfer_syntax == ImplicitVRLittleEndian
 
@@ -188,13 +205,17 @@ def test_however_little_is_read_at_first_all_is_found(
             assert found.whole == whole.whole
             assert [span[:2] for span in found.data.spans] == [span[:2] for span in whole.data.spans]
             copy(path, tmp_path / "target")
-            assert decode((tmp_path / "target").read_bytes()[-len(whole.whole) :], whole.data.encoding) == decode(
-                whole.whole, whole.data.encoding
-            )
-    assert left == {0x00420011, 0x7FE11001}, "the pixel data is short enough to be read with what is around it"
+            assert decode(
+                (tmp_path / "target").read_bytes()[-len(whole.whole) :], whole.data.encoding
+            ) == decode(whole.whole, whole.data.encoding)
+    assert left == {0x00420011, 0x7FE11001}, (
+        "the pixel data is short enough to be read with what is around it"
+    )
 
 
-def test_long_values_are_copied_and_pixel_data_can_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_values_are_copied_and_pixel_data_can_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dicomfile, "HEAD", 400)
     source = image(ImageComments="x")
     source.PixelData = bytes(range(256)) * 20
@@ -204,7 +225,10 @@ def test_long_values_are_copied_and_pixel_data_can_be_replaced(tmp_path: Path, m
     assert copy(path, tmp_path / "a", {"PatientName": "set(A)"}).PixelData == source.PixelData
     assert copy(path, tmp_path / "b", {"PixelData": "clear"}).PixelData is None
     assert "PixelData" not in copy(path, tmp_path / "c", {"PixelData": "remove"})
-    assert copy(path, tmp_path / "d", {"(7FE1,0010)": "keep", "DataSetTrailingPadding": "set(hex:00)"}).PixelData == source.PixelData
+    assert (
+        copy(path, tmp_path / "d", {"(7FE1,0010)": "keep", "DataSetTrailingPadding": "set(hex:00)"}).PixelData
+        == source.PixelData
+    )
 
 
 def test_fragments_are_hopped_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,20 +250,38 @@ def test_fragments_are_hopped_over(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_compressed_real_files_keep_their_fragments(tmp_path: Path) -> None:
-    for name in ("JPEG2000-embedded-sequence-delimiter.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_RLE.dcm", "693_J2KI.dcm"):
-        source, target = dcmread(real_file(name)), copy(real_file(name), tmp_path / name, {"PatientName": "set(X)"})
+    for name in (
+        "JPEG2000-embedded-sequence-delimiter.dcm",
+        "SC_rgb_jpeg_dcmtk.dcm",
+        "MR_small_RLE.dcm",
+        "693_J2KI.dcm",
+    ):
+        source, target = (
+            dcmread(real_file(name)),
+            copy(real_file(name), tmp_path / name, {"PatientName": "set(X)"}),
+        )
         assert target.PixelData == source.PixelData
         assert target.file_meta.TransferSyntaxUID == source.file_meta.TransferSyntaxUID
 
 
-@pytest.mark.parametrize("path", [p for p in real_files() if p.stat().st_size < 1_000_000], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [p for p in real_files() if p.stat().st_size < 1_000_000], ids=lambda p: p.name
+)
 def test_pixels_of_real_files_are_the_same_bytes(tmp_path: Path, path: Path) -> None:
     try:
         read_file(path)
     except FileRefused:
-        assert path.suffix != ".dcm" or "trunc" in path.name or "short" in path.name or path.name in ("no_meta.dcm", "DICOMDIR-empty.dcm")
+        assert (
+            path.suffix != ".dcm"
+            or "trunc" in path.name
+            or "short" in path.name
+            or path.name in ("no_meta.dcm", "DICOMDIR-empty.dcm")
+        )
         return
-    source, target = dcmread(path, force=True), copy(path, tmp_path / "target", {"PatientName": "set(X)", "PatientID": "set(Y)"})
+    source, target = (
+        dcmread(path, force=True),
+        copy(path, tmp_path / "target", {"PatientName": "set(X)", "PatientID": "set(Y)"}),
+    )
     assert target.PatientName == "X"
     for keyword in ("PixelData", "FloatPixelData", "WaveformSequence", "EncapsulatedDocument"):
         assert target.get(keyword) == source.get(keyword)
@@ -280,7 +322,9 @@ def test_a_file_cut_off_anywhere_is_refused_or_ends_between_elements(tmp_path: P
         assert refusal(tmp_path, pixels[:-cut]).reason is Reason.TRUNCATED
 
 
-@pytest.mark.parametrize("name", ["MR_truncated.dcm", "rtplan_truncated.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"])
+@pytest.mark.parametrize(
+    "name", ["MR_truncated.dcm", "rtplan_truncated.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"]
+)
 def test_truncated_real_files_are_refused(name: str) -> None:
     with pytest.raises(FileRefused) as refused:
         read_file(real_file(name))
@@ -319,17 +363,23 @@ def test_the_copy_notices_that_its_source_has_shrunk(tmp_path: Path, monkeypatch
             if not kernel:
                 monkeypatch.delattr(os, "copy_file_range", raising=False)
             with pytest.raises(FileRefused) as refused:
-                dicomfile.write(tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces)
+                dicomfile.write(
+                    tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces
+                )
         assert refused.value.reason is Reason.TRUNCATED
         assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
         path.write_bytes(file_bytes(source))
 
 
-def test_a_long_unknown_element_that_holds_a_sequence_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_unknown_element_that_holds_a_sequence_is_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dicomfile, "HEAD", 500)
     monkeypatch.setattr(dicomfile, "BULK", 100)
     inner = encode(item(PatientName="Doe^Jane", TextValue="t" * 2000), IMPLICIT_LITTLE)
-    raw = encode(item(Modality="CT")) + element_bytes(0x0040A730, "UN", item_bytes(inner, IMPLICIT_LITTLE), EXPLICIT_LITTLE)
+    raw = encode(item(Modality="CT")) + element_bytes(
+        0x0040A730, "UN", item_bytes(inner, IMPLICIT_LITTLE), EXPLICIT_LITTLE
+    )
     raw += element_bytes(0x0040DB00, "UN", b"CS" * 700, EXPLICIT_LITTLE)
     path = put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + raw)
     found = read_file(path)
@@ -361,7 +411,10 @@ def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
     content = real_file("image_dfl.dcm").read_bytes()
     assert refusal(tmp_path, content[:-100]).reason is Reason.TRUNCATED
     start = 144 + struct.unpack_from("<L", content, 140)[0]
-    assert refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason is Reason.NOT_PARSABLE
+    assert (
+        refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason
+        is Reason.NOT_PARSABLE
+    )
     monkeypatch.setattr(dicomfile, "MAX_INFLATED", 10_000)
     assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
 
@@ -370,11 +423,16 @@ def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
 
 
 def test_elements_out_of_order_or_twice_are_put_right(tmp_path: Path) -> None:
-    first, second = encode(item(StudyDate="20040119", PatientName="Doe")), encode(item(Modality="CT", PatientID="1"))
+    first, second = (
+        encode(item(StudyDate="20040119", PatientName="Doe")),
+        encode(item(Modality="CT", PatientID="1")),
+    )
     found = read_file(put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + second + first))
     assert "normalised" in found.notes
     assert decode(found.whole) == item(StudyDate="20040119", Modality="CT", PatientName="Doe", PatientID="1")
-    twice = read_file(put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + first + encode(item(PatientName="Again"))))
+    twice = read_file(
+        put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + first + encode(item(PatientName="Again")))
+    )
     assert [span[0] for span in twice.data.spans] == [0x00080020, 0x00100010]
 
 
@@ -382,17 +440,29 @@ def test_elements_out_of_order_or_twice_are_put_right(tmp_path: Path) -> None:
 def test_items_out_of_order_are_put_right(tmp_path: Path, undefined: bool) -> None:
     content = encode(item(CodeValue="1")) + encode(item(StudyDate="20040119"))
     if undefined:
-        value = b"\xfe\xff\0\xe0" + b"\xff" * 4 + content + b"\xfe\xff\x0d\xe0" + bytes(4) + b"\xfe\xff\xdd\xe0" + bytes(4)
+        value = (
+            b"\xfe\xff\0\xe0"
+            + b"\xff" * 4
+            + content
+            + b"\xfe\xff\x0d\xe0"
+            + bytes(4)
+            + b"\xfe\xff\xdd\xe0"
+            + bytes(4)
+        )
         raw = b"\x40\0\x75\2SQ\0\0" + b"\xff" * 4 + value
     else:
         raw = element_bytes(0x00400275, "SQ", item_bytes(content, EXPLICIT_LITTLE), EXPLICIT_LITTLE)
-    found = read_file(put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + encode(item(Modality="CT")) + raw))
+    found = read_file(
+        put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + encode(item(Modality="CT")) + raw)
+    )
     expected = item(Modality="CT", RequestAttributesSequence=[item(StudyDate="20040119", CodeValue="1")])
     assert decode(found.whole) == expected
 
 
 @pytest.mark.parametrize(("declared", "actual"), [("explicit", "implicit"), ("implicit", "explicit")])
-def test_a_data_set_in_another_vr_encoding_than_declared_is_put_right(tmp_path: Path, declared: str, actual: str) -> None:
+def test_a_data_set_in_another_vr_encoding_than_declared_is_put_right(
+    tmp_path: Path, declared: str, actual: str
+) -> None:
     source = image(ReferencedImageSequence=[item(ReferencedSOPInstanceUID="1.2.3")], ImageComments="x")
     source.PixelData = bytes(100_000)  # enough zeros for a wrong length to end in them
     content = write_meta(SYNTAXES[declared], "", "") + encode(source, BARE[actual])
@@ -414,7 +484,9 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
         raw = encode(nested(*[0x00081140] * 61, leaf=item(Modality="CT")))
         for tag in order:
             raw += element_bytes(tag, "SH", b"", EXPLICIT_LITTLE)
-        assert refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + raw).reason is Reason.NOT_PARSABLE
+        assert (
+            refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + raw).reason is Reason.NOT_PARSABLE
+        )
 
 
 def test_messages_hold_no_values(tmp_path: Path) -> None:
@@ -428,7 +500,9 @@ def test_messages_hold_no_values(tmp_path: Path) -> None:
 
 @EVERY_SYNTAX
 def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, syntax: str) -> None:
-    target = copy(put(tmp_path, file_bytes(image(), syntax)), tmp_path / "target", {"SOPInstanceUID": "set(1.9.8)"})
+    target = copy(
+        put(tmp_path, file_bytes(image(), syntax)), tmp_path / "target", {"SOPInstanceUID": "set(1.9.8)"}
+    )
     content = (tmp_path / "target").read_bytes()
     assert content[:132] == bytes(128) + b"DICM"
     for secret in (b"TIFF", b"HOSPITAL_PACS", b"MAKER_1", b"MRN 4711", b"1.2.3.4.5"):
@@ -455,7 +529,8 @@ def test_the_meta_leaves_out_what_the_object_has_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), FileRefused(Reason.TRUNCATED)]
+    "failure",
+    [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), FileRefused(Reason.TRUNCATED)],
 )
 def test_a_failure_leaves_neither_a_partial_file_nor_a_changed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
@@ -484,7 +559,9 @@ def test_the_name_of_a_part_tells_nothing_and_stays_short(tmp_path: Path) -> Non
     assert part != Path(dicomfile.part_name(tmp_path / "other"))
 
 
-@pytest.mark.parametrize("code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+@pytest.mark.parametrize(
+    "code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM]
+)
 def test_where_the_kernel_does_not_copy_a_buffer_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
 ) -> None:
@@ -540,7 +617,9 @@ def test_pieces_of_a_file_are_written_in_order(tmp_path: Path) -> None:
     path = put(tmp_path, file_bytes(image()))
     with open(path, "rb", buffering=0) as handle:
         file = DicomFile(handle, path.stat().st_size)
-        size = dicomfile.write(tmp_path / "target", handle, file, b"<", [b"a", FileRange(128, 4), b"b", FileRange(0, 4)])
+        size = dicomfile.write(
+            tmp_path / "target", handle, file, b"<", [b"a", FileRange(128, 4), b"b", FileRange(0, 4)]
+        )
     assert (tmp_path / "target").read_bytes() == b"<aDICMbTIFF"
     assert size == 11
 

@@ -92,7 +92,9 @@ def test_a_walk_is_enough_to_write_the_same_bytes(data_set: Dataset, name: str) 
         tag, vr, start, value, end, items = span
         if items is None or raw[value - 4 : value] == b"\xff" * 4:
             if items is not None:
-                inner = b"".join(raw[i.start : i.value] + rebuilt(i.spans, i.encoding) + tail(i) for i in items)
+                inner = b"".join(
+                    raw[i.start : i.value] + rebuilt(i.spans, i.encoding) + tail(i) for i in items
+                )
                 return raw[start:value] + inner + raw[end - 8 : end]
             return element_bytes(tag, vr.decode(), raw[value:end], around)
         inner = b"".join(
@@ -281,7 +283,9 @@ def test_a_sequence_hidden_in_an_unknown_element_is_walked(outer: Encoding, inne
 
 
 @pytest.mark.parametrize("outer", [EXPLICIT_LITTLE, EXPLICIT_BIG], ids=["in little", "in big"])
-def test_an_unknown_element_of_undefined_length_is_an_implicit_little_endian_sequence(outer: Encoding) -> None:
+def test_an_unknown_element_of_undefined_length_is_an_implicit_little_endian_sequence(
+    outer: Encoding,
+) -> None:
     content = item_bytes(encode(item(PatientName="Doe^Jane"), IMPLICIT_LITTLE), IMPLICIT_LITTLE)
     end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
     header = struct.pack(f"{outer.order}HH2sHL", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFFF)
@@ -298,7 +302,9 @@ def test_unknown_bytes_that_only_begin_like_a_sequence_are_a_value() -> None:
 
 
 def test_private_sequences_of_a_real_file_are_walked_in_implicit_vr() -> None:
-    outer = next(span for span in read_file(real_file("nested_priv_SQ.dcm")).data.spans if span[0] == 0x00010001)
+    outer = next(
+        span for span in read_file(real_file("nested_priv_SQ.dcm")).data.spans if span[0] == 0x00010001
+    )
     assert outer[1] == b"UN"
     assert outer[5] is not None
     inner = next(span for span in outer[5][0].spans if span[0] == 0x00010001)

@@ -150,7 +150,11 @@ class Model:
         if group == 0x28 and "(0028,xxxx)" in self.rules:
             return self.rules["(0028,xxxx)"]
         if group % 2 and 0x10 <= element < 0x100 and self.unknown == "remove":
-            block = [t for t in map(int, level.keys()) if t >> 16 == group and t >> 8 & 0xFF == element and t & 0xF000]
+            block = [
+                t
+                for t in map(int, level.keys())
+                if t >> 16 == group and t >> 8 & 0xFF == element and t & 0xF000
+            ]
             return "keep" if any(self.command(level, t) != "remove" for t in block) else "remove"
         return self.unknown
 
@@ -169,7 +173,9 @@ class Model:
             if items is not None and command in ("keep", "safe", "replace", "uid"):
                 within = command == "replace" or (command == "uid" and replaced)
                 kept = DataElement(tag, "SQ", Sequence(self.rewrite(i, False, within) for i in items))
-                kept.is_undefined_length = getattr(raw, "is_undefined_length", getattr(raw, "length", 0) == 0xFFFFFFFF)
+                kept.is_undefined_length = getattr(
+                    raw, "is_undefined_length", getattr(raw, "length", 0) == 0xFFFFFFFF
+                )
                 for new, old in zip(kept.value, items, strict=True):
                     new.is_undefined_length_sequence_item = old.is_undefined_length_sequence_item
                 result.add(kept)
@@ -214,12 +220,22 @@ class Model:
         if command.startswith("set"):
             return packed(SET[vr][1], self.encoding)
         if command == "truncdate":
-            return b"\\".join(text[:4] + (b"0101" + text[8:] if len(text) > 9 - (vr == "DA") else text[4:]) for text in texts)
+            return b"\\".join(
+                text[:4] + (b"0101" + text[8:] if len(text) > 9 - (vr == "DA") else text[4:])
+                for text in texts
+            )
         if command == "uid" or (command == "replace" and vr == "UI"):
-            keyed = self.pseudonyms.instance_uid if top and int(element.tag) in INSTANCE_UIDS else self.pseudonyms.uid
+            keyed = (
+                self.pseudonyms.instance_uid
+                if top and int(element.tag) in INSTANCE_UIDS
+                else self.pseudonyms.uid
+            )
             return b"\\".join(keyed(text.decode()).encode() for text in texts)
         if command == "hash":
-            return b"\\".join(self.pseudonyms.code("hash", t.decode("latin-1").strip(" \0")).encode() if t else b"" for t in texts)
+            return b"\\".join(
+                self.pseudonyms.code("hash", t.decode("latin-1").strip(" \0")).encode() if t else b""
+                for t in texts
+            )
         if command.startswith("regexp"):
             return b"\\".join(text.replace(b"A", b"bb") for text in texts)
         assert command == "replace"
@@ -245,7 +261,9 @@ def commands_for(vr: str) -> list[str]:
 def rules(draw: st.DrawFn) -> dict[str, str]:
     keys = {f"{tag:08X}": commands_for(vr) for vr, (tags, _) in VALUES.items() for tag in tags}
     keys |= {f"{tag:08X}": commands_for("SQ") for tag in SEQUENCES}
-    keys |= {f'(0009,xx{low:02X},"{CREATOR}")': ["keep", "remove", "clear", "replace"] for low in (0, 1, 2, 5)}
+    keys |= {
+        f'(0009,xx{low:02X},"{CREATOR}")': ["keep", "remove", "clear", "replace"] for low in (0, 1, 2, 5)
+    }
     keys |= {"(0028,xxxx)": ["keep", "remove", "clear", "replace"]}
     chosen = draw(st.lists(st.sampled_from(sorted(keys)), max_size=20, unique=True))
     return {"00080005": "keep", **{key: draw(st.sampled_from(keys[key])) for key in chosen}}
@@ -359,7 +377,11 @@ def test_an_empty_table_of_rules_removes_everything_from_real_files_that_keep_no
     ],
 )
 def test_numbers_and_text_are_set_in_the_encoding_of_the_file(name: str, encoding: Encoding) -> None:
-    rules = {"Rows": "set(513)", "PatientName": "set(Doe^J)", "RecommendedDisplayFrameRateInFloat": "set(0.5)"}
+    rules = {
+        "Rows": "set(513)",
+        "PatientName": "set(Doe^J)",
+        "RecommendedDisplayFrameRateInFloat": "set(0.5)",
+    }
     before, after, found = run(real_file(name), rules)
     source, target = decode(before, found), decode(after, found)
     assert found == encoding
@@ -403,7 +425,9 @@ def test_sequences_that_a_file_holds_as_unknown_are_worked_on() -> None:
 
 
 def test_nested_private_sequences_of_a_real_file_are_worked_on() -> None:
-    before, after, encoding = run(real_file("nested_priv_SQ.dcm"), {"(0001,0001)": "keep"}, remove_unknown=True)
+    before, after, encoding = run(
+        real_file("nested_priv_SQ.dcm"), {"(0001,0001)": "keep"}, remove_unknown=True
+    )
     assert tags_of(decode(before, encoding))[0] == (0x00010001, 0)
     assert set(tags_of(decode(after, encoding))) == {(0x00010001, 0), (0x00010001, 1), (0x00010001, 2)}
 
@@ -431,7 +455,9 @@ def series(draw: st.DrawFn) -> list[Dataset]:
         slice_.SOPInstanceUID, slice_.InstanceNumber = f"1.2.3.{number}", number
         slice_.PixelData = bytes(draw(st.integers(0, 40)) * 2)
         if draw(st.integers(0, 2)) == 0:  # most slices differ in no more than that
-            change = draw(st.sampled_from(("StudyID", "PatientID", "Modality", "PatientName", "gone", "more")))
+            change = draw(
+                st.sampled_from(("StudyID", "PatientID", "Modality", "PatientName", "gone", "more"))
+            )
             if change == "more":
                 slice_.update(draw(datasets.data_sets()))
             elif change == "gone":
@@ -442,7 +468,13 @@ def series(draw: st.DrawFn) -> list[Dataset]:
     return found
 
 
-@given(series(), rules(), st.sets(st.sampled_from(sorted(MACRO_RULES))), st.booleans(), st.sampled_from(sorted(ENCODINGS)))
+@given(
+    series(),
+    rules(),
+    st.sets(st.sampled_from(sorted(MACRO_RULES))),
+    st.booleans(),
+    st.sampled_from(sorted(ENCODINGS)),
+)
 def test_what_is_reused_from_earlier_files_changes_nothing(
     slices: list[Dataset], rules: dict[str, str], macros: set[str], remove_unknown: bool, name: str
 ) -> None:
@@ -484,7 +516,9 @@ def test_a_character_set_that_differs_from_file_to_file_is_never_reused() -> Non
     for character_set in ("ISO_IR 6", "", "ISO_IR 144"):
         source = item(SpecificCharacterSet=character_set, Modality="CT")
         raw = encode(source) + element_bytes(0x00100010, "PN", "Иван".encode("iso-8859-5"), EXPLICIT_LITTLE)
-        reused = shared.run_unwalked(raw, EXPLICIT_LITTLE, lambda p, q, raw=raw: rest(raw, p, q, EXPLICIT_LITTLE))
+        reused = shared.run_unwalked(
+            raw, EXPLICIT_LITTLE, lambda p, q, raw=raw: rest(raw, p, q, EXPLICIT_LITTLE)
+        )
         assert joined(reused.pieces, b"") == rewrite_bytes(raw, rules)
 
 
@@ -509,7 +543,9 @@ def texts_of(data_set: Dataset, path: tuple[int, ...] = ()) -> list[tuple[tuple[
 
 @pytest.mark.parametrize("path", CHARACTER_SETS, ids=lambda path: path.name)
 def test_widening_keeps_all_text_of_a_real_file(path: Path) -> None:
-    before, after, encoding = run(path, {"InstitutionName": "set(Больница 病院 Ä)", "StationName": "regexp(x,x)"})
+    before, after, encoding = run(
+        path, {"InstitutionName": "set(Больница 病院 Ä)", "StationName": "regexp(x,x)"}
+    )
     source, target = decode(before, encoding), decode(after, encoding)
     assert target.InstitutionName == "Больница 病院 Ä"
     kept = [text for text in texts_of(source) if text[0] != (0x00080080,)]
@@ -538,8 +574,13 @@ def test_widening_reaches_items_with_a_character_set_of_their_own(encoding: Enco
         assert text.encode() in found
     target = decode(found, encoding)
     assert target.SpecificCharacterSet == "ISO_IR 192"
-    assert [inner.get("SpecificCharacterSet") for inner in target.RequestAttributesSequence] == ["ISO_IR 192", None]
-    assert rewrite_bytes(raw, {"PatientName": "set(Ж)"}, encoding).count("Ж".encode("iso-8859-5")) == 1, "not widened"
+    assert [inner.get("SpecificCharacterSet") for inner in target.RequestAttributesSequence] == [
+        "ISO_IR 192",
+        None,
+    ]
+    assert rewrite_bytes(raw, {"PatientName": "set(Ж)"}, encoding).count("Ж".encode("iso-8859-5")) == 1, (
+        "not widened"
+    )
 
 
 def test_widening_adds_the_character_set_where_there_is_none_and_is_counted() -> None:
@@ -553,7 +594,10 @@ def test_widening_leaves_long_values_in_the_file(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(dicomfile, "HEAD", 700)
     monkeypatch.setattr(dicomfile, "BULK", 900)
     source = datasets.image(
-        SpecificCharacterSet="ISO_IR 100", PatientName="Müller", EncapsulatedDocument=b"pdf" * 400, ImageComments="Ä"
+        SpecificCharacterSet="ISO_IR 100",
+        PatientName="Müller",
+        EncapsulatedDocument=b"pdf" * 400,
+        ImageComments="Ä",
     )
     source.PixelData = bytes(1000)
     source.add(DataElement(0x7FE10010, "LO", "MÄKER"))
@@ -606,9 +650,14 @@ def test_a_value_that_does_not_fit_is_refused_and_not_told(vr: str, text: str) -
 
 
 def test_odd_lengths_are_read_and_even_ones_written() -> None:
-    raw = element_bytes(0x00080050, "SH", b"ACC", EXPLICIT_LITTLE) + element_bytes(0x00100020, "LO", b"1", EXPLICIT_LITTLE)
+    raw = element_bytes(0x00080050, "SH", b"ACC", EXPLICIT_LITTLE) + element_bytes(
+        0x00100020, "LO", b"1", EXPLICIT_LITTLE
+    )
     assert rewrite_bytes(raw, {}) == raw
-    kept, changed = rewrite_bytes(raw, {"AccessionNumber": "set(@value@1)"}), decode(rewrite_bytes(raw, {"PatientID": "hash"}))
+    kept, changed = (
+        rewrite_bytes(raw, {"AccessionNumber": "set(@value@1)"}),
+        decode(rewrite_bytes(raw, {"PatientID": "hash"})),
+    )
     assert kept.startswith(element_bytes(0x00080050, "SH", b"ACC1", EXPLICIT_LITTLE))
     assert len(changed.PatientID) == 16
 
@@ -616,8 +665,15 @@ def test_odd_lengths_are_read_and_even_ones_written() -> None:
 @EVERY_ENCODING
 def test_what_is_put_in_before_an_element_does_not_bring_the_element_back(encoding: Encoding) -> None:
     source = item(PatientName="A", BodyPartExamined="SECRET", Modality="CT", PatientComments="SECRET")
-    rules = {"PatientID": "set(1)", "PatientBirthDate": "clear", "BodyPartExamined": "remove", "PatientComments": "set(x)"}
-    raw = rewrite_bytes(encode(source, encoding), {**rules, "EthnicGroup": "set(y)", "RequestingService": "set(z)"}, encoding)
+    rules = {
+        "PatientID": "set(1)",
+        "PatientBirthDate": "clear",
+        "BodyPartExamined": "remove",
+        "PatientComments": "set(x)",
+    }
+    raw = rewrite_bytes(
+        encode(source, encoding), {**rules, "EthnicGroup": "set(y)", "RequestingService": "set(z)"}, encoding
+    )
     assert b"SECRET" not in raw
     assert decode(raw, encoding) == item(
         Modality="CT", PatientName="A", PatientID="1", PatientBirthDate="", EthnicGroup="y", PatientComments="x",
@@ -647,7 +703,9 @@ def test_sequences_keep_their_kind_of_length(encoding: Encoding, undefined: bool
     raw = rewrite_bytes(encode(source, encoding), {"Modality": "set(MODALITY)"}, encoding)
     assert raw.count(b"\xff\xff\xff\xff") == (4 if undefined else 0)
     assert decode(raw, encoding).ReferencedSeriesSequence[0].ReferencedSOPSequence[0].Modality == "MODALITY"
-    gone = rewrite_bytes(encode(source, encoding), {"Modality": "remove", "ReferencedSOPInstanceUID": "remove"}, encoding)
+    gone = rewrite_bytes(
+        encode(source, encoding), {"Modality": "remove", "ReferencedSOPInstanceUID": "remove"}, encoding
+    )
     assert tags_of(decode(gone, encoding)) == [(0x00081115, 0), (0x00081199, 1)]
 
 
@@ -668,7 +726,10 @@ def test_numbers_of_an_unknown_element_in_a_big_endian_file_are_little_endian() 
 def test_the_new_instance_uid_is_told_for_the_file_meta() -> None:
     source = walked(encode(item(SOPClassUID="1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID="1.2.3")))
     keyed = engine({"SOPInstanceUID": "uid"}).run(source)
-    assert (keyed.sop_class, keyed.sop_instance) == ("1.2.840.10008.5.1.4.1.1.2", Pseudonyms(KEY).uid("1.2.3"))
+    assert (keyed.sop_class, keyed.sop_instance) == (
+        "1.2.840.10008.5.1.4.1.1.2",
+        Pseudonyms(KEY).uid("1.2.3"),
+    )
     assert engine({"SOPInstanceUID": "keep"}).run(source).sop_instance == "1.2.3"
     assert engine({"SOPInstanceUID": "remove"}).run(source).sop_instance == ""
     assert engine({"SOPInstanceUID": "set(1.9)"}).run(source).sop_instance == "1.9"

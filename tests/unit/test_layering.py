@@ -14,7 +14,17 @@ ROOT = Path(dicom_anon.__file__).parent
 PACKAGE = "dicom_anon"
 FLOORS = {
     0: ("errors", "tags", "_version"),
-    1: ("elements", "values", "pseudonyms", "standard", "freetext", "lookup", "codestreams", "naming", "namebook"),
+    1: (
+        "elements",
+        "values",
+        "pseudonyms",
+        "standard",
+        "freetext",
+        "lookup",
+        "codestreams",
+        "naming",
+        "namebook",
+    ),
     2: ("scope",),
     3: ("macros", "identity", "template", "crosswalk", "pixels", "objects"),
     4: ("actions",),
@@ -130,6 +140,12 @@ def test_only_the_pseudonyms_compute_with_the_key() -> None:
 
 def test_the_engine_hands_the_key_to_the_pseudonyms_and_to_nobody_else() -> None:
     tree = ast.parse((ROOT / "engine.py").read_text("utf-8"))
-    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) == "plan.key"]
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node) == "Pseudonyms(plan.key)"]
+    uses = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) == "plan.key"
+    ]
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node) == "Pseudonyms(plan.key)"
+    ]
     assert len(uses) == len(calls) == 1

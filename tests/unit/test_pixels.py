@@ -1,0 +1,513 @@
+"""Pixel data: what is hidden beside the pixels goes, and every pixel is as before."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import struct
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from dicom_anon.assignment import resolve
+from dicom_anon.elements import FileRange
+from dicom_anon.engine import Engine, Plan
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.pixels import (
+    BLANKED,
+    CHUNK,
+    NATIVE,
+    NOT_CHECKED,
+    PIXEL_DATA,
+    TRIMMED,
+    UNUSED_BITS,
+    PixelPlan,
+    cell_mask,
+    pieces,
+    plan_pixels,
+)
+from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.scope import FileScope, Level, RunFacts
+from tests.datasets import (
+    KEY,
+    decode,
+    encode,
+    file_bytes,
+    image,
+    item,
+    joined,
+    read_file,
+    real_file,
+    real_files,
+    walked,
+)
+
+SECRET = b"Doe^Jane 1961-12-30 "
+COMMENT = struct.pack(">HH", 0xFFFE, len(SECRET) + 2)
+
+
+class Cleaned:
+    """Pixel data of one file before and after."""
+
+    def __init__(self, path: Path, *, in_memory: bool = False, tag: int = PIXEL_DATA) -> None:
+        read = read_file(path)
+        scope = FileScope(read.data.buf, RunFacts(), Pseudonyms(KEY))
+        scope.root = root = Level(scope, read.data.spans, read.data.encoding, None, 0)
+        span = root.find(tag)
+        assert span is not None
+        content: FileRange | bytes = read.data.bulk.get(span[2]) or read.data.buf[span[3] : span[4]]
+        self.before = joined([content], read.source)
+        self.bytes_read = 0
+        if in_memory:
+            content = self.before
+
+        def read_at(offset: int, length: int) -> bytes:
+            assert not in_memory
+            self.bytes_read += length
+            return read.source[offset : offset + length]
+
+        self.plan: PixelPlan = plan_pixels(root, read.transfer_syntax, content, read_at, tag)
+        self.notes = set(self.plan.notes)
+        self.after = joined(list(pieces(content, self.plan, read_at, self.notes)), read.source)
+
+
+def written(path: Path, data_set: Dataset, syntax: str = ExplicitVRLittleEndian) -> Path:
+    path.write_bytes(file_bytes(data_set, syntax))
+    return path
+
+
+def fragment(content: bytes) -> bytes:
+    content += b"\0" * (len(content) % 2)
+    return struct.pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
+
+
+def with_frames(path: Path, name: str, frames: list[list[bytes]]) -> Path:
+    """Real file with these fragments for each frame, and a Basic Offset Table."""
+    data_set = dcmread(real_file(name))
+    values = [b"".join(map(fragment, parts)) for parts in frames]
+    starts = [sum(map(len, values[:at])) for at in range(len(values))]
+    data_set.PixelData = fragment(struct.pack(f"<{len(starts)}L", *starts)) + b"".join(values)
+    data_set.NumberOfFrames = len(frames)
+    data_set["PixelData"].is_undefined_length = True
+    data_set.save_as(path)
+    return path
+
+
+def frames_of(name: str) -> list[bytes]:
+    data_set = dcmread(real_file(name))
+    frames = generate_frames(data_set.PixelData, number_of_frames=int(data_set.get("NumberOfFrames") or 1))
+    return [frame[: frame.rindex(b"\xff\xd9") + 2] for frame in frames]
+
+
+def decoded(path: Path, value: bytes) -> bytes | None:
+    """Pixels as pydicom decodes them; `None` where it cannot, for want of numpy or a plug-in among other things."""
+    if not importlib.util.find_spec("numpy"):
+        return None
+    data_set = dcmread(path, force=True)
+    syntax = data_set.file_meta.get("TransferSyntaxUID", "")
+    data_set.PixelData = value if syntax in NATIVE else value[:-8]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return bytes(data_set.pixel_array.tobytes())
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError):
+        return None
+
+
+def only_zeros_differ(before: bytes, after: bytes) -> bool:
+    """Tell whether nothing but zeros took the place of bytes."""
+    blocks = range(0, len(after), 4096)
+    changed = (at for at in blocks if before[at : at + 4096] != after[at : at + 4096])
+    return all(
+        new in (old, 0)
+        for at in changed
+        for old, new in zip(before[at : at + 4096], after[at : at + 4096], strict=False)
+    )
+
+
+@functools.cache
+def with_pixel_data() -> tuple[Path, ...]:
+    found = []
+    for path in real_files():
+        try:
+            read = read_file(path)
+        except FileRefused:
+            continue
+        if any(span[0] == PIXEL_DATA for span in read.data.spans):
+            found.append(path)
+    return tuple(found)
+
+
+@pytest.mark.parametrize("path", with_pixel_data(), ids=lambda path: path.name)
+def test_real_files_keep_their_pixels(path: Path) -> None:
+    done = Cleaned(path)
+    assert decoded(path, done.after) == decoded(path, done.before)
+    assert len(done.after) == (len(done.before) if done.plan.length is None else done.plan.length)
+    if UNUSED_BITS not in done.notes:
+        assert only_zeros_differ(done.before, done.after)
+    in_memory = Cleaned(path, in_memory=True)
+    assert (in_memory.after, in_memory.notes) == (done.after, done.notes)
+
+
+def test_what_real_files_hold_beside_their_pixels() -> None:
+    notes = {path.name: Cleaned(path).notes for path in with_pixel_data() if path.stat().st_size < 2 << 20}
+    assert notes["JPGLosslessP14SV1_1s_1f_8b.dcm"] == {BLANKED}  # a comment of its encoder
+    assert notes["693_J2KI.dcm"] == {BLANKED}
+    assert notes["MR_small_padded.dcm"] == {TRIMMED}
+    assert notes["mlut_18.dcm"] == {UNUSED_BITS}  # signs are extended in some cells and not in others
+    assert notes["badVR.dcm"] == {NOT_CHECKED}  # Number of Frames is 1A
+    assert [name for name in notes if NOT_CHECKED in notes[name]] == [
+        "badVR.dcm",
+        "meta_missing_tsyntax.dcm",
+        "nested_priv_SQ.dcm",
+    ]
+    assert {name for name in notes if TRIMMED in notes[name]} == {"MR_small_padded.dcm"}
+
+
+# Frames
+
+
+def planted(frame: bytes) -> tuple[bytes, bytes]:
+    """Frame with a comment and something behind its end, and what has to become of it."""
+    zeros = bytes(len(SECRET))
+    if frame[1] == 0xD8:
+        head, rest = frame[:2], frame[2:]
+        return head + COMMENT + SECRET + rest + SECRET, head + COMMENT + zeros + rest + zeros
+    at = 4 + struct.unpack_from(">H", frame, 4)[0]
+    comment = struct.pack(">HHH", 0xFF64, len(SECRET) + 4, 1)
+    head, rest = frame[:at] + comment, frame[at:]
+    return head + SECRET + rest + SECRET, head + zeros + rest + zeros
+
+
+COMPRESSED = [
+    "examples_ybr_color.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm",
+    "JPGExtended.dcm",
+    "SC_rgb_jpeg_gdcm.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "MR_small_jp2klossless.dcm",
+    "examples_jpeg2k.dcm",
+]
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_comments_and_surplus_of_every_frame_go(tmp_path: Path, name: str) -> None:
+    plain = [[planted(frame)[1]] for frame in frames_of(name)]
+    dirty = [[planted(frame)[0]] for frame in frames_of(name)]
+    done = Cleaned(with_frames(tmp_path / "dirty", name, dirty))
+    clean = Cleaned(with_frames(tmp_path / "clean", name, plain))
+    assert done.before.count(SECRET) == 2 * len(dirty)
+    assert SECRET not in done.after
+    assert done.after == clean.after
+    assert done.notes == {BLANKED}
+    assert decoded(tmp_path / "dirty", done.after) == decoded(tmp_path / "dirty", done.before)
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_frames_in_several_fragments(tmp_path: Path, name: str) -> None:
+    fragments = []
+    for frame in frames_of(name):
+        dirty, _ = planted(frame)
+        cut = dirty.index(SECRET) // 2 * 2 + 6
+        fragments.append([dirty[:cut], dirty[cut : cut + 8], dirty[cut + 8 :]])
+    path = with_frames(tmp_path / "file", name, fragments)
+    done = Cleaned(path)
+    assert done.notes == {BLANKED}
+    assert SECRET[:6] in done.before
+    assert all(part not in done.after for part in (SECRET[:4], SECRET[-8:]))
+    assert only_zeros_differ(done.before, done.after)
+    assert decoded(path, done.after) == decoded(path, done.before)
+
+
+def test_frames_after_a_clean_one_are_read_at_their_ends_only(tmp_path: Path) -> None:
+    frames = [[frame] for frame in frames_of("examples_ybr_color.dcm")]
+    path = with_frames(tmp_path / "file", "examples_ybr_color.dcm", frames * 4)
+    done = Cleaned(path)
+    assert done.plan.notes == frozenset()
+    assert done.bytes_read < len(done.before) / 2
+    dirty = [[parts[0][:2] + COMMENT + SECRET + parts[0][2:]] for parts in frames]
+    assert SECRET not in Cleaned(with_frames(path, "examples_ybr_color.dcm", dirty)).after
+
+
+def test_a_frame_that_is_not_understood_is_left_and_said(tmp_path: Path) -> None:
+    first, *_ = frames_of("MR_small_jpeg_ls_lossless.dcm")
+    done = Cleaned(
+        with_frames(tmp_path / "file", "MR_small_jpeg_ls_lossless.dcm", [[b"\x12" * 40], [planted(first)[0]]])
+    )
+    assert done.notes == {NOT_CHECKED, BLANKED}
+    assert b"\x12" * 40 in done.after
+    assert SECRET not in done.after
+
+
+def test_fragments_that_cannot_be_told_apart_are_left_and_said(tmp_path: Path) -> None:
+    first, *_ = frames_of("JPGExtended.dcm")
+    path = with_frames(tmp_path / "file", "JPGExtended.dcm", [[first], [b"\x12" * 40, b"\x12" * 40]])
+    done = Cleaned(path)
+    assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
+
+
+def test_fewer_fragments_than_frames_are_refused(tmp_path: Path) -> None:
+    path = with_frames(
+        tmp_path / "file", "JPGExtended.dcm", [[frame] for frame in frames_of("JPGExtended.dcm")]
+    )
+    data_set = dcmread(path)
+    data_set.NumberOfFrames = 2
+    data_set.save_as(path)
+    with pytest.raises(FileRefused) as refused:
+        Cleaned(path)
+    assert refused.value.reason is Reason.PIXEL_DATA_SHORT
+
+
+def test_video_is_left_and_said(tmp_path: Path) -> None:
+    data_set = image(NumberOfFrames=30)
+    data_set.PixelData = encapsulate([b"\0\0\1\xb3" + SECRET], has_bot=False)
+    data_set["PixelData"].is_undefined_length = True
+    done = Cleaned(written(tmp_path / "file", data_set, "1.2.840.10008.1.2.4.102"))
+    assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
+
+
+# Native cells
+
+
+def test_surplus_is_cut(tmp_path: Path) -> None:
+    path = written(tmp_path / "file", image(PixelData=bytes(range(32)) + SECRET))
+    done = Cleaned(path)
+    assert (done.after, done.plan.length, done.notes) == (bytes(range(32)), 32, {TRIMMED})
+
+
+@pytest.mark.parametrize(
+    ("attributes", "length"),
+    [
+        ({}, 32),
+        ({"NumberOfFrames": 3}, 96),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, 96),
+        (
+            {
+                "SamplesPerPixel": 3,
+                "PhotometricInterpretation": "YBR_FULL_422",
+                "BitsAllocated": 8,
+                "BitsStored": 8,
+            },
+            32,
+        ),
+        ({"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}, 16),
+        ({"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "Rows": 3, "Columns": 3}, 10),
+        ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0, "NumberOfFrames": 3}, 6),
+        (
+            {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0, "NumberOfFrames": 3, "Rows": 5, "Columns": 5},
+            10,
+        ),
+        ({"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31}, 64),
+    ],
+)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_length_of_native_pixel_data(
+    tmp_path: Path, attributes: dict[str, Any], length: int, syntax: str
+) -> None:
+    whole = b"\x01" * (length - 1) + b"\0"
+    path = tmp_path / "file"
+    assert Cleaned(written(path, image(**attributes, PixelData=whole), syntax)).after == whole
+    assert Cleaned(written(path, image(**attributes, PixelData=whole + b"xy"), syntax)).after == whole
+    with pytest.raises(FileRefused) as refused:
+        Cleaned(written(path, image(**attributes, PixelData=whole[:-2]), syntax))
+    assert refused.value.reason is Reason.PIXEL_DATA_SHORT
+    assert str(refused.value) == "pixel-data-short: (7fe0,0010)"
+
+
+def test_three_whole_samples_that_are_called_subsampled_stay(tmp_path: Path) -> None:
+    attributes = {
+        "SamplesPerPixel": 3,
+        "PhotometricInterpretation": "YBR_FULL_422",
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+    }
+    done = Cleaned(written(tmp_path / "file", image(**attributes, PixelData=b"\x01" * 48)))
+    assert (done.after, done.notes) == (b"\x01" * 48, set())
+
+
+def test_the_padding_byte_is_zero(tmp_path: Path) -> None:
+    odd = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "Rows": 3, "Columns": 3}
+    path = written(tmp_path / "file", image(**odd, PixelData=b"123456789x"))
+    assert Cleaned(path).after == b"123456789\0"
+    less = {**odd, "BitsStored": 6, "HighBit": 5}
+    assert Cleaned(written(path, image(**less, PixelData=b"\xc1" * 9 + b"\x3f"))).after == b"\x01" * 9 + b"\0"
+
+
+def test_floating_point_cells_have_a_length_too(tmp_path: Path) -> None:
+    data_set = image(BitsAllocated=32)
+    del data_set.PixelData
+    data_set.FloatPixelData = bytes(range(64)) + SECRET
+    done = Cleaned(written(tmp_path / "file", data_set), tag=0x7FE00008)
+    assert done.after == bytes(range(64))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"Rows": 0},
+        {"Rows": None},
+        {"SamplesPerPixel": None},
+        {"NumberOfFrames": "0"},
+        {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 10},
+        {"BitsAllocated": 16, "BitsStored": 0},
+        {"BitsAllocated": 16, "BitsStored": 17, "HighBit": 16},
+        {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 16},
+    ],
+)
+def test_contradictions_of_the_header_are_said(tmp_path: Path, attributes: dict[str, Any]) -> None:
+    done = Cleaned(written(tmp_path / "file", image(**attributes)))
+    assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
+
+
+def test_an_overlay_in_the_unused_bits_goes() -> None:
+    name = "examples_overlay.dcm"
+    read = Cleaned(real_file(name))
+    assert read.notes == set()
+    cells = [cell for (cell,) in struct.iter_unpack("<H", read.before)]
+    overlay = struct.pack(f"<{len(cells)}H", *(cell | (at % 7 == 0) << 12 for at, cell in enumerate(cells)))
+    data_set = dcmread(real_file(name))
+    root = _root(data_set)
+    plan = plan_pixels(root, ExplicitVRLittleEndian, overlay, _no_file)
+    notes: set[str] = set()
+    assert b"".join(_bytes(pieces(overlay, plan, _no_file, notes))) == read.before
+    assert notes == {UNUSED_BITS}
+
+
+def _no_file(offset: int, length: int) -> bytes:
+    raise AssertionError("the value is in memory")
+
+
+def _bytes(found: Iterable[bytes | FileRange]) -> list[bytes]:
+    return [piece for piece in found if isinstance(piece, bytes)]
+
+
+def _root(data_set: Dataset) -> Level:
+    data = walked(encode(data_set))
+    scope = FileScope(data.buf, RunFacts(), Pseudonyms(KEY))
+    scope.root = Level(scope, data.spans, data.encoding, None, 0)
+    return scope.root
+
+
+@st.composite
+def _formats(draw: st.DrawFn) -> tuple[int, int, int]:
+    allocated = draw(st.sampled_from((8, 16, 32, 64)))
+    stored = draw(st.integers(1, allocated))
+    return allocated, stored, draw(st.integers(stored - 1, allocated - 1))
+
+
+def _value(cell: int, stored: int, high: int, signed: bool) -> int:
+    """Value of a cell by PS3.5 section 8.1.1."""
+    value = cell >> (high + 1 - stored) & (1 << stored) - 1
+    return value - (1 << stored) if signed and value >> (stored - 1) else value
+
+
+def _cells(raw: bytes, size: int, order: Any) -> list[int]:
+    return [int.from_bytes(raw[at : at + size], order) for at in range(0, len(raw), size)]
+
+
+@given(_formats(), st.booleans(), st.booleans(), st.binary(max_size=8 * 20))
+def test_masked_cells_are_the_value_and_nothing_else(
+    form: tuple[int, int, int], signed: bool, little: bool, raw: bytes
+) -> None:
+    allocated, stored, high = form
+    size, order = allocated // 8, "little" if little else "big"
+    raw = raw[: len(raw) // size * size]
+    before = _cells(raw, size, order)
+    result = cell_mask(allocated, stored, high, signed=signed, little=little)(raw)
+    expected = [
+        (_value(cell, stored, high, signed) << (high + 1 - stored)) & (1 << allocated) - 1 for cell in before
+    ]
+    zero_filled = [(_value(cell, stored, high, False) << (high + 1 - stored)) for cell in before]
+    if before in (expected, zero_filled):
+        assert result is raw
+    else:
+        assert _cells(result, size, order) == expected
+
+
+@pytest.mark.parametrize("little", [False, True])
+def test_a_padding_value_outside_bits_stored_stays(little: bool) -> None:
+    order = "<" if little else ">"
+    clear = cell_mask(16, 12, 11, signed=False, little=little, padding=0xF830)
+    before = struct.pack(f"{order}4H", 0xF830, 0x1830, 0x0FFF, 0xF831)
+    assert clear(before) == struct.pack(f"{order}4H", 0xF830, 0x0830, 0x0FFF, 0x0831)
+    only_padding = struct.pack(f"{order}2H", 0xF830, 1)
+    assert clear(only_padding) is only_padding
+
+
+def test_the_padding_value_of_the_file_is_used(tmp_path: Path) -> None:
+    cells = struct.pack("<16H", *[0x8001, 0x8000] * 8)
+    path = tmp_path / "file"
+    plain = image(BitsStored=12, HighBit=11, PixelData=cells)
+    assert Cleaned(written(path, plain)).after == struct.pack("<16H", *[1, 0] * 8)
+    plain.add_new("PixelPaddingValue", "US", 0x8000)
+    assert Cleaned(written(path, plain)).after == struct.pack("<16H", *[1, 0x8000] * 8)
+
+
+def test_cells_are_masked_to_the_last_chunk(tmp_path: Path) -> None:
+    side = 512
+    cells = b"\x01\x02" * (side * side - 1) + b"\x01\xf2"
+    assert len(cells) > CHUNK
+    data_set = image(Rows=side, Columns=side, BitsStored=12, HighBit=11, PixelData=cells)
+    done = Cleaned(written(tmp_path / "file", data_set))
+    assert done.after == b"\x01\x02" * (side * side)
+    assert done.notes == {UNUSED_BITS}
+
+
+# Pieces
+
+
+def test_pieces_are_ranges_but_for_what_changes() -> None:
+    plan = PixelPlan(patches=((110, b"\0\0"), (115, b"\0")), length=16)
+    assert list(pieces(FileRange(100, 20), plan, _no_file, set())) == [
+        FileRange(100, 10),
+        b"\0\0",
+        FileRange(112, 3),
+        b"\0",
+    ]
+    assert list(pieces(FileRange(100, 20), PixelPlan(), _no_file, set())) == [FileRange(100, 20)]
+    assert not PixelPlan(notes=frozenset((NOT_CHECKED,))).changes
+    assert plan.changes
+
+
+def test_a_file_that_shrinks_is_refused() -> None:
+    plan = PixelPlan(transform=cell_mask(16, 12, 11, signed=False))
+    with pytest.raises(FileRefused) as refused:
+        list(pieces(FileRange(0, 20), plan, lambda offset, length: bytes(length - 2), set()))
+    assert refused.value.reason is Reason.TRUNCATED
+
+
+def test_icons_go_by_the_rules() -> None:
+    icon = image(PixelData=bytes(range(32)))
+    data_set = image(IconImageSequence=[icon])
+    rewritten = Engine(Plan(resolve(preset="default"), KEY)).run(walked(encode(data_set)))
+    after = decode(b"".join(_bytes(rewritten.pieces)))
+    assert "IconImageSequence" in data_set
+    assert "IconImageSequence" not in after
+    assert after.PixelData == data_set.PixelData
+
+
+@given(st.binary(max_size=60), st.sampled_from(["", "1", "2", "x"]))
+def test_any_bytes_as_fragments_end_in_order(content: bytes, frames: str) -> None:
+    data_set = item(NumberOfFrames=frames) if frames.isdigit() else item()
+    head = walked(encode(data_set))
+    value = fragment(b"") + fragment(content) + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    element = struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
+    spans = [*head.spans, (PIXEL_DATA, b"OB", len(head.buf), len(head.buf) + 12, len(head.buf) + 12, None)]
+    scope = FileScope(head.buf + element, RunFacts(), Pseudonyms(KEY))
+    scope.root = Level(scope, spans, head.encoding, None, 0)
+    if not content or frames == "2":
+        with pytest.raises(FileRefused):
+            plan_pixels(scope.root, "1.2.840.10008.1.2.4.50", value, _no_file)
+        return
+    plan = plan_pixels(scope.root, "1.2.840.10008.1.2.4.50", value, _no_file)
+    after = b"".join(_bytes(pieces(value, plan, _no_file, set())))
+    assert len(after) == len(value)
+    assert only_zeros_differ(value, after)

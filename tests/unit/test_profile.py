@@ -1,0 +1,322 @@
+"""The options of PS3.15 Annex E: rows of Table E.1-1, private elements, what may be claimed and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from pydicom import Dataset, Sequence, dcmread
+from pydicom.data import get_testdata_file
+
+from dicom_anon import profile, standard, tags
+from dicom_anon.actions import Clean, Keep, ShiftDate
+from dicom_anon.assignment import Assignment, resolve
+from dicom_anon.config import parse_config
+from dicom_anon.conformance import statement
+from dicom_anon.engine import Engine, Plan
+from dicom_anon.errors import ConfigError
+from dicom_anon.stamps import claim
+from dicom_anon.tags import PrivateKey
+from tests import datasets
+from tests.datasets import KEY, decode, encode, item, walked
+
+OPTIONS = tuple(standard.PROFILE_OPTIONS)
+DATES = ("retain_full_dates", "retain_modified_dates")
+
+
+def run(data_set: Dataset, assignment: Assignment) -> Dataset:
+    pieces = Engine(Plan(assignment, KEY)).run(walked(encode(data_set, datasets.EXPLICIT_LITTLE))).pieces
+    return decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), datasets.EXPLICIT_LITTLE)
+
+
+def options_of(assignment: Assignment) -> tuple[str, ...] | None:
+    actions = {row.key: row.action for row in assignment.rows.values()}
+    return claim(actions, assignment.remove_unknown_tags).options
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_row_of_an_option_does_what_its_code_says(option: str) -> None:
+    rules = profile.option_rules([option])
+    checked = 0
+    for row in standard.profile_rows():
+        code = row.options.get(option)
+        if code is None or row.tag[1:5] in ("0000", "0002", "0004", "gggg"):
+            continue
+        key = tags.parse_key(row.tag)
+        if key not in rules:
+            assert row.vr in ("OB", "OB or OW", "", "LT"), row.tag
+            assert row.vr == "OB" or row.tag.startswith(("(50xx", "(60xx"))
+            continue
+        action, source = rules[key]
+        assert source == option
+        if code == "K":
+            assert action == Keep()
+        elif row.vr in ("DA", "DT", "TM"):
+            assert action == ShiftDate()
+        else:
+            assert isinstance(action, Clean)
+        action.check(row.vr or "UN")
+        checked += 1
+    assert checked == len([key for key in rules if not isinstance(key, PrivateKey)])
+    assert checked > 0 or option == "retain_safe_private"
+
+
+def test_cleaning_wins_over_keeping() -> None:
+    rules = profile.option_rules(["retain_device_identity", "retain_modified_dates"])
+    assert rules[0x00181200] == (ShiftDate(), "retain_modified_dates")
+    assert profile.option_rules(["retain_device_identity"])[0x00181200][0] == Keep()
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_stamps_of_one_option_name_just_that(option: str) -> None:
+    assignment = resolve(preset="basic", profile_options=[option])
+    found = run(item(StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.4", PatientID="1"), assignment)
+    codes = standard.method_codes()
+    assert [code.CodeValue for code in found.DeidentificationMethodCodeSequence] == ["113100", codes[option][0]]
+    assert found.PatientIdentityRemoved == "YES"
+    assert list(found.DeidentificationMethod)[-2:] == ["PS3.15 2026d Basic Profile", option]
+    expected = {"retain_full_dates": "UNMODIFIED", "retain_modified_dates": "MODIFIED"}.get(option, "REMOVED")
+    assert found.LongitudinalTemporalInformationModified == expected
+
+
+@pytest.mark.parametrize("pair", [pair for pair in itertools.combinations(OPTIONS, 2) if pair != DATES])
+def test_two_options_are_claimed_together(pair: tuple[str, str]) -> None:
+    assert set(pair) == set(options_of(resolve(preset="basic", profile_options=pair)) or ())
+
+
+def test_tcia_claims_its_options_and_more_can_be_added() -> None:
+    more = resolve(preset="tcia", profile_options=["retain_institution_identity"])
+    assert set(options_of(more) or ()) == set(OPTIONS) - {"retain_full_dates", "retain_uids"}
+    assert more.profile_options == options_of(more)
+
+
+@pytest.mark.parametrize(
+    ("rules", "claimed"),
+    [
+        ('"PatientName": "keep"', None), ('"PatientName": "set(x @value@)"', None),
+        ('"PatientName": "set(@hash_mrn@)"', ()), ('"PatientWeight": "keep"', ("retain_patient_characteristics",)),
+        ('"StudyDate": "truncdate"', ("retain_modified_dates",)), ('"StudyDate": "keep"', ("retain_full_dates",)),
+        ('"StudyDate": "keep", "SeriesDate": "shiftdate"', None), ('"DateOfManufacture": "keep", "GantryID": "keep"', ("retain_device_identity",)),
+        ('"StudyDescription": "regexp(a,b)"', ("clean_descriptors",)), ('"StudyDescription": "keep"', None),
+        ('"ContentSequence": "keep"', None), ('"SeriesInstanceUID": "keep"', ("retain_uids",)),
+        ('"PatientBirthDate": "truncdate"', None), ('"remove_unknown_tags": "false"', None),
+        ('"(0019,xx0c,\\"SIEMENS MR HEADER\\")": "keep"', ("retain_safe_private",)), ('"(0019,xx0c,\\"NOBODY\\")": "keep"', None),
+        ('"Modality": "remove"', ()),
+    ],
+)  # fmt: skip
+def test_rules_of_a_user_change_the_claim(rules: str, claimed: tuple[str, ...] | None) -> None:
+    assignment = resolve(parse_config(f'{{"general": {{"preset": "basic", {rules}}}}}', "test"))
+    assert options_of(assignment) == claimed
+    found = run(item(StudyInstanceUID="1.2.3", PatientID="1", PatientName="A^B"), assignment)
+    assert ("DeidentificationMethodCodeSequence" in found) == (claimed is not None)
+    assert any("PS3.15" in value for value in found.DeidentificationMethod) == (claimed is not None)
+
+
+def test_a_kept_name_is_not_called_removed() -> None:
+    for rule in ("keep", "set(@value@)", "clean"):
+        config = parse_config(f'{{"general": {{"preset": "basic", "PatientName": "{rule}"}}}}', "test")
+        assert run(item(PatientID="1", PatientName="A^B"), resolve(config)).PatientIdentityRemoved == "NO"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["retain_full_dates", "retain_modified_dates"], "exclude each other"),
+        (["clean_pixel_data"], "not offered: text burned into pixels"),
+        (["clean_recognizable_visual_features"], "not offered: faces"),
+        (["retain_uid"], 'did you mean "retain_uids"'),
+    ],
+)
+def test_refused_options(options: list[str], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        resolve(preset="basic", profile_options=options)
+
+
+def test_options_need_a_preset_that_follows_the_table() -> None:
+    with pytest.raises(ConfigError, match="preset default"):
+        resolve(profile_options=["retain_uids"])
+    with pytest.raises(ConfigError, match="exclude each other"):
+        resolve(preset="tcia", profile_options=["retain_full_dates"])
+
+
+@pytest.mark.parametrize("written", ['["retain_uids", "clean_descriptors"]', '"clean_descriptors, retain_uids"'])
+def test_options_in_a_configuration(written: str) -> None:
+    config = parse_config(f'{{"general": {{"preset": "basic", "profile_options": {written}}}}}', "test")
+    assert resolve(config).profile_options == ("clean_descriptors", "retain_uids")
+    assert resolve(config, profile_options=["retain_uids", "clean_graphics"]).profile_options[0] == "clean_graphics"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ['"profile_options": 5', '"profile_options": ["x"]', '"profile_options": "clean_pixel_data"',
+     '"date_shift": {"days": 0}', '"date_shift": {"days": "3"}', '"date_shift": {"min_days": 0}',
+     '"date_shift": {"min_days": 9, "max_days": 8}', '"date_shift": {}', '"date_shift": 5', '"date_shift": {"day": 5}',
+     '"date_shift": {"days": 5, "min_days": 1}', '"date_shift": {"max_days": 99999}', '"date_shift": {"days": true}'],
+)  # fmt: skip
+def test_bad_settings_are_told_with_what_is_accepted(setting: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_config(f'{{"general": {{{setting}}}}}', "test")
+    (problem,) = refused.value.problems
+    assert problem.accepted
+
+
+def test_the_date_shift_setting_of_the_project_wins() -> None:
+    text = '{"general": {"date_shift": {"days": -5}}, "p": {"date_shift": {"min_days": 2, "max_days": 3}}}'
+    config = parse_config(text, "test")
+    general, own = resolve(config), resolve(config, project="p")
+    assert (general.date_shift.days, own.date_shift.days) == (-5, None)
+    assert (own.date_shift.min_days, own.date_shift.max_days) == (2, 3)
+    assert len({general.digest, own.digest, resolve().digest}) == 3
+
+
+def test_basic_removes_creation_dates_unless_told_not_to() -> None:
+    source = item(PatientID="1", InstanceCreationDate="20200101", DateOfSecondaryCapture="20200101", SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    assert "InstanceCreationDate" not in run(source, resolve(preset="basic"))
+    with_dates = resolve(preset="basic", profile_options=["retain_full_dates"])
+    assert run(source, with_dates).InstanceCreationDate == "20200101"
+    plain = resolve(preset="basic", default_extra=False)
+    assert plain.rows[0x00080012].action.describe() == "remove_or_replace"
+
+
+# --- safe private ----------------------------------------------------------------------------------------------------
+
+SIEMENS = 0x0019
+
+
+def private_data_set() -> Dataset:
+    data_set = item(PatientID="1", PatientName="Doe^Jane", StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.4")
+    data_set.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+    data_set.add_new(0x0019100C, "IS", "1000")
+    data_set.add_new(0x001910FF, "LO", "Doe")
+    data_set.add_new(0x00190011, "LO", "NOBODY KNOWS")
+    data_set.add_new(0x0019110C, "IS", "7")
+    return data_set
+
+
+def tags_of(data_set: Dataset) -> set[int]:
+    return {int(element.tag) for element in data_set if element.tag.is_private}
+
+
+def test_private_elements_of_the_table_stay_with_their_creator() -> None:
+    assignment = resolve(preset="basic", profile_options=["retain_safe_private"])
+    found = run(private_data_set(), assignment)
+    assert tags_of(found) == {0x00190010, 0x0019100C}
+    assert found[0x0019100C].value == 1000
+    assert tags_of(run(private_data_set(), resolve(preset="basic"))) == set()
+
+
+def declared(status: str, **more: object) -> Dataset:
+    block = item(PrivateGroupReference=SIEMENS, PrivateCreatorReference="NOBODY KNOWS", BlockIdentifyingInformationStatus=status)
+    for keyword, value in more.items():
+        setattr(block, keyword, value)
+    return block
+
+
+@pytest.mark.parametrize(
+    ("block", "kept"),
+    [
+        (declared("SAFE"), True), (declared("UNSAFE"), False), (declared("perhaps"), False), (declared("MIXED"), False),
+        (declared("MIXED", NonidentifyingPrivateElements=[0x0C]), True),
+        (declared("MIXED", NonidentifyingPrivateElements=[0x0D]), False),
+        (declared("SAFE", DeidentificationActionSequence=Sequence(
+            [item(IdentifyingPrivateElements=[0x0C], DeidentificationAction="X")])), False),
+    ],
+)  # fmt: skip
+def test_the_files_own_word_for_a_block(block: Dataset, kept: bool) -> None:
+    source = private_data_set()
+    source.PrivateDataElementCharacteristicsSequence = Sequence([block])
+    found = run(source, resolve(preset="basic", profile_options=["retain_safe_private"]))
+    assert (0x0019110C in found) == kept
+    assert 0x0019100C in found
+    assert tags_of(run(source, resolve(preset="basic"))) == set()
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"), [("D", "ANONYMIZED"), ("Z", ""), ("X", None), ("U", "2.25."), ("?", None)]
+)
+def test_recommended_actions_are_carried_out(action: str, expected: str | None) -> None:
+    source = private_data_set()
+    source.add_new(0x00191120, "UI" if action == "U" else "LO", "1.2.3.4")
+    advice = item(IdentifyingPrivateElements=[0x20], DeidentificationAction=action)
+    source.PrivateDataElementCharacteristicsSequence = Sequence(
+        [declared("MIXED", NonidentifyingPrivateElements=[0x0C], DeidentificationActionSequence=Sequence([advice]))]
+    )
+    found = run(source, resolve(preset="basic", profile_options=["retain_safe_private"]))
+    assert 0x0019110C in found
+    if expected is None:
+        assert 0x00191120 not in found
+    else:
+        assert str(found[0x00191120].value or "").startswith(expected)
+
+
+def test_a_file_may_withdraw_what_the_table_allows_and_a_user_may_not_be_overruled() -> None:
+    source = private_data_set()
+    block = declared("UNSAFE")
+    block.PrivateCreatorReference = "SIEMENS MR HEADER"
+    source.PrivateDataElementCharacteristicsSequence = Sequence([block])
+    assignment = resolve(preset="basic", profile_options=["retain_safe_private"])
+    assert 0x0019100C not in run(source, assignment)
+    rule = '{"general": {"preset": "basic", "profile_options": "retain_safe_private", "(0019,xx0c,\\"SIEMENS MR HEADER\\")": "keep"}}'
+    assert 0x0019100C in run(source, resolve(parse_config(rule, "test")))
+
+
+def test_private_sequences_are_treated_item_by_item_and_text_is_cleaned() -> None:
+    inner = item(PatientName="Doe^Jane")
+    inner.add_new(0x20010010, "LO", "Philips Imaging DD 001")
+    inner.add_new(0x2001105D, "ST", "mm of Jane Doe")
+    inner.add_new(0x200110F0, "LO", "not in the table")
+    strange = Dataset()
+    strange.add_new(0x2001105D, "ST", "no creator in this item")
+    source = item(PatientID="1", PatientName="Doe^Jane")
+    source.add_new(0x20010010, "LO", "Philips Imaging DD 001")
+    source.add_new(0x2001105F, "SQ", Sequence([inner, strange]))
+    found = run(source, resolve(preset="basic", profile_options=["retain_safe_private"]))
+    first, second = found[0x2001105F].value
+    assert first[0x2001105D].value.startswith("mm")
+    assert "Doe" not in first[0x2001105D].value
+    assert 0x200110F0 not in first
+    assert first.PatientName == ""
+    assert len(second) == 0
+
+
+# --- the conformance statement ---------------------------------------------------------------------------------------
+
+
+def test_the_statement_says_what_the_assignment_does() -> None:
+    text = statement(resolve(preset="tcia"))
+    assert "It conforms to the **Basic Application Level Confidentiality Profile**" in text
+    for option in OPTIONS:
+        code, meaning = standard.method_codes()[option]
+        applied = "yes" if option in resolve(preset="tcia").profile_options else "no"
+        assert f"| {meaning} | {code} | {applied} |" in text
+    assert "| Clean Pixel Data Option | 113101 | not offered |" in text
+    for word in ("`shiftdate`", "1 to 3650 days back", "PatientBirthDate (0010,0030)", "BLAKE2b", "MODIFIED"):
+        assert word in text
+
+
+def test_the_statement_of_a_weaker_assignment_names_its_rows() -> None:
+    config = parse_config('{"general": {"preset": "basic", "PatientName": "keep"}}', "test")
+    text = statement(resolve(config))
+    assert "does not claim" in text
+    assert "- (0010,0010) PatientName: keep, the profile says Z" in text
+    assert "| yes |" not in text
+
+
+def test_every_row_is_in_the_statement_once() -> None:
+    assignment = resolve(preset="basic")
+    attributes = statement(assignment).partition("## Attributes")[2].partition("## Dummy")[0]
+    for row in assignment.visible():
+        if row.source != "stamp":
+            assert attributes.count(tags.format_key(row.key)) == 1, row
+    assert statement(assignment) == statement(resolve(preset="basic"))
+
+
+def test_a_real_file_under_every_option_still_reads() -> None:
+    source = dcmread(str(get_testdata_file("CT_small.dcm")))
+    for option in OPTIONS:
+        found = run(Dataset({k: v for k, v in source.items() if k.group != 0x7FE0}), resolve(preset="basic", profile_options=[option]))
+        assert found.Rows == source.Rows
+        assert ("PatientWeight" in found) == (option == "retain_patient_characteristics")
+        assert (found.SOPInstanceUID == source.SOPInstanceUID) == (option == "retain_uids")
+        assert (found.get("StudyDate") == source.StudyDate) == (option == "retain_full_dates")
+        assert ("StationName" in found) == (option == "retain_device_identity")

@@ -204,6 +204,7 @@ def anonymize_tree(
     overwrite: bool = False,
     quarantine: str | os.PathLike[str] | None = None,
     names: str = "safe",
+    on_burned_in: str = "warn",
     watcher: Watcher | None = None,
 ) -> RunReport:
     """De-identify a folder tree, or a single file, into a folder that mirrors it.
@@ -233,6 +234,8 @@ def anonymize_tree(
     names : str
         ``safe``: names of files and folders that hold an identifier are replaced; ``keep``: none is; ``uid``: outputs are
         named by their new Study, Series and SOP Instance UID.
+    on_burned_in : str
+        ``warn`` counts objects whose pixels may show text, ``quarantine`` leaves them out, ``fail`` ends the run there.
     watcher : Watcher, optional
         Gets the account as it grows.
 
@@ -262,7 +265,7 @@ def anonymize_tree(
     if names not in MODES:
         raise UsageError(f"names is one of {', '.join(MODES)}")
     aside = os.fspath(quarantine) if quarantine else ""
-    order = Order(plan, os.fspath(root), os.fspath(target), dry_run, names, aside)
+    order = Order(plan, os.fspath(root), os.fspath(target), dry_run, names, on_burned_in, aside)
     pseudonyms = Pseudonyms(plan.key)
     request = Request(top, order, jobs or usable_cores(), stop_on_trouble)
     if run_folder is None or dry_run:

@@ -9,12 +9,13 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dicom_anon import profile, standard, tags
 from dicom_anon.actions import Action, Keep, Remove, Replace, Safe, Set
 from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, preset_section
+from dicom_anon.objects import POLICIES
 from dicom_anon.errors import ConfigError, Problem
 from dicom_anon.lookup import NAME, SUBJECT, Lookup
 from dicom_anon.macros import parse_template
@@ -62,6 +63,8 @@ class Assignment:
         Options of PS3.15 Annex E that were asked for.
     date_shift : DateShift
         For `shiftdate`.
+    objects : Mapping[str, str]
+        What is done with kinds of objects that need care, by kind.
     lookup : Lookup or None
         Table of the patients that may be de-identified; `None` for all patients.
     warnings : tuple of str
@@ -79,6 +82,7 @@ class Assignment:
     profile_options: tuple[str, ...] = ()
     date_shift: DateShift = DateShift()
     lookup: Lookup | None = None
+    objects: Mapping[str, str] = field(default_factory=lambda: dict(POLICIES))
     warnings: tuple[str, ...] = ()
 
     @functools.cached_property
@@ -87,7 +91,7 @@ class Assignment:
         shift = self.date_shift
         content: list[object] = [self.remove_unknown_tags, self.name, self.owner, self.prefix]
         content += [self.profile_options, shift.min_days, shift.max_days, shift.days]
-        content.append(self.lookup.digest if self.lookup else "")
+        content += [self.lookup.digest if self.lookup else "", sorted(self.objects.items())]
         rows = [[tags.format_key(row.key), row.action.describe(), row.action.inserts] for row in self.rows.values()]
         return hashlib.sha256(json.dumps([content, rows]).encode()).hexdigest()
 
@@ -216,6 +220,7 @@ def resolve(
         print_assignment=settings.get("print_assignment", False),
         profile_options=options,
         date_shift=settings.get("date_shift", DateShift()),
+        objects=settings.get("objects", dict(POLICIES)),
         lookup=lookup,
         warnings=tuple(warnings),
     )

@@ -157,6 +157,7 @@ def _resolve(
 @click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote into DST, and start afresh.")
 @click.option("--quarantine", type=_PATH, metavar="DIR", help="Put copies of what could not be done into DIR, in folders by reason.")
 @click.option("--names", type=click.Choice(["keep", "safe", "uid"]), default="safe", show_default=True, help="Names of files and folders: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.")
+@click.option("--on-burned-in", type=click.Choice(["warn", "quarantine", "fail"]), default="warn", show_default=True, help="What becomes of objects whose pixels may show text: counted, left out, or the end of the run.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the account as JSON; - for standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show more.")
@@ -177,6 +178,7 @@ def run_command(
     overwrite: bool,
     quarantine: Path | None,
     names: str,
+    on_burned_in: str,
     json_file: Path | None,
     quiet: bool,
     verbose: bool,
@@ -212,6 +214,7 @@ def run_command(
             overwrite=overwrite,
             quarantine=quarantine,
             names=names,
+            on_burned_in=on_burned_in,
             watcher=progress,
         )
     summary = json.dumps(

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from dicom_anon import actions, profile, standard, tags
+from dicom_anon import actions, objects, profile, standard, tags
 from dicom_anon.actions import Action, CommandError
 from dicom_anon.errors import ConfigError, Problem
 from dicom_anon.presets import PRESETS
@@ -132,6 +132,15 @@ def _date_shift(value: Any) -> DateShift:
     return shift
 
 
+def _objects(value: Any) -> dict[str, str]:
+    if not isinstance(value, _Object):
+        raise SettingError
+    try:
+        return objects.parse_policies(dict(value.pairs))
+    except ValueError as error:
+        raise SettingError(str(error)) from None
+
+
 _FLAG = '"true" or "false"'
 
 SETTINGS: dict[str, Setting] = {
@@ -145,6 +154,12 @@ SETTINGS: dict[str, Setting] = {
         _date_shift,
         '{"min_days": 1, "max_days": 3650} to go back, or {"days": -100} for every patient',
         "by how many days `shiftdate` moves the dates of a patient",
+    ),
+    "objects": Setting(
+        _objects,
+        "an object of kind to policy: "
+        + "; ".join(f"{kind}: {'|'.join(policies)}" for kind, policies in objects.ACCEPTED.items()),
+        "what is done with kinds of objects that need care",
     ),
     "name": Setting(_text, "a text", "name of the project, for `@project_name@`"),
     "owner": Setting(_text, "a text", "owner of the project, for `@project_owner@`"),

@@ -14,9 +14,9 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
@@ -29,7 +29,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from dicom_anon import tags
+from dicom_anon import pixels, tags
 from dicom_anon._version import __version__
 from dicom_anon.elements import (
     BULK_VRS,
@@ -40,6 +40,7 @@ from dicom_anon.elements import (
     ITEM_TAGS,
     LONG_VRS,
     PIXEL_DATA_GROUP,
+    PIXEL_DATA_TAGS,
     SEQUENCE_END,
     SHORT_VRS,
     UNDEFINED,
@@ -56,6 +57,7 @@ from dicom_anon.elements import (
 )
 from dicom_anon.engine import Piece
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.pixels import PixelPlan
 
 IMPLEMENTATION_CLASS_UID = "2.25.213918571069814463128871245338166297613"
 IMPLEMENTATION_VERSION_NAME = f"DICOM-ANON {__version__}"
@@ -114,9 +116,9 @@ class DicomFile:
     """
 
     def __init__(self, handle: BinaryIO, size: int) -> None:
-        self._read_at = _reader(handle)
+        self.read_at = _reader(handle)
         self._size = size
-        head = self._read_at(0, min(size, HEAD))
+        head = self.read_at(0, min(size, HEAD))
         pos = recognise(head)
         if pos < 0:
             raise FileRefused(Reason.NOT_DICOM)
@@ -136,12 +138,21 @@ class DicomFile:
         self.content = b""
         self.notes: set[str] = set()
         if self.deflated:
-            self._use(_inflate(self._read_at, self._offset, size))
+            self._use(_inflate(self.read_at, self._offset, size))
 
     @property
     def deflated(self) -> bool:
         """Whether the Data Set is written deflated (PS3.5 section A.5)."""
         return self.transfer_syntax == DeflatedExplicitVRLittleEndian
+
+    def holds(self, piece: FileRange) -> bool:
+        """Tell whether a range was read together with the header."""
+        return piece.offset - self._offset + piece.length <= len(self.start)
+
+    def held(self, piece: FileRange) -> bytes:
+        """Bytes of a range that was read together with the header."""
+        at = piece.offset - self._offset
+        return self.start[at : at + piece.length]
 
     @functools.cached_property
     def data(self) -> DataSetBytes:
@@ -174,7 +185,7 @@ class DicomFile:
         except Malformed as error:
             if self.notes or isinstance(error, TooDeep):
                 raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
-            self._use(_normalise(self._read_at, self._offset, self._size, self.transfer_syntax, str(error)))
+            self._use(_normalise(self.read_at, self._offset, self._size, self.transfer_syntax, str(error)))
             self.notes.add("normalised")
             return self.walk()
         if not data.spans:
@@ -184,12 +195,12 @@ class DicomFile:
         return data
 
     def _walk(self, pos: int, last: int) -> DataSetBytes:
-        return _walk_file(self._read_at, self.start, self._offset, self._size, self.encoding, pos, last)
+        return _walk_file(self.read_at, self.start, self._offset, self._size, self.encoding, pos, last)
 
     def _use(self, content: bytes) -> None:
         """Go on with a Data Set in memory in place of the file's own bytes."""
         self.content = self.start = content
-        self._read_at, self._offset, self._size = _memory_reader(content), 0, len(content)
+        self.read_at, self._offset, self._size = _memory_reader(content), 0, len(content)
 
 
 def recognise(head: bytes) -> int:
@@ -322,7 +333,7 @@ def _walk_file(
         if left == 0:
             break
         unread = size - len(buf) - skipped
-        if len(buf) - pos >= 12 and (found := _bulk_at(buf, pos, skipped, encoding, read_at, size)):
+        if len(buf) - pos >= (12 if encoding.explicit else 8) and (found := _bulk_at(buf, pos, skipped, encoding, read_at, size)):
             value, content = found
             tag, vr = _tag_and_vr(buf, pos, encoding)
             bulk[pos] = content
@@ -364,23 +375,25 @@ def _bulk_at(
 ) -> tuple[int, FileRange] | None:
     """Value start and file range of an element whose value is best left in the file, `None` for others."""
     tag, vr = _tag_and_vr(buf, pos, encoding)
+    is_pixel_data = tag in PIXEL_DATA_TAGS
     if vr not in BULK_VRS:
+        if is_pixel_data:
+            raise Malformed(f"offset {pos + skipped}: pixel data of VR {vr!r}")
         return None
     value = pos + (12 if encoding.explicit else 8)
     length = struct.unpack_from(f"{encoding.order}L", buf, value - 4)[0]
     offset = value + skipped
     if vr == b"UN" and (implicit_vr(tag) not in BULK_VRS or read_at(offset, 4) in ITEM_TAGS):
         return None  # text or a sequence that was stored as unknown: rules look into it
-    is_pixel_data = tag >> 16 == PIXEL_DATA_GROUP
     if length == UNDEFINED:
         if not is_pixel_data:
             return None
-        return value, FileRange(offset, _fragments_end(read_at, offset, size, encoding) - offset)
+        return value, FileRange(offset, _fragments_end(read_at, offset, size, encoding) - offset, tag)
     if not is_pixel_data and length < BULK:
         return None
     if offset + length > size:
         raise Incomplete(f"offset {offset}: ({tag >> 16:04x},{tag & 0xFFFF:04x})")
-    return value, FileRange(offset, length)
+    return value, FileRange(offset, length, tag)
 
 
 def _fragments_end(read_at: ReadAt, offset: int, size: int, encoding: Encoding) -> int:
@@ -490,7 +503,17 @@ def _constant_meta(transfer_syntax: str, sop_class: str) -> tuple[bytes, bytes]:
     return before, after + element_bytes(0x00020013, "SH", version, EXPLICIT_LITTLE)
 
 
-def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[Piece]) -> int:
+class Planned(NamedTuple):
+    """Pixel data that is not copied as it is."""
+
+    content: FileRange
+    plan: PixelPlan
+
+
+OutputPiece: TypeAlias = "Piece | Planned"
+
+
+def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[OutputPiece]) -> int:
     """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
 
     Parameters
@@ -503,7 +526,7 @@ def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: 
         What was read from it.
     meta : bytes
         Preamble and file meta.
-    pieces : list of bytes or FileRange
+    pieces : list of bytes, FileRange or Planned
         The new Data Set.
 
     Returns
@@ -547,26 +570,39 @@ def part_name(target: Path) -> str:
 
 
 def _write_pieces(
-    handle: BinaryIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[Piece]
+    handle: BinaryIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[OutputPiece]
 ) -> int:
     if file.deflated:
-        whole = b"".join(_in_memory(file.content, piece) for piece in pieces)
+        whole = b"".join(_in_memory(file, piece) for piece in _planned(file, pieces))
         deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         deflated = deflater.compress(whole) + deflater.flush()
         return _write_all(handle, meta + deflated + b"\0" * (len(deflated) % 2))
-    written, pending = 0, [meta]
-    for piece in pieces:
-        if isinstance(piece, bytes) or file.content:
-            pending.append(_in_memory(file.content, piece))
-            continue
+    written, pending, size = 0, [meta], 0
+    for piece in _planned(file, pieces):
+        if isinstance(piece, bytes) or file.holds(piece):
+            content = _in_memory(file, piece)
+            pending.append(content)
+            size += len(content)
+            if size < _COPY_CHUNK:
+                continue
         written += _write_all(handle, b"".join(pending))
-        pending.clear()
-        written += _copy_range(source, handle, piece)
+        pending, size = [], 0
+        if not isinstance(piece, bytes) and not file.holds(piece):
+            written += _copy_range(source, handle, piece)
     return written + _write_all(handle, b"".join(pending))
 
 
-def _in_memory(content: bytes, piece: Piece) -> bytes:
-    return piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
+def _planned(file: DicomFile, output: list[OutputPiece]) -> Iterator[Piece]:
+    """Pieces in order, pixel data as its plan says."""
+    for piece in output:
+        if isinstance(piece, Planned):
+            yield from pixels.pieces(piece.content, piece.plan, file.read_at, file.notes)
+        else:
+            yield piece
+
+
+def _in_memory(file: DicomFile, piece: Piece) -> bytes:
+    return piece if isinstance(piece, bytes) else file.held(piece)
 
 
 def _write_all(handle: BinaryIO, content: bytes | memoryview) -> int:
@@ -578,7 +614,7 @@ def _write_all(handle: BinaryIO, content: bytes | memoryview) -> int:
 
 def _copy_range(source: BinaryIO, target: BinaryIO, piece: FileRange) -> int:
     """Copy bytes from file to file: in the kernel where it can, else through one buffer."""
-    offset, left = piece
+    offset, left, _ = piece
     if hasattr(os, "copy_file_range"):
         while left:
             try:

@@ -23,6 +23,8 @@ SEQUENCE_END = 0xFFFEE0DD
 ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 """An Item's tag in both byte orders."""
 PIXEL_DATA_GROUP = 0x7FE0
+PIXEL_DATA_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+"""Float, Double Float and integer Pixel Data: their values stay in the file until they are copied."""
 
 SHORT_VRS = frozenset("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())  # noqa: SIM905
 LONG_VRS = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # noqa: SIM905 # a list of 34 strings reads worse
@@ -99,10 +101,11 @@ def implicit_vr(tag: int) -> bytes:
 
 
 class FileRange(NamedTuple):
-    """Bytes that stay in the source file until they are copied: `length` bytes from `offset` on."""
+    """Bytes that stay in the source file until they are copied: `length` bytes from `offset` on, the value of `tag`."""
 
     offset: int
     length: int
+    tag: int = 0
 
 
 @dataclass(frozen=True)
@@ -274,12 +277,10 @@ def _walk(
             vr = implicit_vr(tag)
         if tag <= last:
             raise Malformed(f"offset {pos}: ({group:04x},{element:04x}) is out of order")
+        if group == PIXEL_DATA_GROUP and partial and tag in PIXEL_DATA_TAGS:
+            return start
         last = tag
         if length == UNDEFINED:
-            if group == PIXEL_DATA_GROUP and depth == 0:
-                if not partial:
-                    raise Incomplete(f"offset {pos}")
-                return start
             try:
                 items, pos = _undefined(buf, value, end, vr, encoding, depth)
             except (Incomplete, struct.error):

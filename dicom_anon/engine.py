@@ -31,9 +31,10 @@ from dicom_anon.elements import (
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
 from dicom_anon.profile import SAFE_PRIVATE
+from dicom_anon.objects import ObjectFacts, classify
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.safe_private import declared_action, declares_private
-from dicom_anon.scope import Element, FileScope, Level, RunFacts
+from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Pattern, PrivateKey
 from dicom_anon.template import Learnt, RootOnDemand, Template, learn
 
@@ -99,6 +100,10 @@ class Rewritten(NamedTuple):
         The new Data Set in order.
     sop_class, sop_instance, study, series : str
         UIDs of the new Data Set; empty where it has none.
+    root : Level
+        The old Data Set, to be looked at again.
+    facts : ObjectFacts
+        What kind of object it is.
     identifiers : Identifiers
         Of the old Data Set, with which path components are compared; its SOP Instance UID is not among them.
     notes : frozenset of str
@@ -112,6 +117,8 @@ class Rewritten(NamedTuple):
     sop_instance: str
     study: str
     series: str
+    root: Level
+    facts: ObjectFacts
     identifiers: Identifiers
     notes: frozenset[str]
     crossing: Crossing | None = None
@@ -272,6 +279,13 @@ class Rewriter:
                 edits.append((place, place, self._written(element, outcome.value)))
 
 
+def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> Level:
+    """Top level of a file of which the kind is known."""
+    scope.root = Level(scope, data.spans, data.encoding, None, 0)
+    scope.memo[OBJECT] = classify(scope.root, transfer_syntax)
+    return scope.root
+
+
 def _identifiers(root: Level) -> Identifiers:
     """Find identifiers of a file that its path may tell as well."""
     return identifiers_of(
@@ -379,13 +393,15 @@ class Engine(Rewriter):
         self._learnt: Learnt | None = None
         self._template: Template | None = None
 
-    def run(self, data: DataSetBytes) -> Rewritten:
+    def run(self, data: DataSetBytes, transfer_syntax: str = "") -> Rewritten:
         """De-identify one Data Set.
 
         Parameters
         ----------
         data : DataSetBytes
             The Data Set without file meta.
+        transfer_syntax : str
+            UID of how it is written, if it is known.
 
         Raises
         ------
@@ -394,7 +410,7 @@ class Engine(Rewriter):
         """
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         try:
-            scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+            root = _classified(scope, data, transfer_syntax)
             if self._facts.lookup is not None:
                 scope.subject(root)  # whoever is not in the table is refused, whatever the rules say
             edits = self._edits(root, data)
@@ -402,17 +418,17 @@ class Engine(Rewriter):
             data = _to_utf8(data, self._facts, self._pseudonyms)
             scope = FileScope(data.buf, self._facts, self._pseudonyms)
             scope.notes.add("widened-to-utf8")
-            scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+            root = _classified(scope, data, transfer_syntax)
             try:
                 edits = self._edits(root, data)
             except values.NeedsWiderCharacterSet:
                 raise FileRefused(Reason.VALUE_NOT_WRITABLE, "character set") from None
             self._learnt = None
         else:
-            self._learn(data, edits, scope)
+            self._learn(data, edits, scope, transfer_syntax)
         return self._rewritten(_joined(data.buf, 0, len(data.buf), edits), scope)
 
-    def run_unwalked(self, buf: bytes, encoding: Encoding, walk_from: WalkFrom) -> Rewritten:
+    def run_unwalked(self, buf: bytes, transfer_syntax: str, walk_from: WalkFrom) -> Rewritten:
         """De-identify one Data Set of which only the start is at hand, reusing what an earlier file taught.
 
         The result is that of `run`.
@@ -421,8 +437,8 @@ class Engine(Rewriter):
         ----------
         buf : bytes
             The start of the Data Set.
-        encoding : Encoding
-            How it is written.
+        transfer_syntax : str
+            UID of how it is written.
         walk_from : callable
             Walks the Data Set from a position behind an element of the given tag on.
 
@@ -432,11 +448,11 @@ class Engine(Rewriter):
             It cannot be done safely, or read.
         """
         template = self._template
-        if template is not None and template.encoding == encoding:
+        if template is not None and template.source.transfer_syntax == transfer_syntax:
             quick = self._quick(template, buf, walk_from)
             if quick is not None:
                 return quick
-        return self.run(walk_from(0, 0))
+        return self.run(walk_from(0, 0), transfer_syntax)
 
     def _quick(self, template: Template, buf: bytes, walk_from: WalkFrom) -> Rewritten | None:
         """De-identify by a template; `None` where it does not fit this file."""
@@ -470,11 +486,11 @@ class Engine(Rewriter):
         pieces += _joined(data.buf, applied[1], len(data.buf), edits)
         return self._rewritten(pieces, scope)
 
-    def _learn(self, data: DataSetBytes, edits: list[Edit], scope: FileScope) -> None:
+    def _learn(self, data: DataSetBytes, edits: list[Edit], scope: FileScope, syntax: str) -> None:
         """Keep what was decided for a file; with the one before it, it may make a template."""
         self._rewritten([], scope)
         last, self._learnt = self._learnt, Learnt(
-            data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root
+            data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root, syntax
         )
         self._template = learn(last, self._learnt) if last is not None else None
 
@@ -491,6 +507,8 @@ class Engine(Rewriter):
             memo[tags.SOP_INSTANCE_UID],
             memo[tags.STUDY_INSTANCE_UID],
             memo[tags.SERIES_INSTANCE_UID],
+            root,
+            memo[OBJECT],
             memo[_IDENTIFIERS],
             frozenset(scope.notes),
             crossing_of(scope, self._new_top_text(scope), self._shifts) if self._crosswalk else None,
@@ -517,7 +535,7 @@ class Engine(Rewriter):
         The decisions are those of `run`.
         """
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
-        scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+        root = _classified(scope, data, "")
         inserted = sorted(self._absent(root, data.spans, 0), key=lambda row: row[0].tag)
         for span in data.spans:
             while inserted and inserted[0][0].tag < span[0]:

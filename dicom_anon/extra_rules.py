@@ -75,7 +75,7 @@ class Call(Action):
             return Removed()
         if before is not None and after.value == original and element.vr != "SQ":
             return UNCHANGED
-        if after.VR != element.vr:
+        if element.vr != after.VR:
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} {after.VR}")
         return Assigned(_encoded(after, element))
 

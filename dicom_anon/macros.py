@@ -14,7 +14,6 @@ from dicom_anon import pseudonyms, tags
 from dicom_anon.errors import DicomAnonError
 from dicom_anon.scope import Element
 
-
 Argument: TypeAlias = "int | str"
 
 

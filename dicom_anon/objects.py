@@ -133,7 +133,7 @@ def classify(root: Level, transfer_syntax: str) -> ObjectFacts:
     """
     sop_class = root.near(tags.SOP_CLASS_UID).strip("\0")
     kind = kind_of_class(sop_class)
-    image_type = (root.text(0x00080008) or "").upper() if root.find(0x00080008) else ""
+    image_type = (root.text(0x00080008) or "").upper() if root.raw(0x00080008) else ""
     if sop_class == _WHOLE_SLIDE and _shows_label(root, image_type):
         kind = "wsi_label"
     elif kind == OTHER and _is_screen(image_type):
@@ -174,20 +174,20 @@ def _shows_label(root: Level, image_type: str) -> bool:
 
 
 def _burned_in(root: Level, sop_class: str, transfer_syntax: str, image_type: str) -> str:
-    says = root.near(0x00280301).upper() if root.find(0x00280301) else ""
+    says = root.near(0x00280301).upper() if root.raw(0x00280301) else ""
     if says == "YES":
         return "burned-in-annotation"
     if _is_screen(image_type):
         return "screen"
     if (
-        root.find(0x00281101)  # a palette, so that a plain image costs one look-up
+        root.raw(0x00281101)  # a palette, so that a plain image costs one look-up
         and root.near(0x00280004) == "PALETTE COLOR"
         and root.near(0x00080060) in GREY_MODALITIES
     ):
         return "palette"
     if says == "NO":
         return ""
-    if root.find(0x00080064) and (risk := BURNED_IN_CONVERSIONS.get(root.near(0x00080064).upper(), "")):
+    if root.raw(0x00080064) and (risk := BURNED_IN_CONVERSIONS.get(root.near(0x00080064).upper(), "")):
         return risk
     if sop_class.startswith(_STORAGE) and (risk := BURNED_IN_CLASSES.get(sop_class[len(_STORAGE) :], "")):
         return risk

@@ -191,15 +191,15 @@ def _patched(chunk: bytes, start: int, plan: PixelPlan) -> bytes:
 
 def _number(root: Level, tag: int, default: int | None = None) -> int | None:
     """Value of an element of two bytes (US); the default where it is absent or something else."""
-    span = root.find(tag)
-    if span is None or span[4] - span[3] != 2:
+    raw = root.raw(tag)
+    if raw is None or len(raw) != 2:
         return default
-    return int.from_bytes(root.file.buf[span[3] : span[4]], "little" if root.encoding.little else "big")
+    return int.from_bytes(raw, "little" if root.encoding.little else "big")
 
 
 def _frame_count(root: Level) -> int:
     """Read the Number of Frames: 1 where there is none, 0 where it is no number."""
-    text = (root.text(0x00280008) or "").strip() if root.find(0x00280008) else ""
+    text = (root.text(0x00280008) or "").strip() if root.raw(0x00280008) else ""
     if not text:
         return 1
     return int(text) if text.isascii() and text.isdigit() else 0

@@ -18,6 +18,7 @@ from dicom_anon.worker import FileResult
 EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 NOTES = {
+    "burned-in-risk": "written objects whose pixels may show text, which no rule reaches: look at them",
     "file-name-replaced": "file names that held an identifier, replaced by a token",
     "folder-name-replaced": "folder names that held an identifier, replaced by a token",
     "folder-names-pending": "run that ended early: folders keep their tokens for names until a run ends in order",
@@ -27,8 +28,12 @@ NOTES = {
     "patient-by-name": "files without PatientID: the patient is known by name and birth date",
     "patient-by-study": "files without PatientID and name: each study counts as a patient",
     "patient-unknown": "files without PatientID, name and study: they share one pseudonym",
+    "pixel-comments-blanked": "files with comments or application data in their compressed pixel data, blanked",
+    "pixel-stream-not-checked": "files whose pixel data is of a structure that could not be looked into",
+    "pixel-surplus-trimmed": "files whose pixel data was longer than the image, and was cut",
     "record-failed": "batches that could not be recorded in the run folder, which ended the run",
     "trailing-bytes": "files with bytes after the Data Set, which were dropped",
+    "unused-bits-cleared": "files with something in the unused bits of their pixels, which was cleared",
     "widened-to-utf8": "files whose text was written anew in UTF-8, to hold a value of a rule",
 }
 """Notes that the engine may make of a file, for people."""

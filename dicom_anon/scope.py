@@ -59,6 +59,9 @@ class RunFacts:
     lookup: Lookup | None = None
 
 
+OBJECT = "object"
+"""In `FileScope.memo`: what kind of object the file is (`objects.ObjectFacts`)."""
+
 EVERYTHING = -1
 """In place of the tags that were read: all of them, nested ones included."""
 

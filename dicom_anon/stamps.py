@@ -26,8 +26,8 @@ from dicom_anon.actions import (
 )
 from dicom_anon.elements import element_bytes, item_bytes
 from dicom_anon.macros import Call, parse_template
-from dicom_anon.scope import Element
 from dicom_anon.profile import FULL_DATES, MODIFIED_DATES, SAFE_PRIVATE, is_safe_private
+from dicom_anon.scope import OBJECT, Element
 from dicom_anon.tags import Key, Pattern, PrivateKey
 
 CODE_VALUE = 0x00080100
@@ -64,6 +64,24 @@ class MethodCodes(Action):
         return Assigned(b"".join(items))
 
 
+@dataclass(frozen=True)
+class IdentityRemoved(Action):
+    """YES, but NO for an object that may show text in its pixels, which no rule reaches."""
+
+    name = "stamp"
+    inserts = True
+
+    @property
+    def parameter(self) -> str:
+        """Both values."""
+        return "YES, or NO where text may be burned in"
+
+    def decide(self, element: Element) -> Outcome:
+        """Ask what is known of the object."""
+        facts = element.file.memo.get(OBJECT)
+        return Assigned("NO" if facts is not None and facts.burned_in else "YES")
+
+
 def stamp_actions(
     preset: str, actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[str] = ()
 ) -> dict[Key, Action]:
@@ -89,7 +107,7 @@ def stamp_actions(
         known = standard.method_codes()
         codes = tuple(known[option] for option in ("basic", *options))
     return {
-        tags.PATIENT_IDENTITY_REMOVED: Set(parse_template("YES" if removed else "NO")),
+        tags.PATIENT_IDENTITY_REMOVED: IdentityRemoved() if removed else Set(parse_template("NO")),
         tags.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: Set(parse_template(_dates(actions, remove_unknown))),
         tags.DEIDENTIFICATION_METHOD: Set(parse_template("\\".join(method))),
         tags.DEIDENTIFICATION_METHOD_CODES: MethodCodes(codes) if codes else Remove(),

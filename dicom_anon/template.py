@@ -51,6 +51,8 @@ class Learnt:
         Notes made.
     root : Level
         Its top level.
+    transfer_syntax : str
+        UID of how it is written.
     """
 
     data: DataSetBytes
@@ -59,6 +61,7 @@ class Learnt:
     memo: dict[str | int, Any]
     notes: frozenset[str]
     root: Level
+    transfer_syntax: str
 
     def elements(self) -> Iterator[Span]:
         """Elements up to the first one whose value was left in the file."""
@@ -137,7 +140,7 @@ def learn(first: Learnt, second: Learnt) -> Template | None:
         The template reproduces what became of the second.
     """
     one, two = list(first.elements()), list(second.elements())
-    if first.data.encoding != second.data.encoding or len(one) != len(two) or not two:
+    if first.transfer_syntax != second.transfer_syntax or len(one) != len(two) or not two:
         return None
     one_buf, two_buf = first.data.buf, second.data.buf
     gaps: set[int] = set()

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,12 @@ from typing import BinaryIO, NamedTuple
 from dicom_anon import dicomfile
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.discovery import FileJob
+from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange
 from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Kind, Reason
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
+from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
+from dicom_anon.pixels import plan_pixels
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
 """Errors after which no other file can be written either."""
@@ -41,6 +45,8 @@ class Order:
         Decide, but write nothing.
     names : str
         One of `naming.MODES`.
+    on_burned_in : str
+        What becomes of objects that may show text in their pixels: ``warn``, ``quarantine`` or ``fail``.
     quarantine : str
         Folder that gets copies of the files that were quarantined, in folders by reason; empty for none.
     """
@@ -50,6 +56,7 @@ class Order:
     destination: str
     dry_run: bool = False
     names: str = "keep"
+    on_burned_in: str = "warn"
     quarantine: str = ""
 
 
@@ -145,13 +152,20 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     try:
         with open(os.path.join(order.source, job.relative), "rb", buffering=0) as source:
             file = dicomfile.DicomFile(source, job.size)
-            new = engine.run_unwalked(file.start, file.encoding, file.walk)
-            result = _named(FileResult(job, notes=tuple(sorted(new.notes | file.notes))), file, new, order, engine)
+            new = engine.run_unwalked(file.start, file.transfer_syntax, file.walk)
+            _check_object(new.facts, order)
+            pieces = _pixels_planned(file, new)
+            result = _named(FileResult(job), file, new, order, engine)
             if not order.dry_run:
-                _write(Path(order.destination, result.written_as), source, file, new, engine, order.names == "uid")
-            return result
+                target = Path(order.destination, result.written_as)
+                _write(target, source, file, new, pieces, engine, order.names == "uid")
+            notes = {*result.notes, *new.notes, *file.notes}
+            if new.facts.burned_in:
+                notes.add("burned-in-risk")
+            return result._replace(notes=tuple(sorted(notes)))
     except FileRefused as refusal:
-        return FileResult(job, refusal.reason, refusal.detail)
+        ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
+        return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run)
     except dicomfile.OutputError as error:
         ends_run = error.errno in _RUN_ENDING or not os.path.isdir(order.destination)
         return FileResult(job, Reason.WRITE_FAILED, type(error.__cause__).__name__, ends_run=ends_run)
@@ -163,6 +177,35 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
         return FileResult(job, Reason.INTERNAL_ERROR, "MemoryError")
     except Exception as error:
         return FileResult(job, Reason.INTERNAL_ERROR, _place(error))
+
+
+def _check_object(facts: ObjectFacts, order: Order) -> None:
+    """Refuse kinds of objects that the rules do not want passed on."""
+    policy = order.plan.assignment.objects.get(facts.kind, PROCESS)
+    if policy == DROP:
+        raise FileRefused(Reason.DROPPED, facts.kind)
+    if policy == QUARANTINE:
+        raise FileRefused(Reason.UNSUPPORTED, facts.kind)
+    if facts.burned_in and order.on_burned_in != "warn":
+        raise FileRefused(Reason.BURNED_IN, facts.burned_in)
+
+
+def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPiece]:
+    """Say of the pixel data among the pieces what has to change in it."""
+    pieces: list[dicomfile.OutputPiece] = []
+    for piece in new.pieces:
+        if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
+            plan = plan_pixels(new.root, file.transfer_syntax, piece, file.read_at, piece.tag)
+            file.notes.update(plan.notes)
+            if plan.length is not None:
+                header = pieces[-1]
+                assert isinstance(header, bytes)
+                pieces[-1] = header[:-4] + struct.pack(f"{file.encoding.order}L", plan.length)
+            if plan.changes:
+                pieces.append(dicomfile.Planned(piece, plan))
+                continue
+        pieces.append(piece)
+    return pieces
 
 
 def _named(result: FileResult, file: DicomFile, new: Rewritten, order: Order, engine: Engine) -> FileResult:
@@ -189,13 +232,19 @@ def _tainted(folder: str, identifiers: Identifiers) -> tuple[str, ...]:
 
 
 def _write(
-    target: Path, source: BinaryIO, file: DicomFile, new: Rewritten, engine: Engine, make_folders: bool
+    target: Path,
+    source: BinaryIO,
+    file: DicomFile,
+    new: Rewritten,
+    pieces: list[dicomfile.OutputPiece],
+    engine: Engine,
+    make_folders: bool,
 ) -> None:
     instance = new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
     meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
     if make_folders:
         os.makedirs(target.parent, exist_ok=True)
-    dicomfile.write(target, source, file, meta, new.pieces)
+    dicomfile.write(target, source, file, meta, pieces)
 
 
 def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine) -> frozenset[str]:
@@ -227,9 +276,10 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
         It cannot be read.
     """
     file = dicomfile.DicomFile(source, size)
-    new = engine.run_unwalked(file.start, file.encoding, file.walk)
+    new = engine.run_unwalked(file.start, file.transfer_syntax, file.walk)
+    pieces = _pixels_planned(file, new)
     if target is not None:
-        _write(target, source, file, new, engine, False)
+        _write(target, source, file, new, pieces, engine, False)
     return new.notes | file.notes
 
 

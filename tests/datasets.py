@@ -1,4 +1,4 @@
-"""Builders of small Data Sets and files, made with pydicom only, and strategies that draw them for property tests.
+"""Builders of small Data Sets and files, made with pydicom, and strategies that draw them for property tests.
 
 No expectations live here, and nothing of the package but the walker's types.
 """
@@ -21,6 +21,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -54,7 +55,7 @@ CREATOR = "TESTS OF ONE MAKER"
 
 @functools.cache
 def real_files() -> tuple[Path, ...]:
-    """All files of pydicom's test data, DICOM or not, character sets included, in the same order everywhere."""
+    """All files of pydicom's test data, DICOM or not, character sets included, in one order everywhere."""
     found = {Path(name) for name in (*get_testdata_files(), *get_charset_files())}
     return tuple(sorted(path for path in found if path.is_file()))
 
@@ -126,25 +127,29 @@ def walked(raw: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> DataSetBytes:
     return DataSetBytes(raw, spans, encoding, {})
 
 
-def assignment(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Assignment:
+def assignment(
+    rules: Mapping[str, str],
+    *,
+    remove_unknown: bool = False,
+    name: str = "Undefined",
+    owner: str = "Unknown",
+    prefix: str = "",
+) -> Assignment:
     """Assignment of exactly these rules: no preset, no stamps."""
     parsed = sorted(
         ((parse_key(key), parse_action(command)) for key, command in rules.items()), key=_in_order
     )
     rows = {key: Row(key, action, "test") for key, action in parsed}
-    names = {"name": "Undefined", "owner": "Unknown", "prefix": "", **facts}
-    return Assignment("none", "", rows, remove_unknown, print_assignment=False, **names)
+    return Assignment("none", "", rows, remove_unknown, name, owner, prefix, print_assignment=False)
 
 
 def _in_order(row: tuple[Key, Action]) -> tuple[int, int, str]:
     return sort_key(row[0])
 
 
-def engine(rules: Mapping[str, str], *, remove_unknown: bool = False, **facts: str) -> Engine:
+def engine(rules: Mapping[str, str], *, remove_unknown: bool = False) -> Engine:
     """Engine with exactly these rules."""
-    return Engine(
-        Plan(assignment(rules, remove_unknown=remove_unknown, **facts), KEY, "11212026", "101112000")
-    )
+    return Engine(Plan(assignment(rules, remove_unknown=remove_unknown), KEY, "11212026", "101112000"))
 
 
 def rewrite_bytes(
@@ -203,7 +208,7 @@ def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: 
     file_meta = FileMetaDataset()
     file_meta.FileMetaInformationGroupLength = 0  # pydicom fills it in
     file_meta.FileMetaInformationVersion = b"\0\1"
-    file_meta.TransferSyntaxUID = syntax  # type: ignore[assignment]
+    setattr(file_meta, "TransferSyntaxUID", UID(syntax))  # noqa: B010 # pydicom types it as str or UID
     file_meta.SourceApplicationEntityTitle = "HOSPITAL_PACS"
     file_meta.ImplementationVersionName = "MAKER_1"
     file_meta.PrivateInformationCreatorUID = "1.2.3"
@@ -215,7 +220,7 @@ def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: 
             setattr(file_meta, f"MediaStorage{keyword}", data_set[keyword].value)
     stream = DicomBytesIO()
     write_file_meta_info(stream, file_meta, enforce_standard=False)
-    encodings = {uid: ENCODINGS[name] for name, uid in SYNTAXES.items()}
+    encodings = {str(uid): ENCODINGS[name] for name, uid in SYNTAXES.items()}
     return (
         b"TIFF"
         + bytes(124)
@@ -316,7 +321,7 @@ def _private(draw: st.DrawFn) -> list[DataElement]:
 @st.composite
 def _sequence(draw: st.DrawFn, items: st.SearchStrategy[Dataset]) -> DataElement:
     tag = draw(st.sampled_from((*SEQUENCES, 0x00091005)))
-    # In implicit VR nothing tells an empty private sequence from an empty value, and pydicom takes it for that.
+    # In implicit VR nothing tells an empty private sequence from an empty value, which pydicom takes it for.
     element = DataElement(tag, "SQ", draw(st.lists(items, min_size=int(tag == 0x00091005), max_size=2)))
     element.is_undefined_length = draw(st.booleans())
     for inner in element.value:
@@ -337,7 +342,7 @@ def _level(inner: st.SearchStrategy[Dataset]) -> st.SearchStrategy[Dataset]:
 
 
 def data_sets() -> st.SearchStrategy[Dataset]:
-    """Draw any Data Set: all VRs, absent, empty, single and multiple values, private blocks, sequences of both kinds.
+    """Draw any Data Set: all VRs; absent, empty, single, multiple values; private blocks; sequences.
 
     Its text is in ISO_IR 100.
     """

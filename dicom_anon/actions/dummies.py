@@ -67,7 +67,7 @@ class Replace(Action):
         if element.vr in DUMMIES:
             dummy = _OTHER_DUMMIES.get(element.tag) or DUMMIES[element.vr]
             return Assigned("\\".join([dummy] * max(1, len(element.values))))
-        if element.vr == "AT" or element.vr in values.NUMBER_FORMATS and element.vr[0] != "O":
+        if element.vr == "AT" or (element.vr in values.NUMBER_FORMATS and element.vr[0] != "O"):
             return Assigned(bytes(len(element.raw)))
         return Assigned(bytes(min(len(element.raw), 8) or 8))
 

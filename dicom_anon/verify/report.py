@@ -12,7 +12,7 @@ from typing import Literal
 Check = Literal["identifier", "unaccounted", "uid", "reference", "pixel", "unreadable"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong in the output. It says where and what kind, never the value.
 

@@ -88,7 +88,16 @@ _ORDINARY = """about above across after again against all also always among and 
     february march april june july august september october november december monday tuesday wednesday
     thursday friday saturday sunday"""
 
-COMMON = frozenset(f"{_ANATOMY} {_MEDICINE} {_ORDINARY}".split()) | GREEK | PLACEHOLDERS
+# Products, sequences, filters and views, many of which are surnames as well.
+_TECHNICAL = """achieva admire aera allegra aquilion artis asir avanto axiom biograph blade bravo brilliance
+    butterworth caldwell canny cube definition discovery dixon drive echelon edge emotion espree excelart
+    fiesta fisp flair force fourier gauss gaussian grashey hamming hanning harmony haste hounsfield ingenia
+    ingenuity intera judet kaiser laplace lava lightspeed lorentz luminos magnetom mark marks merchant
+    optima panorama prisma propeller radon revolution rosenberg safire sensation shepp signa skyra sobel
+    sola somatom sonata supria symphony thrive titan townes trio trufi twist vantage verio vibe vida vista
+    waters wiener ysio"""
+
+COMMON = frozenset(f"{_ANATOMY} {_MEDICINE} {_TECHNICAL} {_ORDINARY}".split()) | GREEK | PLACEHOLDERS
 
 
 def words(text: str) -> list[str]:

@@ -214,7 +214,7 @@ def rounds(
             job = jobs[index]
             run = once(job, setup, runs / f"{job.tree.folder.name}-{number}-{index}")
             label = f"round {number}" if number else "warm-up"
-            tell(f"{job.tree.folder.name}, {label}: {job.tool.name} {run.seconds:.3f} s")
+            tell(f"{job.tree.folder.name}, {label}: {job.tool.name} {run.seconds:.3f} s {run.problem or ''}")
             if number:
                 results[index].append(run)
     return results

@@ -13,6 +13,7 @@ from pydicom import Dataset, Sequence
 from dicom_anon.actions import COMMANDS, Clean, CommandError, parse_action, shift_date, truncate_date
 from dicom_anon.actions.content import concept_code
 from dicom_anon.assignment import resolve
+from dicom_anon.elements import EXPLICIT_LITTLE
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.scope import DateShift
 from tests import datasets
@@ -22,8 +23,8 @@ DAYS = st.dates(datetime.date(100, 1, 1), datetime.date(9800, 1, 1))
 
 
 def run(data_set: Dataset, engine: Engine) -> Dataset:
-    pieces = engine.run(walked(encode(data_set, datasets.EXPLICIT_LITTLE))).pieces
-    return decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), datasets.EXPLICIT_LITTLE)
+    pieces = engine.run(walked(encode(data_set, EXPLICIT_LITTLE))).pieces
+    return decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), EXPLICIT_LITTLE)
 
 
 def written(day: datetime.date) -> str:

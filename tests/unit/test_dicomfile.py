@@ -1,4 +1,4 @@
-"""Files: known by content, given a new meta, copied without a look at long values, and never left half written."""
+"""Files: known by content, given a new meta, long values copied unseen, and none ever left half written."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def copy(source: Path, target: Path, rules: dict[str, str] | None = None) -> Dat
     """Write a file anew under rules, as a worker does, and read it with pydicom."""
     with open(source, "rb", buffering=0) as handle:
         file = DicomFile(handle, source.stat().st_size)
-        new = engine(rules or {}).run(file.data)
+        new = engine(rules or {}).run(file.data, file.transfer_syntax)
         meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, new.sop_instance)
         assert dicomfile.write(target, handle, file, meta, new.pieces) == target.stat().st_size
     return dcmread(target)
 
 
-# --- what is DICOM ---------------------------------------------------------------------------------------------------
+# --- what is DICOM --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["x.dcm", "x", "x.ima", "README.txt"])
@@ -137,7 +137,7 @@ def test_random_bytes_are_refused_or_read_but_never_crash(content: bytes) -> Non
 def opened(content: bytes) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile(buffering=0) as handle:
         handle.write(content)
-        yield handle  # type: ignore[misc] # a FileIO is the raw file that reading asks for
+        yield handle
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_file_that_holds_only_its_meta_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, content[: content.index(b"\x08\0\x60\0")]).reason is Reason.NOT_PARSABLE
 
 
-# --- what it holds ---------------------------------------------------------------------------------------------------
+# --- what it holds --------------------------------------------------------------------------------
 
 
 @EVERY_SYNTAX
@@ -302,6 +302,13 @@ def test_text_behind_a_data_set_without_pixels_is_no_surplus(tmp_path: Path) -> 
     assert refusal(tmp_path, content + b"PATIENT: DOE").reason in (Reason.NOT_PARSABLE, Reason.TRUNCATED)
 
 
+def length_or_reason(path: Path) -> int | Reason:
+    try:
+        return len(read_file(path).whole)
+    except FileRefused as refused:
+        return refused.reason
+
+
 def test_a_file_cut_off_anywhere_is_refused_or_ends_between_elements(tmp_path: Path) -> None:
     source = item(StudyDate="20040119", PatientName="Doe^Jane")
     source.update(nested(0x00081115, leaf=item(ReferencedSOPInstanceUID="1.2")))
@@ -309,14 +316,13 @@ def test_a_file_cut_off_anywhere_is_refused_or_ends_between_elements(tmp_path: P
     start = len(content) - len(encode(source))
     ends = {start + span[4] for span in walked(encode(source)).spans}
     for cut in range(start + 1, len(content)):
-        try:
-            found = read_file(put(tmp_path, content[:cut]))
-        except FileRefused as refused:
-            assert refused.reason in (Reason.TRUNCATED, Reason.NOT_PARSABLE)
+        found = length_or_reason(put(tmp_path, content[:cut]))
+        if isinstance(found, Reason):
+            assert found in (Reason.TRUNCATED, Reason.NOT_PARSABLE)
             assert cut not in ends
         else:
-            assert start + len(found.whole) in ends
-            assert cut in ends or not content[start + len(found.whole) : cut].strip(b"\0")
+            assert start + found in ends
+            assert cut in ends or not content[start + found : cut].strip(b"\0")
     pixels = file_bytes(image())
     for cut in (1, 10, 31):
         assert refusal(tmp_path, pixels[:-cut]).reason is Reason.TRUNCATED
@@ -331,6 +337,15 @@ def test_truncated_real_files_are_refused(name: str) -> None:
     assert refused.value.reason is Reason.TRUNCATED
 
 
+def end_of_pixels(handle: BinaryIO, size: int) -> float:
+    """Where pixel data ends that was left in the file, for the copy to find it short; or it is refused."""
+    try:
+        data = DicomFile(handle, size).data
+    except FileRefused as refused:
+        return float("inf") if refused.reason is Reason.TRUNCATED else 0
+    return max(found.offset + found.length for found in data.bulk.values())
+
+
 @pytest.mark.parametrize("claimed", [10, 3000, 1 << 20])
 def test_a_file_that_is_shorter_than_it_was_is_refused(monkeypatch: pytest.MonkeyPatch, claimed: int) -> None:
     monkeypatch.setattr(dicomfile, "HEAD", 500)
@@ -339,15 +354,9 @@ def test_a_file_that_is_shorter_than_it_was_is_refused(monkeypatch: pytest.Monke
         source.PixelData = pixels
         source["PixelData"].is_undefined_length = length
         content = file_bytes(source, JPEGBaseline8Bit if length else ExplicitVRLittleEndian)
-        for kept in (420, 600, 900, len(content) - 1000):
+        for kept in (600, 800, len(content) - 1000):
             with opened(content[:kept]) as handle:
-                try:
-                    data = DicomFile(handle, kept + claimed).data
-                except FileRefused as refused:
-                    assert refused.reason is Reason.TRUNCATED  # noqa: PT017 # or it is noticed by the copy:
-                else:
-                    (content_range,) = data.bulk.values()
-                    assert content_range.offset + content_range.length > kept
+                assert end_of_pixels(handle, kept + claimed) > kept
 
 
 def test_the_copy_notices_that_its_source_has_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +397,7 @@ def test_a_long_unknown_element_that_holds_a_sequence_is_walked(
     assert b"Doe" not in engine({"PatientName": "replace"}).run(found.data).pieces[0]
 
 
-# --- deflated --------------------------------------------------------------------------------------------------------
+# --- deflated -------------------------------------------------------------------------------------
 
 
 def test_a_deflated_data_set_is_inflated_and_deflated_again(tmp_path: Path) -> None:
@@ -419,7 +428,7 @@ def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
     assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
 
 
-# --- what only pydicom reads -----------------------------------------------------------------------------------------
+# --- what only pydicom reads ----------------------------------------------------------------------
 
 
 def test_elements_out_of_order_or_twice_are_put_right(tmp_path: Path) -> None:
@@ -495,7 +504,7 @@ def test_messages_hold_no_values(tmp_path: Path) -> None:
         assert "SECRET" not in str(refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + content))
 
 
-# --- what is written -------------------------------------------------------------------------------------------------
+# --- what is written ------------------------------------------------------------------------------
 
 
 @EVERY_SYNTAX
@@ -510,14 +519,19 @@ def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, synta
         assert secret not in content
     meta = target.file_meta
     assert [element.keyword for element in meta] == [
-        "FileMetaInformationGroupLength", "FileMetaInformationVersion", "MediaStorageSOPClassUID",
-        "MediaStorageSOPInstanceUID", "TransferSyntaxUID", "ImplementationClassUID", "ImplementationVersionName",
-    ]  # fmt: skip
+        "FileMetaInformationGroupLength",
+        "FileMetaInformationVersion",
+        "MediaStorageSOPClassUID",
+        "MediaStorageSOPInstanceUID",
+        "TransferSyntaxUID",
+        "ImplementationClassUID",
+        "ImplementationVersionName",
+    ]
     assert meta.MediaStorageSOPInstanceUID == target.SOPInstanceUID == "1.9.8"
     assert meta.MediaStorageSOPClassUID == target.SOPClassUID
     assert meta.TransferSyntaxUID == syntax
     assert meta.ImplementationClassUID == dicomfile.IMPLEMENTATION_CLASS_UID
-    assert len(meta.ImplementationVersionName) <= 16
+    assert len(dicomfile.IMPLEMENTATION_VERSION_NAME) <= 16
 
 
 def test_the_meta_leaves_out_what_the_object_has_not() -> None:

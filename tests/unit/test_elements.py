@@ -19,7 +19,6 @@ from dicom_anon.elements import (
     IMPLICIT_LITTLE,
     MAX_DEPTH,
     Encoding,
-    FileRange,
     Incomplete,
     Item,
     Malformed,
@@ -86,7 +85,7 @@ def test_a_walk_is_enough_to_write_the_same_bytes(data_set: Dataset, name: str) 
     raw = encode(data_set, encoding)
 
     def rebuilt(spans: list[Span], around: Encoding) -> bytes:
-        return b"".join(map(lambda span: one(span, around), spans))
+        return b"".join(one(span, around) for span in spans)
 
     def one(span: Span, around: Encoding) -> bytes:
         tag, vr, start, value, end, items = span
@@ -359,7 +358,3 @@ def test_a_value_too_long_for_its_length_field_is_refused() -> None:
     assert len(element_bytes(0x00100010, "UT", long, EXPLICIT_LITTLE)) == 12 + len(long)
     with pytest.raises(Malformed, match="65536 bytes do not fit VR PN"):
         element_bytes(0x00100010, "PN", long, EXPLICIT_LITTLE)
-
-
-def test_a_file_range_names_bytes_of_a_file() -> None:
-    assert FileRange(offset=3, length=4)._asdict() == {"offset": 3, "length": 4}

@@ -1,8 +1,9 @@
-"""The engine: what no rule touches is the same bytes, all else is what the rules say, in every encoding and depth."""
+"""The engine: what no rule touches is the same bytes, all else is what the rules say, at every depth."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import re
 import struct
@@ -41,6 +42,7 @@ from tests.datasets import (
     ENCODINGS,
     KEY,
     SEQUENCES,
+    SYNTAXES,
     VALUES,
     decode,
     encode,
@@ -61,11 +63,11 @@ CASES = sorted((Path(__file__).parents[1] / "data" / "cases").glob("*.json"))
 EVERY_ENCODING = pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
 
 
-# --- rules in files -------------------------------------------------------------------------------------------------
+# --- rules in files -------------------------------------------------------------------------------
 
 
 def data_set_of(elements: dict[str, Any]) -> Dataset:
-    """Read the elements of a case: a keyword or tag to its value, or to ``{"vr", "value"}`` or ``{"vr", "hex"}``."""
+    """Read the elements of a case: keyword or tag to a value, ``{"vr", "value"}`` or ``{"vr", "hex"}``."""
     data_set = Dataset()
     for key, value in elements.items():
         if isinstance(value, dict):
@@ -102,25 +104,59 @@ def test_case(case: dict[str, Any], encoding: Encoding) -> None:
     assert found == decode(encode(expected, encoding), encoding)
 
 
-# --- any Data Set under any rules, against a slow model on pydicom's objects -----------------------------------------
+# --- any Data Set under any rules, against a slow model on pydicom's objects ----------------------
 
 SET: dict[str, tuple[str, bytes | tuple[str, tuple[Any, ...]]]] = {
-    "AE": ("STATION", b"STATION "), "AS": ("045Y", b"045Y"), "CS": ("A_B\\C", b"A_B\\C "), "DA": ("20010203", b"20010203"),
-    "DS": ("1.5\\-2", b"1.5\\-2"), "DT": ("2001020304", b"2001020304"), "IS": ("-7", b"-7"), "LO": ("Ärzte\\b", b"\xc4rzte\\b "),
-    "LT": ("a\\b", b"a\\b "), "PN": ("Z^\xe9", b"Z^\xe9 "), "SH": ("x", b"x "), "ST": ("y", b"y "), "TM": ("1011", b"1011"),
-    "UC": ("u\\v", b"u\\v "), "UI": ("1.2.3", b"1.2.3\0"), "UR": ("urn:x", b"urn:x "), "UT": ("long", b"long"),
-    "US": ("1\\65535", ("H", (1, 65535))), "SS": ("-1", ("h", (-1,))), "UL": ("4294967295", ("L", (4294967295,))),
-    "SL": ("-5", ("l", (-5,))), "UV": ("7", ("Q", (7,))), "SV": ("-7", ("q", (-7,))), "FL": ("0.5\\2", ("f", (0.5, 2.0))),
-    "FD": ("1e300", ("d", (1e300,))), "OW": ("1\\2\\3", ("H", (1, 2, 3))), "OB": ("hex:00ff01", b"\0\xff\1\0"),
-    "UN": ("hex:0102", b"\1\2"), "AT": ("(0010,0020)\\PatientName", ("HHHH", (0x10, 0x20, 0x10, 0x10))),
-}  # fmt: skip
+    "AE": ("STATION", b"STATION "),
+    "AS": ("045Y", b"045Y"),
+    "CS": ("A_B\\C", b"A_B\\C "),
+    "DA": ("20010203", b"20010203"),
+    "DS": ("1.5\\-2", b"1.5\\-2"),
+    "DT": ("2001020304", b"2001020304"),
+    "IS": ("-7", b"-7"),
+    "LO": ("Ärzte\\b", b"\xc4rzte\\b "),
+    "LT": ("a\\b", b"a\\b "),
+    "PN": ("Z^\xe9", b"Z^\xe9 "),
+    "SH": ("x", b"x "),
+    "ST": ("y", b"y "),
+    "TM": ("1011", b"1011"),
+    "UC": ("u\\v", b"u\\v "),
+    "UI": ("1.2.3", b"1.2.3\0"),
+    "UR": ("urn:x", b"urn:x "),
+    "UT": ("long", b"long"),
+    "US": ("1\\65535", ("H", (1, 65535))),
+    "SS": ("-1", ("h", (-1,))),
+    "UL": ("4294967295", ("L", (4294967295,))),
+    "SL": ("-5", ("l", (-5,))),
+    "UV": ("7", ("Q", (7,))),
+    "SV": ("-7", ("q", (-7,))),
+    "FL": ("0.5\\2", ("f", (0.5, 2.0))),
+    "FD": ("1e300", ("d", (1e300,))),
+    "OW": ("1\\2\\3", ("H", (1, 2, 3))),
+    "OB": ("hex:00ff01", b"\0\xff\1\0"),
+    "UN": ("hex:0102", b"\1\2"),
+    "AT": ("(0010,0020)\\PatientName", ("HHHH", (0x10, 0x20, 0x10, 0x10))),
+}
 """For each VR, a text that fits and the bytes it stands for; numbers as struct format and values."""
 
 DUMMY = {
-    "AE": b"ANONYMIZED", "AS": b"000D", "CS": b"ANONYMIZED", "DA": b"19000101", "DS": b"0", "DT": b"19000101000000",
-    "IS": b"0", "LO": b"ANONYMIZED", "LT": b"ANONYMIZED", "PN": b"ANONYMIZED", "SH": b"ANONYMIZED", "ST": b"ANONYMIZED",
-    "TM": b"000000", "UC": b"ANONYMIZED", "UR": b"urn:anonymized", "UT": b"ANONYMIZED",
-}  # fmt: skip
+    "AE": b"ANONYMIZED",
+    "AS": b"000D",
+    "CS": b"ANONYMIZED",
+    "DA": b"19000101",
+    "DS": b"0",
+    "DT": b"19000101000000",
+    "IS": b"0",
+    "LO": b"ANONYMIZED",
+    "LT": b"ANONYMIZED",
+    "PN": b"ANONYMIZED",
+    "SH": b"ANONYMIZED",
+    "ST": b"ANONYMIZED",
+    "TM": b"000000",
+    "UC": b"ANONYMIZED",
+    "UR": b"urn:anonymized",
+    "UT": b"ANONYMIZED",
+}
 SINGLE = {"LT", "ST", "UT", "UR"}
 
 
@@ -194,7 +230,8 @@ class Model:
 
     def items(self, element: DataElement) -> Sequence | None:
         if element.VR == "SQ":
-            return element.value  # type: ignore[no-any-return]
+            sequence: Sequence = element.value
+            return sequence
         if element.VR == "UN" and bytes(element.value or b"").startswith(b"\xfe\xff\x00\xe0"):
             return convert_SQ(element.value, True, True)
         return None
@@ -204,7 +241,7 @@ class Model:
         if vr == "SQ":
             result.add(DataElement(tag, vr, []))
             return
-        result[tag] = RawDataElement(  # type: ignore[assignment]
+        result[tag] = RawDataElement(
             Tag(tag), vr, len(raw), raw, 0, not self.encoding.explicit, self.encoding.little
         )
 
@@ -303,7 +340,7 @@ def tags_of(data_set: Dataset, depth: int = 0) -> list[tuple[int, int]]:
     return found
 
 
-# --- real files -----------------------------------------------------------------------------------------------------
+# --- real files -----------------------------------------------------------------------------------
 
 
 def is_readable(path: Path) -> bool:
@@ -339,10 +376,16 @@ def test_without_rules_only_what_is_always_dropped_goes(path: Path) -> None:
 @EVERY_FILE
 def test_rules_reach_every_depth_of_a_real_file(path: Path) -> None:
     rules = {
-        "(0008,xxxx)": "keep", "PatientName": "set(Nobody)", "PatientID": "remove", "CodeMeaning": "replace",
-        "StudyDate": "truncdate", "ReferencedSOPInstanceUID": "uid", "SOPInstanceUID": "uid", "StudyInstanceUID": "uid",
+        "(0008,xxxx)": "keep",
+        "PatientName": "set(Nobody)",
+        "PatientID": "remove",
+        "CodeMeaning": "replace",
+        "StudyDate": "truncdate",
+        "ReferencedSOPInstanceUID": "uid",
+        "SOPInstanceUID": "uid",
+        "StudyInstanceUID": "uid",
         "AccessionNumber": "clear",
-    }  # fmt: skip
+    }
     before, after, encoding = run(path, rules)
     source, target = decode(before, encoding), decode(after, encoding)
     keyed = Pseudonyms(KEY)
@@ -432,7 +475,7 @@ def test_nested_private_sequences_of_a_real_file_are_worked_on() -> None:
     assert set(tags_of(decode(after, encoding))) == {(0x00010001, 0), (0x00010001, 1), (0x00010001, 2)}
 
 
-# --- what one file teaches about the next ---------------------------------------------------------------------------
+# --- what one file teaches about the next ---------------------------------------------------------
 
 MACRO_RULES = {
     "00100010": "set(@fake_name@)",
@@ -483,13 +526,13 @@ def test_what_is_reused_from_earlier_files_changes_nothing(
     shared = engine(rules, remove_unknown=remove_unknown)
     for slice_ in slices:
         raw = encode(slice_, encoding)
-        alone = engine(rules, remove_unknown=remove_unknown).run(walked(raw, encoding))
-        reused = shared.run_unwalked(raw, encoding, lambda pos, last, raw=raw: rest(raw, pos, last, encoding))
+        alone = engine(rules, remove_unknown=remove_unknown).run(walked(raw, encoding), SYNTAXES[name])
+        reused = shared.run_unwalked(raw, SYNTAXES[name], functools.partial(rest, raw, encoding))
         assert joined(reused.pieces, b"") == joined(alone.pieces, b"")
         assert reused[1:] == alone[1:]
 
 
-def rest(raw: bytes, pos: int, last: int, encoding: Encoding) -> DataSetBytes:
+def rest(raw: bytes, encoding: Encoding, pos: int, last: int) -> DataSetBytes:
     spans: list[Span] = []
     assert walk(raw, pos, encoding, spans, after=last) == len(raw)
     return DataSetBytes(raw, spans, encoding, {})
@@ -503,8 +546,8 @@ def test_a_real_series_comes_out_the_same_whether_files_teach_or_not(folder: str
     for path in files:
         with open(path, "rb", buffering=0) as handle:
             file = dicomfile.DicomFile(handle, path.stat().st_size)
-            reused = shared.run_unwalked(file.start, file.encoding, file.walk)
-            alone = Engine(plan).run(file.data)
+            reused = shared.run_unwalked(file.start, file.transfer_syntax, file.walk)
+            alone = Engine(plan).run(file.data, file.transfer_syntax)
         source = path.read_bytes()
         assert joined(reused.pieces, source) == joined(alone.pieces, source)
         assert reused[1:] == alone[1:]
@@ -516,13 +559,12 @@ def test_a_character_set_that_differs_from_file_to_file_is_never_reused() -> Non
     for character_set in ("ISO_IR 6", "", "ISO_IR 144"):
         source = item(SpecificCharacterSet=character_set, Modality="CT")
         raw = encode(source) + element_bytes(0x00100010, "PN", "Иван".encode("iso-8859-5"), EXPLICIT_LITTLE)
-        reused = shared.run_unwalked(
-            raw, EXPLICIT_LITTLE, lambda p, q, raw=raw: rest(raw, p, q, EXPLICIT_LITTLE)
-        )
+        walk_from = functools.partial(rest, raw, EXPLICIT_LITTLE)
+        reused = shared.run_unwalked(raw, SYNTAXES["explicit"], walk_from)
         assert joined(reused.pieces, b"") == rewrite_bytes(raw, rules)
 
 
-# --- character sets -------------------------------------------------------------------------------------------------
+# --- character sets -------------------------------------------------------------------------------
 
 
 CHARACTER_SETS = [path for path in READABLE if path.parent.name == "charset_files"]
@@ -613,7 +655,7 @@ def test_widening_leaves_long_values_in_the_file(tmp_path: Path, monkeypatch: py
     assert decode(after, encoding).EncapsulatedDocument == b"pdf" * 400
 
 
-# --- values ---------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 @EVERY_ENCODING
@@ -635,12 +677,30 @@ def test_set_packs_into_every_vr(vr: str, encoding: Encoding) -> None:
 @pytest.mark.parametrize(
     ("vr", "text"),
     [
-        ("US", "65536"), ("US", "-1"), ("US", "x"), ("SS", "40000"), ("UL", "1.5"), ("FD", "one"), ("IS", "2147483648"),
-        ("DA", "2004"), ("TM", "25"), ("CS", "lower"), ("CS", "A" * 17), ("LO", "x" * 65), ("SH", "x" * 17), ("UI", "1.x"),
-        ("UI", "1." * 40 + "1"), ("AT", "(50xx,0010)"), ("AT", "nothing"), ("OB", "hex:0g"), ("AE", "\xc4"), ("DS", "1e"),
-        ("PN", "a=b=c=d"), ("AS", "45"),
+        ("US", "65536"),
+        ("US", "-1"),
+        ("US", "x"),
+        ("SS", "40000"),
+        ("UL", "1.5"),
+        ("FD", "one"),
+        ("IS", "2147483648"),
+        ("DA", "2004"),
+        ("TM", "25"),
+        ("CS", "lower"),
+        ("CS", "A" * 17),
+        ("LO", "x" * 65),
+        ("SH", "x" * 17),
+        ("UI", "1.x"),
+        ("UI", "1." * 40 + "1"),
+        ("AT", "(50xx,0010)"),
+        ("AT", "nothing"),
+        ("OB", "hex:0g"),
+        ("AE", "\xc4"),
+        ("DS", "1e"),
+        ("PN", "a=b=c=d"),
+        ("AS", "45"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_does_not_fit_is_refused_and_not_told(vr: str, text: str) -> None:
     tag = VALUES[vr][0][0]
     with pytest.raises(FileRefused) as refused:
@@ -676,9 +736,14 @@ def test_what_is_put_in_before_an_element_does_not_bring_the_element_back(encodi
     )
     assert b"SECRET" not in raw
     assert decode(raw, encoding) == item(
-        Modality="CT", PatientName="A", PatientID="1", PatientBirthDate="", EthnicGroup="y", PatientComments="x",
+        Modality="CT",
+        PatientName="A",
+        PatientID="1",
+        PatientBirthDate="",
+        EthnicGroup="y",
+        PatientComments="x",
         RequestingService="z",
-    )  # fmt: skip
+    )
 
 
 @EVERY_ENCODING
@@ -739,9 +804,10 @@ def test_the_new_instance_uid_is_told_for_the_file_meta() -> None:
 def test_no_file_leaves_a_trace_in_what_the_next_one_gets() -> None:
     rules = {"PatientID": "set(@fake_mrn@)", "PatientName": "set(@value(PatientID)@)"}
     shared = engine(rules)
-    sources = [walked(encode(item(PatientName=f"N{n}", PatientID=f"ID{n}", **extra))) for n, extra in enumerate(
-        ({}, {"SpecificCharacterSet": "ISO_IR 144"}, {"StudyDescription": "x"}, {})
-    )]  # fmt: skip
+    sources = [
+        walked(encode(item(PatientName=f"N{n}", PatientID=f"ID{n}", **extra)))
+        for n, extra in enumerate(({}, {"SpecificCharacterSet": "ISO_IR 144"}, {"StudyDescription": "x"}, {}))
+    ]
     together = [shared.run(source).pieces for source in sources]
     assert together == [engine(rules).run(source).pieces for source in sources]
     assert together == [shared.run(source).pieces for source in reversed(sources)][::-1]

@@ -1,4 +1,4 @@
-"""The modules stand on floors: who may import whom, read from the source, so that nothing has to be run to see it."""
+"""The modules stand on floors: who may import whom, read from the source."""
 
 from __future__ import annotations
 

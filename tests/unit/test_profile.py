@@ -13,11 +13,11 @@ from dicom_anon.actions import Clean, Keep, ShiftDate
 from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.config import parse_config
 from dicom_anon.conformance import statement
+from dicom_anon.elements import EXPLICIT_LITTLE
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.errors import ConfigError
 from dicom_anon.stamps import claim
 from dicom_anon.tags import PrivateKey
-from tests import datasets
 from tests.datasets import KEY, decode, encode, item, walked
 
 OPTIONS = tuple(standard.PROFILE_OPTIONS)
@@ -25,8 +25,8 @@ DATES = ("retain_full_dates", "retain_modified_dates")
 
 
 def run(data_set: Dataset, assignment: Assignment) -> Dataset:
-    pieces = Engine(Plan(assignment, KEY)).run(walked(encode(data_set, datasets.EXPLICIT_LITTLE))).pieces
-    return decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), datasets.EXPLICIT_LITTLE)
+    pieces = Engine(Plan(assignment, KEY)).run(walked(encode(data_set, EXPLICIT_LITTLE))).pieces
+    return decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), EXPLICIT_LITTLE)
 
 
 def options_of(assignment: Assignment) -> tuple[str, ...] | None:

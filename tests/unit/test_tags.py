@@ -1,4 +1,4 @@
-"""Names of elements: every form people write means one key, and what means none is told with the nearest one."""
+"""Names of elements: every form people write means one key, and what means none is told."""
 
 from __future__ import annotations
 
@@ -147,7 +147,8 @@ def test_private_elements_and_their_creators(tag: int, private: bool, creator: b
 def test_keys_are_ordered_as_in_a_data_set(found: list[int]) -> None:
     assert sorted(found, key=tags.sort_key) == sorted(found)
     maker = PrivateKey(0x0009, 1, "MAKER")
-    assert sorted([0x00100010, maker, 0x00080005], key=tags.sort_key) == [0x00080005, maker, 0x00100010]
+    keys: list[Key] = [0x00100010, maker, 0x00080005]
+    assert sorted(keys, key=tags.sort_key) == [0x00080005, maker, 0x00100010]
 
 
 def test_the_nearest_word_forgives_case_before_letters() -> None:

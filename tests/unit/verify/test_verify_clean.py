@@ -77,6 +77,7 @@ def image_with(values: dict[str, object]) -> Dataset:
 HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "a patient called Head": ({"PatientName": "Head^Rosalind"}, {"StudyDescription": "HEAD AND NECK"}),
     "a patient called Long": ({"PatientName": "Long^Rosalind"}, {"ProtocolName": "LONG AXIS"}),
+    "a physician called Dixon": ({"OperatorsName": "Dixon^Rosalind"}, {"ProtocolName": "t1_vibe_dixon_tra"}),
     "a physician called like the maker": ({"OperatorsName": "Nordlicht"}, {"ProtocolName": "NORDLICHT head"}),
     "a maker that is the institution": ({"InstitutionName": "Nordlicht Medical"}, {}),
     "no name": ({"PatientName": "ANONYMOUS"}, {"PatientName": "ANONYMOUS"}),

@@ -22,6 +22,7 @@ from pydicom.filewriter import write_dataset
 from dicom_anon import dicomfile
 from dicom_anon._version import __version__
 from dicom_anon.assignment import Assignment, resolve
+from dicom_anon.crosswalk import Crosswalk
 from dicom_anon.engine import Decision, Engine, Plan
 from dicom_anon.errors import UsageError
 from dicom_anon.manifest import Manifest, TreeFacts
@@ -205,6 +206,8 @@ def anonymize_tree(
     quarantine: str | os.PathLike[str] | None = None,
     names: str = "safe",
     on_burned_in: str = "warn",
+    crosswalk: str | os.PathLike[str] | None = None,
+    whole_tree: bool = True,
     watcher: Watcher | None = None,
 ) -> RunReport:
     """De-identify a folder tree, or a single file, into a folder that mirrors it.
@@ -235,7 +238,11 @@ def anonymize_tree(
         ``safe``: names of files and folders that hold an identifier are replaced; ``keep``: none is; ``uid``: outputs are
         named by their new Study, Series and SOP Instance UID.
     on_burned_in : str
-        ``warn`` counts objects whose pixels may show text, ``quarantine`` leaves them out, ``fail`` ends the run there.
+        What becomes of them: ``warn`` counts objects whose pixels may show text, ``quarantine`` leaves them out, ``fail`` ends the run there.
+    crosswalk : path, optional
+        CSV file that gets the old and new identities of patients, studies and series; outside of `destination`.
+    whole_tree : bool
+        Go into sub-folders.
     watcher : Watcher, optional
         Gets the account as it grows.
 
@@ -255,12 +262,14 @@ def anonymize_tree(
         target,
         run_folder=run_folder.path if run_folder else None,
         quarantine=Path(quarantine) if quarantine else None,
+        crosswalk=Path(crosswalk) if crosswalk else None,
         known=run_folder is not None and run_folder.knows(target),
     )
     if run_folder is not None and not dry_run:
         run_folder.create()
         key = key or run_folder.key()
-    plan = make_plan(assignment, key)
+    plan = replace(make_plan(assignment, key), crosswalk=crosswalk is not None)
+    table = Crosswalk() if crosswalk is not None and not dry_run else None
     root = top if top.is_dir() else top.parent
     if names not in MODES:
         raise UsageError(f"names is one of {', '.join(MODES)}")
@@ -268,20 +277,28 @@ def anonymize_tree(
     order = Order(plan, os.fspath(root), os.fspath(target), dry_run, names, on_burned_in, aside)
     pseudonyms = Pseudonyms(plan.key)
     request = Request(top, order, jobs or usable_cores(), stop_on_trouble)
+    request = replace(request, crosswalk=table, whole_tree=whole_tree)
     if run_folder is None or dry_run:
         book = NameBook(pseudonyms, {}) if names == "safe" else None
-        return run(replace(request, book=book), watcher or _Unwatched())
+        report = run(replace(request, book=book), watcher or _Unwatched())
+        if table is not None and crosswalk is not None:
+            table.write(Path(crosswalk))
+        return report
     with contextlib.closing(run_folder.manifest(target)) as manifest, run_folder.problems() as problems:
         if overwrite:
             _start_afresh(manifest, target, NameBook(pseudonyms, manifest.names()))
         rules = f"{plan.assignment.digest} names={names}"
         facts = TreeFacts(rules, pseudonyms.key_id, plan.process_date, plan.process_time)
+        if table is not None and crosswalk is not None and not manifest.is_new:
+            table.load(Path(crosswalk))
         begun = manifest.begin(facts)
         plan = replace(plan, process_date=begun.process_date, process_time=begun.process_time)
         book = NameBook(pseudonyms, manifest.names()) if names == "safe" else None
         request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book)
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
         report = run(request, watcher or _Unwatched(), problems)
+        if table is not None and crosswalk is not None:
+            table.write(Path(crosswalk))
         run_folder.log(f"end: {json.dumps(report.to_json())}")
     return report
 

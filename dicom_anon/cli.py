@@ -5,10 +5,12 @@ Lives here: what the words of the command mean. Does not live here: work; import
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,11 +21,13 @@ from dicom_anon.presets import PRESETS
 
 if TYPE_CHECKING:
     from dicom_anon.assignment import Assignment
+    from dicom_anon.config import Rule
+    from dicom_anon.tags import Key
 
 EXIT_USAGE = 2
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Read = TypeVar("_Read")
 
 EPILOG = """\b
 Examples:
@@ -93,55 +97,89 @@ def cli() -> None:
     """
 
 
-def _rule_options(command: _Command) -> _Command:
-    """Options that say which rules apply; the same for every command that needs rules."""
+@dataclass(frozen=True)
+class _Rules:
+    """The options that say which rules apply; the same for every command that needs rules."""
+
+    configs: tuple[Path, ...]
+    project: str | None
+    aet: str | None
+    preset: str | None
+    profile_options: tuple[str, ...]
+    extra_rules: Path | None
+    no_extra: bool
+    lookup: Path | None
+    assigns: tuple[str, ...]
+
+    def resolve(self) -> Assignment:
+        """Read and resolve the rules; every problem of every file and option is told at once."""
+        from dicom_anon.assignment import resolve
+        from dicom_anon.config import COMMAND_LINE, Config, check_preset, parse_assign, read_configs
+        from dicom_anon.errors import ConfigError, Problem
+
+        problems: list[Problem] = []
+
+        def collect(read: Callable[[], _Read], default: _Read) -> _Read:
+            try:
+                return read()
+            except ConfigError as error:
+                problems.extend(error.problems)
+                return default
+
+        config = collect(lambda: read_configs(self.configs), Config())
+        assigns = [rule for text in self.assigns if (rule := collect(lambda text=text: parse_assign(text), None))]
+        extra: list[tuple[Key, Rule]] = []
+        if self.extra_rules is not None:
+            from dicom_anon.extra_rules import read_extra_rules
+
+            extra = collect(lambda: read_extra_rules(self.extra_rules), extra)
+        lookup = None
+        if self.lookup is not None:
+            from dicom_anon.lookup import read_lookup
+
+            lookup = collect(lambda: read_lookup(self.lookup), None)
+        if self.project is not None and self.aet is not None:
+            problems.append(Problem(COMMAND_LINE, "", "--aet", "contradicts --project", "one of the two"))
+        if self.preset is not None:
+            problems.extend(check_preset(self.preset))
+        if problems:
+            raise ConfigError(problems)
+        return resolve(
+            config,
+            project=self.project,
+            aet=self.aet,
+            preset=self.preset,
+            profile_options=[name for text in self.profile_options for name in text.split(",")],
+            extra_rules=extra,
+            default_extra=not self.no_extra,
+            lookup=lookup,
+            assigns=assigns,
+        )
+
+
+def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_Rules`, as its parameter `rules`."""
+
+    @functools.wraps(command)
+    def with_rules(**options: Any) -> None:
+        rules = _Rules(**{field.name: options.pop(field.name) for field in fields(_Rules)})
+        command(rules=rules, **options)
+
     for option in reversed(
         (
-            click.option(
-                "-c", "--config", "configs", type=_FILE, multiple=True, metavar="FILE",
-                help="Rules in JSON. May be repeated: later files lie over earlier ones.",
-            ),
+            click.option("-c", "--config", "configs", type=_FILE, multiple=True, metavar="FILE", help="Rules in JSON. May be repeated: later files lie over earlier ones."),
             click.option("--project", metavar="NAME", help="Section of the configuration to lay over general."),
-            click.option(
-                "--aet", metavar="AET", help="Receiving AE title from which the section is found (az_KNEE: knee)."
-            ),
+            click.option("--aet", metavar="AET", help="Receiving AE title from which the section is found (az_KNEE: knee)."),
             click.option("--preset", metavar="NAME", help=f"Preset to start from: {', '.join(PRESETS)}."),
-            click.option(
-                "--assign", "assigns", multiple=True, metavar="TAG=COMMAND",
-                help='One rule over all others, such as "PatientSex=clear". May be repeated.',
-            ),
+            click.option("--profile-option", "profile_options", multiple=True, metavar="NAME", help="Option of PS3.15 Annex E over the preset basic or tcia, such as retain_uids. May be repeated."),
+            click.option("--extra-rules", type=_FILE, metavar="FILE", help="Rules in the JSON of dicom-anonymizer, over the preset."),
+            click.option("--no-extra", is_flag=True, help="Leave out the extra rules that come with the preset basic."),
+            click.option("--lookup", type=_FILE, metavar="FILE", help="CSV of original PatientID to subject id; who is not in it is quarantined."),
+            click.option("--assign", "assigns", multiple=True, metavar="TAG=COMMAND", help='One rule over all others, such as "PatientSex=clear". May be repeated.'),
         )
     ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def _resolve(
-    configs: tuple[Path, ...], project: str | None, aet: str | None, preset: str | None, assigns: tuple[str, ...]
-) -> Assignment:
-    """Read and resolve the rules; every problem of every file and option is told at once."""
-    from dicom_anon.assignment import resolve
-    from dicom_anon.config import COMMAND_LINE, Config, check_preset, parse_assign, read_configs
-    from dicom_anon.errors import ConfigError, Problem
-
-    problems: list[Problem] = []
-    config, rules = Config(), []
-    try:
-        config = read_configs(configs)
-    except ConfigError as error:
-        problems.extend(error.problems)
-    for text in assigns:
-        try:
-            rules.append(parse_assign(text))
-        except ConfigError as error:
-            problems.extend(error.problems)
-    if project is not None and aet is not None:
-        problems.append(Problem(COMMAND_LINE, "", "--aet", "contradicts --project", "one of the two"))
-    if preset is not None:
-        problems.extend(check_preset(preset))
-    if problems:
-        raise ConfigError(problems)
-    return resolve(config, project=project, aet=aet, preset=preset, assigns=rules)
+        with_rules = option(with_rules)
+    return with_rules
 
 
 @cli.command("run", short_help="De-identify SRC into DST; the word run may be left out.")
@@ -156,6 +194,8 @@ def _resolve(
 @click.option("--on-error", type=click.Choice(["quarantine", "fail"]), default="quarantine", show_default=True, help="Go on after a file that cannot be done, or end the run there.")
 @click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote into DST, and start afresh.")
 @click.option("--quarantine", type=_PATH, metavar="DIR", help="Put copies of what could not be done into DIR, in folders by reason.")
+@click.option("--crosswalk", type=_FILE, metavar="FILE", help="Write a CSV of old and new patients, studies and series; keep it where the key is kept.")
+@click.option("--type", "depth", type=click.Choice(["batch", "folder"]), default="batch", show_default=True, help="The whole tree, or only the files directly in SRC.")
 @click.option("--names", type=click.Choice(["keep", "safe", "uid"]), default="safe", show_default=True, help="Names of files and folders: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.")
 @click.option("--on-burned-in", type=click.Choice(["warn", "quarantine", "fail"]), default="warn", show_default=True, help="What becomes of objects whose pixels may show text: counted, left out, or the end of the run.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the account as JSON; - for standard output.")
@@ -164,11 +204,7 @@ def _resolve(
 def run_command(
     source: Path,
     destination: Path,
-    configs: tuple[Path, ...],
-    project: str | None,
-    aet: str | None,
-    preset: str | None,
-    assigns: tuple[str, ...],
+    rules: _Rules,
     key_file: Path | None,
     run_dir: Path | None,
     no_run_dir: bool,
@@ -177,6 +213,8 @@ def run_command(
     on_error: str,
     overwrite: bool,
     quarantine: Path | None,
+    crosswalk: Path | None,
+    depth: str,
     names: str,
     on_burned_in: str,
     json_file: Path | None,
@@ -189,7 +227,7 @@ def run_command(
     DST mirrors SRC: sub-folders, names, empty branches; names that hold an identifier are replaced. Files that are not DICOM, and DICOMDIRs, are not copied.
     A private folder, DST.private, keeps the key of the pseudonyms and the list of what was not written: guard it.
     """
-    assignment = _resolve(configs, project, aet, preset, assigns)
+    assignment = rules.resolve()
     from dicom_anon import console
     from dicom_anon.api import anonymize_tree
     from dicom_anon.runfolder import RunFolder, default_run_folder, read_key
@@ -215,6 +253,8 @@ def run_command(
             quarantine=quarantine,
             names=names,
             on_burned_in=on_burned_in,
+            crosswalk=crosswalk,
+            whole_tree=depth == "batch",
             watcher=progress,
         )
     summary = json.dumps(
@@ -236,11 +276,7 @@ def run_command(
 @click.option("--all", "show_all", is_flag=True, help="Show the safe rows too.")
 @click.option("--diff", metavar="PRESET", help="Show only what differs from this preset.")
 def print_assignment(
-    configs: tuple[Path, ...],
-    project: str | None,
-    aet: str | None,
-    preset: str | None,
-    assigns: tuple[str, ...],
+    rules: _Rules,
     form: str,
     show_all: bool,
     diff: str | None,
@@ -251,7 +287,7 @@ def print_assignment(
     from dicom_anon.config import check_preset
     from dicom_anon.errors import ConfigError
 
-    assignment = _resolve(configs, project, aet, preset, assigns)
+    assignment = rules.resolve()
     for warning in assignment.warnings:
         console.say(f"warning: {warning}")
     shown = assignment
@@ -268,11 +304,7 @@ def print_assignment(
 @click.option("--key-file", type=_FILE, metavar="FILE", help="Secret for the pseudonyms, to see the very values of a run.")
 def inspect(
     file: Path,
-    configs: tuple[Path, ...],
-    project: str | None,
-    aet: str | None,
-    preset: str | None,
-    assigns: tuple[str, ...],
+    rules: _Rules,
     key_file: Path | None,
 ) -> None:
     """Show the decisions for every element of FILE, nested ones indented. Nothing is written.
@@ -284,12 +316,21 @@ def inspect(
     from dicom_anon.errors import UsageError
     from dicom_anon.runfolder import read_key
 
-    assignment = _resolve(configs, project, aet, preset, assigns)
+    assignment = rules.resolve()
     try:
         engine, decisions = explain_file(file, assignment, key=read_key(key_file) if key_file else None)
     except OSError as error:
         raise UsageError(f"FILE cannot be read: {error.strerror}") from None
     console.show_decisions(engine, decisions)
+
+
+@cli.command("conformance", short_help="Print the conformance statement of these rules (PS3.15 Annex E).")
+@_rule_options
+def conformance(rules: _Rules) -> None:
+    """Print what Annex E.1.3 of PS3.15 asks a de-identifier to state, for the very assignment of these rules, as Markdown."""
+    from dicom_anon.conformance import statement
+
+    click.echo(statement(rules.resolve()))
 
 
 @cli.command("reasons", short_help="List the reasons why a file is not written.")

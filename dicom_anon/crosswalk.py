@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dicom_anon import tags
+from dicom_anon.errors import UsageError
 from dicom_anon.scope import FileScope
 
 HEADERS = (
@@ -90,6 +91,26 @@ class Crosswalk:
     def add(self, crossings: Iterable[Crossing]) -> None:
         """Count what files have added."""
         self._instances.update(crossings)
+
+    def load(self, path: Path) -> None:
+        """Take in the table of an earlier run, of which this one is the continuation.
+
+        Raises
+        ------
+        UsageError
+            The file is no such table.
+        """
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))
+            if tuple(rows[0]) != HEADERS:
+                raise ValueError
+            for row in rows[1:]:
+                self._instances[Crossing(*row[:-1])] += int(row[-1])
+        except FileNotFoundError:
+            return
+        except (ValueError, TypeError, IndexError):
+            raise UsageError("the crosswalk file is there and is no crosswalk: choose another name") from None
 
     def write(self, path: Path) -> None:
         """Write the table as CSV in UTF-8 that only its owner can read, in the order of the original identities.

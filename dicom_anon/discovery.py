@@ -51,7 +51,7 @@ class NotTried(NamedTuple):
 Found: TypeAlias = "FileJob | Folder | NotTried"
 
 
-def discover(source: Path) -> Iterator[Found]:
+def discover(source: Path, *, whole_tree: bool = True) -> Iterator[Found]:
     """List what is below a folder, or a single file, without following symbolic links.
 
     A folder comes before what is in it; entries come in the order of their names, so that two walks are alike.
@@ -60,6 +60,8 @@ def discover(source: Path) -> Iterator[Found]:
     ----------
     source : Path
         Folder or file.
+    whole_tree : bool
+        Go into sub-folders.
     """
     if not source.is_dir():
         yield _job(source.name, source.stat())
@@ -77,7 +79,8 @@ def discover(source: Path) -> Iterator[Found]:
         for entry in listed:
             found = _look(entry, os.path.join(relative, entry.name))
             if isinstance(found, Folder):
-                folders.append(found)
+                if whole_tree:
+                    folders.append(found)
             else:
                 yield found
         yield from folders

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dicom_anon.crosswalk import Crosswalk
 from dicom_anon.dicomfile import PART_PREFIX
 from dicom_anon.discovery import FileJob, Folder, NotTried, discover
 from dicom_anon.errors import Kind, Reason, UsageError
@@ -59,6 +60,10 @@ class Request:
         Record of what earlier runs did, and of what this one does.
     book : NameBook or None
         Names of folders, where those that hold an identifier are replaced.
+    crosswalk : Crosswalk or None
+        Gets the old and new identities.
+    whole_tree : bool
+        Go into sub-folders.
     """
 
     top: Path
@@ -67,6 +72,8 @@ class Request:
     stop_on_trouble: bool = False
     manifest: Manifest | None = None
     book: NameBook | None = None
+    crosswalk: Crosswalk | None = None
+    whole_tree: bool = True
 
 
 def check_paths(
@@ -75,6 +82,7 @@ def check_paths(
     *,
     run_folder: Path | None = None,
     quarantine: Path | None = None,
+    crosswalk: Path | None = None,
     known: bool = False,
 ) -> None:
     """Refuse what could overwrite or mix up sources and outputs.
@@ -83,8 +91,8 @@ def check_paths(
     ----------
     source, destination : Path
         SRC and DST.
-    run_folder, quarantine : Path, optional
-        Folders that hold secrets, or identifiers.
+    run_folder, quarantine, crosswalk : Path, optional
+        Folders and a file that hold secrets, or identifiers.
     known : bool
         The run folder has a record of the destination, so that it need not be empty.
 
@@ -107,7 +115,11 @@ def check_paths(
             raise UsageError("DST is not a folder")
         if not known and any(destination.iterdir()):
             raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
-    for private, what in ((run_folder, "run folder"), (quarantine, "quarantine folder")):
+    for private, what in (
+        (run_folder, "run folder"),
+        (quarantine, "quarantine folder"),
+        (crosswalk, "crosswalk"),
+    ):
         if private is None:
             continue
         real_private = Path(os.path.realpath(private))
@@ -332,6 +344,8 @@ class _Run:
                     self._request.book.learn(result.job.relative, result.tainted, result.identifiers)
                 elif result.reason.kind is not Kind.SKIPPED:
                     self._request.book.doubt(result.job.relative)
+        if self._request.crosswalk is not None:
+            self._request.crosswalk.add(result.crossing for result in results if result.crossing is not None)
         if self._request.manifest is not None:
             try:
                 self._request.manifest.record(results)
@@ -368,7 +382,7 @@ class _Run:
         """Mirror folders and cut the files found into batches of like cost."""
         batch: list[FileJob] = []
         size = 0
-        for found in discover(self._request.top):
+        for found in discover(self._request.top, whole_tree=self._request.whole_tree):
             if self._report.interrupted:
                 return
             if isinstance(found, FileJob):

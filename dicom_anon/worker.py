@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dicom_anon import dicomfile
+from dicom_anon.crosswalk import Crossing
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.discovery import FileJob
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange
@@ -81,6 +82,8 @@ class FileResult(NamedTuple):
         Names of folders above the file that hold an identifier of it.
     identifiers : Identifiers or None
         What the names were compared with, where it is another patient's than the file's before.
+    crossing : Crossing or None
+        Old and new identity of its series, where a crosswalk is asked for.
     """
 
     job: FileJob
@@ -91,6 +94,7 @@ class FileResult(NamedTuple):
     written_as: str = ""
     tainted: tuple[str, ...] = ()
     identifiers: Identifiers | None = None
+    crossing: Crossing | None = None
 
 
 def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
@@ -155,7 +159,7 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
             new = engine.run_unwalked(file.start, file.transfer_syntax, file.walk)
             _check_object(new.facts, order)
             pieces = _pixels_planned(file, new)
-            result = _named(FileResult(job), file, new, order, engine)
+            result = _named(FileResult(job, crossing=new.crossing), file, new, order, engine)
             if not order.dry_run:
                 target = Path(order.destination, result.written_as)
                 _write(target, source, file, new, pieces, engine, order.names == "uid")

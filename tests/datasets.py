@@ -208,10 +208,10 @@ def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: 
     file_meta = FileMetaDataset()
     file_meta.FileMetaInformationGroupLength = 0  # pydicom fills it in
     file_meta.FileMetaInformationVersion = b"\0\1"
-    setattr(file_meta, "TransferSyntaxUID", UID(syntax))  # noqa: B010 # pydicom types it as str or UID
+    file_meta.TransferSyntaxUID = UID(syntax)
     file_meta.SourceApplicationEntityTitle = "HOSPITAL_PACS"
     file_meta.ImplementationVersionName = "MAKER_1"
-    file_meta.PrivateInformationCreatorUID = "1.2.3"
+    file_meta.PrivateInformationCreatorUID = UID("1.2.3")
     file_meta.PrivateInformation = b"MRN 4711"
     for keyword, value in meta.items():
         setattr(file_meta, keyword, value)

@@ -146,9 +146,6 @@ def test_the_mercure_preset_does_what_its_table_says(tmp_path: Path) -> None:
 # Where we are better
 
 
-DEEP = "clear"
-
-
 def test_rules_reach_every_depth(tmp_path: Path) -> None:
     inner = item(PatientName="Doe^Jane", StudyDate="20040119", ReferencedSOPInstanceUID="1.2.3.4.5")
     inner.private_block(0x0009, "MAKER", create=True).add_new(1, "LO", "Doe")
@@ -166,7 +163,7 @@ def test_rules_reach_every_depth(tmp_path: Path) -> None:
 def test_curves_and_overlays_are_removed_where_the_option_says_so(tmp_path: Path, value: str) -> None:
     source = image()
     for group in (0x5000, 0x501E, 0x6000, 0x601E):
-        source.add_new(group << 16 | 0x0022 if group >= 0x6000 else group << 16 | 0x0022, "LO", "text")
+        source.add_new(group << 16 | 0x0022, "LO", "text")
         source.add_new(group << 16 | 0x3000, "OW", b"\0\1" * 8)
     rules = {"preset": "none", "remove_curves": value, "remove_overlays": value}
     made = outcome(tmp_path, source, {"general": rules})
@@ -184,14 +181,9 @@ def test_curves_and_overlays_are_removed_where_the_option_says_so(tmp_path: Path
         ({"PatientName": "removeXYZ"}, "unknown command"),
         ({"(0008,103E)": "remove", "(0008,103e)": "keep"}, "names the same element"),
         ({"PatientID": "set(@unknown_macro@)"}, "unknown macro"),
-        ({"PixelData": "set(x)"}, ""),
     ],
 )
 def test_what_it_ignores_is_an_error(tmp_path: Path, rules: dict[str, str], piece: str) -> None:
-    if rules == {"PixelData": "set(x)"}:
-        made = call("print-assignment", "-c", write_config(tmp_path, {"general": rules}))
-        assert made.code in (0, 2)  # a value for binary is packed, or refused: never a run that breaks off
-        return
     assert piece in refused(tmp_path, {"general": rules})
 
 
@@ -282,7 +274,6 @@ def test_set_honours_the_character_set_and_widens_it_where_needed(tmp_path: Path
     made = outcome(tmp_path, raw, config)
     assert made.SpecificCharacterSet == "ISO_IR 100"
     assert made.PatientComments == "Größe"
-    assert made.get_item("PatientComments").value == "Größe".encode("latin-1") + b" "
     config["general"]["PatientComments"] = "set(薬)"
     wide = outcome(tmp_path, raw, config)
     assert wide.SpecificCharacterSet == "ISO_IR 192"

@@ -1,0 +1,72 @@
+"""The output is valid DICOM: by dciodvfy against PS3.3, and by dcmtk as a second reader."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Deliver
+
+pytestmark = pytest.mark.external
+
+VALUES = re.compile(r"<[^>]*>|\"[^\"]*\"|`[^']*'|0x[0-9a-f]+(?!,)|(?<![(\w,])\d[\d.]*(?![\w,)])")
+"""What differs between two messages that say the same of two values; tags are none of it."""
+
+CANNOT_READ = ("Dicom dataset read failed", "Tags out of order", "Bad group length", "Illegal element length")
+
+
+def _said(path: Path) -> list[str]:
+    made = subprocess.run(["dciodvfy", path], capture_output=True, check=False, timeout=60)
+    text = (made.stderr + made.stdout).decode("latin-1")
+    return [line for line in text.splitlines() if line.startswith("Error")]
+
+
+def _errors(path: Path) -> Counter[str]:
+    return Counter(VALUES.sub("#", line) for line in _said(path))
+
+
+def _new_errors(pair: tuple[Path, Path]) -> Counter[str] | None:
+    """Errors of the output that the input has not; nothing where the input cannot be read."""
+    source, made = pair
+    before = _errors(source)
+    if any(piece in line for line in before for piece in CANNOT_READ):
+        return None
+    return _errors(made) - before
+
+
+@pytest.mark.parametrize(("tree", "least"), [("sample_in", 50), ("real_in", 200)])
+def test_dciodvfy_reports_nothing_new(
+    deliver: Deliver, request: pytest.FixtureRequest, tree: str, least: int
+) -> None:
+    delivery = deliver(request.getfixturevalue(tree))
+    names = list(delivery.files)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(
+            pool.map(_new_errors, [(delivery.source / name, delivery.destination / name) for name in names])
+        )
+    compared = {name: errors for name, errors in zip(names, found, strict=True) if errors is not None}
+    assert {name: dict(errors) for name, errors in compared.items() if errors} == {}
+    assert len(compared) >= least
+
+
+@pytest.mark.parametrize("preset", ["default", "mercure", "none"])
+@pytest.mark.parametrize("tree", ["sample_in", "real_in"])
+def test_dcmtk_reads_every_output_that_it_could_read_before(
+    deliver: Deliver, request: pytest.FixtureRequest, tree: str, preset: str
+) -> None:
+    delivery = deliver(request.getfixturevalue(tree), "--preset", preset)
+
+    def unread(name: str) -> str:
+        for folder in (delivery.destination, delivery.source):
+            words = ["dcmdump", "--quiet", "+fo", "+E", folder / name]
+            if subprocess.run(words, capture_output=True, check=False, timeout=60).returncode == 0:
+                return "" if folder == delivery.destination else name
+        return "" if preset == "none" else name  # what nobody could read, and was kept whole
+
+    with ThreadPoolExecutor(2) as pool:
+        assert not [name for name in pool.map(unread, delivery.files) if name]

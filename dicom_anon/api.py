@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +21,14 @@ from pydicom.filewriter import write_dataset
 
 from dicom_anon import dicomfile
 from dicom_anon._version import __version__
+from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.crosswalk import Crosswalk
+from dicom_anon.documents import write_documents
 from dicom_anon.engine import Decision, Engine, Plan
 from dicom_anon.errors import UsageError
+from dicom_anon.extract import parse_extract
+from dicom_anon.layout import LAYOUTS, NAMERS
 from dicom_anon.manifest import Manifest, TreeFacts
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import MODES
@@ -32,6 +36,7 @@ from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import RunFolder
 from dicom_anon.runner import Request, Watcher, check_paths, run
+from dicom_anon.taskjson import TaskFacts
 from dicom_anon.worker import Order, deidentify
 
 
@@ -208,6 +213,9 @@ def anonymize_tree(
     on_burned_in: str = "warn",
     crosswalk: str | os.PathLike[str] | None = None,
     whole_tree: bool = True,
+    layout: str = "mirror",
+    extract: str | None = None,
+    task: Mapping[str, str] | None = None,
     watcher: Watcher | None = None,
 ) -> RunReport:
     """De-identify a folder tree, or a single file, into a folder that mirrors it.
@@ -243,6 +251,14 @@ def anonymize_tree(
         CSV file that gets the old and new identities of patients, studies and series; outside of `destination`.
     whole_tree : bool
         Go into sub-folders.
+    layout : str
+        ``mirror``: folders and names as in the source; ``study``: a folder for each study, with its images by series,
+        extracted data and an account; ``mercure``: all in one folder, as mercure passes images on.
+    extract : str, optional
+        What to write of each series as JSON: ``all``, ``main``, or keywords with commas. The layout ``study`` extracts
+        ``main`` where it is left out, the others nothing.
+    task : Mapping[str, str], optional
+        What else the accounts of studies say of where the task came from.
     watcher : Watcher, optional
         Gets the account as it grows.
 
@@ -273,14 +289,26 @@ def anonymize_tree(
     root = top if top.is_dir() else top.parent
     if names not in MODES:
         raise UsageError(f"names is one of {', '.join(MODES)}")
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout is one of {', '.join(LAYOUTS)}")
+    if layout != "mirror":
+        if names != "safe":
+            raise UsageError(f"the layout {layout} has names of its own: leave names out")
+        names = layout
+    wanted = parse_extract(extract or "main") if extract or layout == "study" else None
+    arranger = Arranger(target, names) if names in NAMERS else None
     aside = os.fspath(quarantine) if quarantine else ""
     order = Order(plan, os.fspath(root), os.fspath(target), dry_run, names, on_burned_in, aside)
     pseudonyms = Pseudonyms(plan.key)
     request = Request(top, order, jobs or usable_cores(), stop_on_trouble)
-    request = replace(request, crosswalk=table, whole_tree=whole_tree)
+    request = replace(request, crosswalk=table, whole_tree=whole_tree, arranger=arranger)
+    started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    told = TaskFacts(plan.assignment, pseudonyms.key_id, wanted.name if wanted else "", started, task or {})
     if run_folder is None or dry_run:
         book = NameBook(pseudonyms, {}) if names == "safe" else None
         report = run(replace(request, book=book), watcher or _Unwatched())
+        if wanted is not None:
+            write_documents(order, wanted, told, report, None)
         if table is not None and crosswalk is not None:
             table.write(Path(crosswalk))
         return report
@@ -297,6 +325,8 @@ def anonymize_tree(
         request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book)
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
         report = run(request, watcher or _Unwatched(), problems)
+        if wanted is not None:
+            write_documents(order, wanted, told, report, manifest)
         if table is not None and crosswalk is not None:
             table.write(Path(crosswalk))
         run_folder.log(f"end: {json.dumps(report.to_json())}")
@@ -305,11 +335,16 @@ def anonymize_tree(
 
 def _start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None:
     """Remove the outputs on record and the folders that are empty then; refuse if there is anything else."""
+    arranger = Arranger(destination, "study")
     for path, written_as in manifest.outputs():
+        arranger.remove(written_as)
         settled = os.path.join(book.target(os.path.dirname(path)), os.path.basename(written_as))
         for relative in (written_as, settled):
             with contextlib.suppress(OSError):
                 os.unlink(destination / relative)
+    for document in manifest.documents():
+        with contextlib.suppress(OSError):
+            os.unlink(destination / document)
     for folder, _, names in os.walk(destination, topdown=False):
         for name in names:
             if name.startswith(dicomfile.PART_PREFIX):

@@ -1,6 +1,7 @@
 """Config, preset and project to one `Assignment`: the only place that knows which rule wins.
 
-Lives here: precedence, effective options, the stamps. Does not live here: parsing, and applying rules to a file.
+Lives here: precedence, effective options, the stamps. Does not live here: parsing, and applying rules to a
+file.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 from dicom_anon import profile, standard, tags
 from dicom_anon.actions import Action, Keep, Remove, Replace, Safe, Set
 from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, preset_section
-from dicom_anon.objects import POLICIES
 from dicom_anon.errors import ConfigError, Problem
 from dicom_anon.lookup import NAME, SUBJECT, Lookup
 from dicom_anon.macros import parse_template
-from dicom_anon.scope import DateShift
+from dicom_anon.objects import POLICIES
+from dicom_anon.scope import DEFAULT_SHIFT, DateShift
 from dicom_anon.stamps import stamp_actions
 from dicom_anon.tags import Key, Pattern
 
@@ -80,7 +81,7 @@ class Assignment:
     prefix: str
     print_assignment: bool
     profile_options: tuple[str, ...] = ()
-    date_shift: DateShift = DateShift()
+    date_shift: DateShift = DEFAULT_SHIFT
     lookup: Lookup | None = None
     objects: Mapping[str, str] = field(default_factory=lambda: dict(POLICIES))
     warnings: tuple[str, ...] = ()
@@ -123,8 +124,8 @@ def resolve(
 ) -> Assignment:
     """Resolve what is done to every element.
 
-    Precedence: preset, then the options of the profile, the lookup table, extra rules, the general section, the
-    project's, then the command line. A pattern overrules every row of an earlier source that it matches.
+    Precedence: preset, then the options of the profile, the lookup table, extra rules, the general section,
+    the project's, then the command line. A pattern overrules every row of an earlier source that it matches.
 
     Parameters
     ----------
@@ -150,7 +151,8 @@ def resolve(
     Raises
     ------
     ConfigError
-        Where `project` is no section, options cannot stand together or with the preset, or a column is missing.
+        Where `project` is no section, options cannot stand together or with the preset, or a column is
+        missing.
     """
     config = config or Config()
     warnings: list[str] = []
@@ -219,7 +221,7 @@ def resolve(
         prefix=settings.get("prefix", ""),
         print_assignment=settings.get("print_assignment", False),
         profile_options=options,
-        date_shift=settings.get("date_shift", DateShift()),
+        date_shift=settings.get("date_shift", DEFAULT_SHIFT),
         objects=settings.get("objects", dict(POLICIES)),
         lookup=lookup,
         warnings=tuple(warnings),

@@ -22,6 +22,7 @@ from dicom_anon.presets import PRESETS
 if TYPE_CHECKING:
     from dicom_anon.assignment import Assignment
     from dicom_anon.config import Rule
+    from dicom_anon.runfolder import RunFolder
     from dicom_anon.tags import Key
 
 EXIT_USAGE = 2
@@ -42,6 +43,7 @@ Examples:
 Exit codes:
   0   all good
   1   some files failed or were quarantined; the rest is done
+  3   --verify or verify found what identifies someone in the output
   2   the command or the configuration is wrong; nothing was touched
   130 interrupted; what was written is whole
 """
@@ -197,7 +199,10 @@ def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--crosswalk", type=_FILE, metavar="FILE", help="Write a CSV of old and new patients, studies and series; keep it where the key is kept.")
 @click.option("--type", "depth", type=click.Choice(["batch", "folder"]), default="batch", show_default=True, help="The whole tree, or only the files directly in SRC.")
 @click.option("--names", type=click.Choice(["keep", "safe", "uid"]), default="safe", show_default=True, help="Names of files and folders: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.")
+@click.option("--layout", type=click.Choice(["mirror", "study"]), default="mirror", show_default=True, help="Folders as in SRC; or a folder for each study, with images by series, extracted data and an account.")
+@click.option("--extract", metavar="all|main|KEYWORD,...", help="Write what the outputs of each series say as JSON beside them. Default: main with the layout study, else nothing.")
 @click.option("--on-burned-in", type=click.Choice(["warn", "quarantine", "fail"]), default="warn", show_default=True, help="What becomes of objects whose pixels may show text: counted, left out, or the end of the run.")
+@click.option("--verify", is_flag=True, help="Then look independently for what is left of any identifier; exit code 3 where something is.")
 @click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the account as JSON; - for standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show more.")
@@ -216,7 +221,10 @@ def run_command(
     crosswalk: Path | None,
     depth: str,
     names: str,
+    layout: str,
+    extract: str | None,
     on_burned_in: str,
+    verify: bool,
     json_file: Path | None,
     quiet: bool,
     verbose: bool,
@@ -253,6 +261,8 @@ def run_command(
             quarantine=quarantine,
             names=names,
             on_burned_in=on_burned_in,
+            layout=layout,
+            extract=extract,
             crosswalk=crosswalk,
             whole_tree=depth == "batch",
             watcher=progress,
@@ -267,7 +277,94 @@ def run_command(
         json_file.write_text(summary + "\n", "utf-8")
     if not quiet and not to_stdout:
         console.show_report(report, verbose=verbose, list_at=str(folder.problems_path) if folder else "")
+    if verify and not dry_run and not report.interrupted:
+        _verify(source, destination, assignment, folder, key, (), None, jobs, quiet, None)
     sys.exit(report.exit_code)
+
+
+def _verify(
+    source: Path,
+    destination: Path,
+    assignment: Assignment,
+    folder: RunFolder | None,
+    key: bytes | None,
+    tokens: tuple[str, ...],
+    sample: int | None,
+    jobs: int | None,
+    quiet: bool,
+    json_file: Path | None,
+) -> None:
+    """Verify, show what was found, and leave with exit code 3 where there is anything."""
+    from dicom_anon import console
+    from dicom_anon.api import usable_cores
+    from dicom_anon.checking import verify_run
+    from dicom_anon.report import EXIT_FOUND
+
+    with console.counting("verifying", quiet) as count:
+        found = verify_run(
+            source,
+            destination,
+            assignment,
+            run_folder=folder,
+            key=key,
+            tokens=tokens,
+            sample=sample,
+            jobs=jobs or usable_cores(),
+            progress=count,
+        )
+    if json_file is not None:
+        text = json.dumps(found.as_dict(), indent=1) + "\n"
+        click.echo(text, nl=False) if json_file == Path("-") else json_file.write_text(text, "utf-8")
+    if json_file != Path("-") and (not quiet or not found.clean):
+        console.show_findings(found)
+    if not found.clean:
+        sys.exit(EXIT_FOUND)
+
+
+@cli.command("verify", short_help="Look independently for what identifies anyone in an output.")
+@click.argument("source", metavar="SRC", type=_PATH)
+@click.argument("destination", metavar="DST", type=_PATH)
+@_rule_options
+@click.option("--tokens", type=_FILE, metavar="FILE", help="Further texts that must not be found, one a line.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="Check only N outputs, spread over the tree.")
+@click.option("--key-file", type=_FILE, metavar="FILE", help="Key of the run, where it was not the run folder's.")
+@click.option("--run-dir", type=_PATH, metavar="DIR", help="Private folder of the run. Default: DST.private beside DST.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes. Default: the cores this process may use.")
+@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the findings as JSON; - for standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Show findings only.")
+def verify_command(
+    source: Path,
+    destination: Path,
+    rules: _Rules,
+    tokens: Path | None,
+    sample: int | None,
+    key_file: Path | None,
+    run_dir: Path | None,
+    jobs: int | None,
+    json_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Search every output under DST for every identifier of every file under SRC, with code of its own.
+
+    Names, IDs, dates, UIDs, addresses and the rest, nested and private ones too, in every encoding, in the raw bytes and
+    in the paths. Then: every source accounted for, UIDs consistent, references intact, the same pixels, all readable.
+    Give the rules of the run, so that what they keep on purpose is no finding. Exit code 3 where anything is found.
+    Findings say file, place and kind, never the value.
+    """
+    from dicom_anon.errors import UsageError
+    from dicom_anon.runfolder import RunFolder, default_run_folder, read_key
+
+    assignment = rules.resolve()
+    for path, name in ((source, "SRC"), (destination, "DST")):
+        if not path.exists():
+            raise UsageError(f"{name} does not exist")
+    key = read_key(key_file) if key_file else None
+    try:
+        lines = tuple(filter(None, tokens.read_text("utf-8").splitlines())) if tokens else ()
+    except (OSError, UnicodeDecodeError):
+        raise UsageError("the tokens cannot be read: a text file in UTF-8 is needed") from None
+    folder = RunFolder(run_dir or default_run_folder(destination))
+    _verify(source, destination, assignment, folder, key, lines, sample, jobs, quiet, json_file)
 
 
 @cli.command("print-assignment", short_help="Show what is done to each tag, and who said so.")

@@ -207,7 +207,8 @@ def parse_config(text: str, where: str) -> Config:
     Parameters
     ----------
     text : str
-        An object of sections; each section an object of settings and rules. Keys that begin with ``_`` are notes.
+        An object of sections; each section an object of settings and rules. Keys that begin with ``_`` are
+        notes.
     where : str
         Name for messages, as a rule the file's.
 
@@ -259,7 +260,7 @@ def parse_assign(text: str) -> tuple[Key, Rule]:
 
 
 def preset_section(name: str) -> Section:
-    """Settings and rules of a preset, read by the same code as a user's own."""
+    """Read settings and rules of a preset by the same code as a user's own."""
     from dicom_anon import presets
 
     problems: list[Problem] = []

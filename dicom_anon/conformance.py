@@ -1,6 +1,7 @@
 """The conformance statement of PS3.15 section E.1.3 for one assignment, as Markdown.
 
-Lives here: saying what an assignment does. Does not live here: doing it, or deciding what may be claimed (``stamps``).
+Lives here: saying what an assignment does. Does not live here: doing it, or deciding what may be claimed
+(``stamps``).
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from dicom_anon.stamps import Claim, claim
 from dicom_anon.tags import Pattern, PrivateKey
 
 _MEANINGS = {
-    "clean_graphics": "Graphics of presentation states stay, texts in them are cleaned; overlays and curves, whose "
+    "clean_graphics": "Graphics of presentation states stay, texts in them are cleaned; overlays and "
+    "curves, whose "
     "drawings nobody has read, are removed.",
-    "clean_structured_content": "Content items are kept, cleaned, replaced or removed by their concept name (Table "
-    "E.3.4-1); a text whose concept the table does not list is cleaned. Where items refer to others by position, none "
+    "clean_structured_content": "Content items are kept, cleaned, replaced or removed by their concept "
+    "name (Table "
+    "E.3.4-1); a text whose concept the table does not list is cleaned. Where items refer to others by "
+    "position, none "
     "is removed, and a dummy value stands in its place.",
     "clean_descriptors": "Descriptions and comments stay and are cleaned.",
     "retain_full_dates": "Dates and times stay as they are.",
@@ -29,8 +33,10 @@ _MEANINGS = {
     "retain_device_identity": "Device names and serial numbers stay.",
     "retain_institution_identity": "Names and addresses of institutions stay.",
     "retain_uids": "UIDs stay.",
-    "retain_safe_private": "Private elements stay where Table E.3.10-1 lists them or the file itself declares their "
-    "block safe (0008,0303); recommended actions (0008,0307) are carried out, private sequences are treated item by "
+    "retain_safe_private": "Private elements stay where Table E.3.10-1 lists them or the file itself "
+    "declares their "
+    "block safe (0008,0303); recommended actions (0008,0307) are carried out, private sequences are "
+    "treated item by "
     "item, and texts are cleaned.",
 }
 
@@ -75,7 +81,10 @@ def _head(assignment: Assignment, claimed: Claim) -> Iterator[str]:
             ", with the options below." if claimed.options else ", with no option."
         )
     else:
-        yield "It **does not claim** conformance to the Basic Application Level Confidentiality Profile, because:"
+        yield (
+            "It **does not claim** conformance to the Basic Application Level Confidentiality "
+            "Profile, because:"
+        )
         yield ""
         yield from (f"- {hindrance}" for hindrance in claimed.hindrances)
     yield ""
@@ -117,7 +126,10 @@ def _table(assignment: Assignment) -> Iterator[str]:
     rows = [row for row in assignment.rows.values() if row.source != "stamp"]
     yield "## Attributes"
     yield ""
-    yield "Rules apply at every depth. A sequence that is kept is kept with its items, whose elements have their rules."
+    yield (
+        "Rules apply at every depth. A sequence that is kept is kept with its items, whose elements "
+        "have their rules."
+    )
     for title, chosen in (
         ("Removed", [r for r in rows if isinstance(r.action, Remove)]),
         ("Replaced, emptied or changed", [r for r in rows if not isinstance(r.action, Remove | Keep)]),
@@ -157,22 +169,43 @@ def _dummies(assignment: Assignment) -> Iterator[str]:
     yield ""
     yield ", ".join(f"{vr} `{dummy}`" for vr, dummy in DUMMIES.items())
     yield ""
-    yield "Numbers and bytes become zeros, UIDs the keyed UID. A command with `_or_` chooses by the Type that PS3.3 gives"
-    yield "the attribute in the file's IOD: a dummy for Type 1, empty for Type 2, removal otherwise. In a sequence that is"
-    yield "replaced every value becomes a dummy; codes of structure, counts and concept names stay, so that it is valid."
+    yield (
+        "Numbers and bytes become zeros, UIDs the keyed UID. A command with `_or_` chooses by the "
+        "Type that PS3.3 gives"
+    )
+    yield (
+        "the attribute in the file's IOD: a dummy for Type 1, empty for Type 2, removal otherwise. "
+        "In a sequence that is"
+    )
+    yield (
+        "replaced every value becomes a dummy; codes of structure, counts and concept names stay, so "
+        "that it is valid."
+    )
     yield ""
 
 
 def _consistency(assignment: Assignment) -> Iterator[str]:
     yield "## Referential integrity and keys"
     yield ""
-    yield "- Every pseudonym is keyed BLAKE2b of the kind and the original value. With one key the same original gives the"
-    yield "  same replacement in every file, at every depth, in file meta, in any order, on any machine and in later runs."
+    yield (
+        "- Every pseudonym is keyed BLAKE2b of the kind and the original value. With one key the "
+        "same original gives the"
+    )
+    yield (
+        "  same replacement in every file, at every depth, in file meta, in any order, on any "
+        "machine and in later runs."
+    )
     if _uses(assignment, (Uid, Compound)):
         yield "- UIDs become `2.25.` and a number. UIDs that PS3.6 registers, SOP Classes among them, stay."
-    yield "- The key is secret. It is kept beside the output folder, never in it, and whoever has it can link originals to"
+    yield (
+        "- The key is secret. It is kept beside the output folder, never in it, and whoever has it "
+        "can link originals to"
+    )
     yield "  replacements; without it nobody can. Destroying it makes the replacement final."
-    yield "- Without a PatientID a patient is known by name and birth date, else by study; the account says how many were."
+    yield (
+        "- Without a PatientID a patient is known by name and birth date, else by study; the account "
+        "says how many were."
+    )
     if _uses(assignment, (ShiftDate,)):
         shift = assignment.date_shift
         how = (
@@ -180,13 +213,22 @@ def _consistency(assignment: Assignment) -> Iterator[str]:
             if shift.days is not None
             else f"{shift.min_days} to {shift.max_days} days back, chosen by the key for each patient"
         )
-        yield f"- Dates move by {how}{', or as the lookup table says' if assignment.lookup else ''}; order and intervals"
+        yield (
+            f"- Dates move by {how}{', or as the lookup table says' if assignment.lookup else ''}; "
+            f"order and intervals"
+        )
         yield "  within a patient stay, and so do times of day."
     if assignment.lookup is not None:
         yield "- Patients are named by a lookup table; a patient who is not in it is not passed on."
     if _uses(assignment, (Clean,)):
-        yield "- Cleaned text loses the names, numbers, dates, addresses, telephone numbers and institutions that the file"
-        yield "  holds anywhere, and whatever has the shape of a date, a number of a person, an address of the network or a"
+        yield (
+            "- Cleaned text loses the names, numbers, dates, addresses, telephone numbers and "
+            "institutions that the file"
+        )
+        yield (
+            "  holds anywhere, and whatever has the shape of a date, a number of a person, an "
+            "address of the network or a"
+        )
         yield "  name after a title. No dictionary of surnames and no statistical model is used."
     yield ""
 
@@ -195,16 +237,31 @@ def _limits(assignment: Assignment) -> Iterator[str]:
     yield "## Decisions where the Standard leaves a choice"
     yield ""
     if assignment.preset in ("basic", "tcia", "default"):
-        yield "- Presentation Creation Date and Time are X in the table and Type 1 in presentation states: a dummy."
+        yield (
+            "- Presentation Creation Date and Time are X in the table and Type 1 in presentation "
+            "states: a dummy."
+        )
         yield "- Responsible Person is X and Type 2C for animals: emptied where the IOD asks for it."
         yield "- An Overlay Plane without its data is invalid, so the whole group goes, and so do curves."
     if not {FULL_DATES, MODIFIED_DATES} & set(assignment.profile_options) and assignment.preset == "basic":
-        yield "- Instance creation and secondary capture dates and times are removed besides, unless that is turned off."
+        yield (
+            "- Instance creation and secondary capture dates and times are removed besides, unless "
+            "that is turned off."
+        )
     if SAFE_PRIVATE not in assignment.profile_options and assignment.remove_unknown_tags:
         yield "- Private elements go, but for those that a rule names."
-    yield "- File meta information is written anew; the preamble is zeros; digital signatures, group lengths and what"
-    yield "  follows the Data Set are dropped. A DICOMDIR is not passed on. An object with encrypted attributes is refused."
-    yield "- Pixel data are not looked at: text burned into them stays, and Burned In Annotation is not changed to NO."
+    yield (
+        "- File meta information is written anew; the preamble is zeros; digital signatures, group "
+        "lengths and what"
+    )
+    yield (
+        "  follows the Data Set are dropped. A DICOMDIR is not passed on. An object with encrypted "
+        "attributes is refused."
+    )
+    yield (
+        "- Pixel data are not looked at: text burned into them stays, and Burned In Annotation is "
+        "not changed to NO."
+    )
 
 
 def _uses(assignment: Assignment, kinds: tuple[type[Action], ...]) -> bool:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -35,6 +36,12 @@ from dicom_anon.assignment import Assignment, Row
 from dicom_anon.engine import Decision, Engine
 from dicom_anon.errors import Kind, Reason
 from dicom_anon.report import NOTES, RunReport
+
+if TYPE_CHECKING:
+    from dicom_anon.verify import VerifyReport
+
+MAX_FINDINGS = 200
+"""Findings that are listed for a person."""
 
 PLAIN_SECONDS = 5.0
 """Time between two lines of progress where the output is no terminal."""
@@ -150,6 +157,62 @@ def progress(quiet: bool) -> TerminalProgress | PlainProgress | NoProgress:
         return NoProgress()
     console = Console(stderr=True)
     return TerminalProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+class Counting:
+    """A bar, or nothing where the output is no terminal, for work that counts files."""
+
+    def __init__(self, label: str, console: Console, quiet: bool) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self._task = self._progress.add_task(label, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many are done."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def __enter__(self) -> Counting:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def counting(label: str, quiet: bool) -> Counting:
+    """Progress of work that counts files."""
+    return Counting(label, Console(stderr=True), quiet)
+
+
+def show_findings(report: VerifyReport) -> None:
+    """Print what the independent look found."""
+    console = Console()
+    if report.findings:
+        table = Table(title=f"{len(report.findings):,} findings", title_justify="left", title_style="red")
+        for name in ("file", "offset", "element", "kind", "check"):
+            table.add_column(name, overflow="fold")
+        for found in report.findings[:MAX_FINDINGS]:
+            offset = "" if found.offset is None else str(found.offset)
+            table.add_row(escape(found.file), offset, escape(found.element), found.kind, found.check)
+        console.print(table)
+        if len(report.findings) > MAX_FINDINGS:
+            console.print(f"... and {len(report.findings) - MAX_FINDINGS:,} more; --json has them all")
+    verdict = "[green]Nothing was found.[/]" if report.clean else "[red]Do not pass this output on.[/]"
+    console.print(
+        f"{verdict} {report.checked:,} of {report.outputs:,} outputs searched for {report.identifiers:,} identifiers "
+        f"of {report.sources:,} sources ({size_text(report.bytes_searched)}).",
+        highlight=False,
+    )
 
 
 def say(text: str) -> None:

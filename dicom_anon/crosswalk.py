@@ -1,6 +1,7 @@
 """The table from old identities to new ones: what one file adds to it, and how it is written.
 
-Lives here: ``--crosswalk FILE.csv``, the one output that holds identifiers. Does not live here: where it may be put.
+Lives here: ``--crosswalk FILE.csv``, the one output that holds identifiers. Does not live here: where it may
+be put.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ HEADERS = (
     "PHI-SeriesUID",
     "Instances",
 )
-"""Columns under the names of RSNA's Anonymizer and CTP, with the series added. `--lookup` reads such a file."""
+"""Columns under the names of RSNA's Anonymizer and CTP, with series added. `--lookup` reads such a file."""
 
 
 class Crossing(NamedTuple):
@@ -113,14 +114,16 @@ class Crosswalk:
             raise UsageError("the crosswalk file is there and is no crosswalk: choose another name") from None
 
     def write(self, path: Path) -> None:
-        """Write the table as CSV in UTF-8 that only its owner can read, in the order of the original identities.
+        """Write the table as CSV in UTF-8 that only its owner can read, in the order of original identities.
 
         Raises
         ------
         OSError
             It cannot be written.
         """
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600
+        )
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
             if hasattr(os, "fchmod"):
                 os.fchmod(descriptor, 0o600)  # a file that was there keeps its old mode otherwise

@@ -14,7 +14,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -513,7 +513,7 @@ class Planned(NamedTuple):
 OutputPiece: TypeAlias = "Piece | Planned"
 
 
-def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[OutputPiece]) -> int:
+def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]) -> int:
     """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
 
     Parameters
@@ -570,7 +570,7 @@ def part_name(target: Path) -> str:
 
 
 def _write_pieces(
-    handle: BinaryIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: list[OutputPiece]
+    handle: BinaryIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]
 ) -> int:
     if file.deflated:
         whole = b"".join(_in_memory(file, piece) for piece in _planned(file, pieces))
@@ -592,7 +592,7 @@ def _write_pieces(
     return written + _write_all(handle, b"".join(pending))
 
 
-def _planned(file: DicomFile, output: list[OutputPiece]) -> Iterator[Piece]:
+def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterator[Piece]:
     """Pieces in order, pixel data as its plan says."""
     for piece in output:
         if isinstance(piece, Planned):

@@ -279,6 +279,12 @@ class Rewriter:
                 edits.append((place, place, self._written(element, outcome.value)))
 
 
+def _as_text(element: Element, value: str | bytes) -> str:
+    if isinstance(value, str):
+        return value
+    return values.decode(value, element.vr, element.level.encodings, element.level.encoding.order)
+
+
 def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> Level:
     """Top level of a file of which the kind is known."""
     scope.root = Level(scope, data.spans, data.encoding, None, 0)
@@ -569,13 +575,17 @@ class Engine(Rewriter):
             case Removed():
                 after = None
             case Assigned(value):
-                after = None if element.vr == "SQ" else value if isinstance(value, str) else value.hex()
+                after = None if element.vr == "SQ" else _as_text(element, value)
         creator = element.level.private_creator(element.tag) if tags.is_private(element.tag) else ""
         return Decision(depth, element.tag, element.vr, creator, action, outcome, before, after, inserted)
 
     def is_unknown(self, decision: Decision) -> bool:
         """Tell whether no row speaks of the element, so that `remove_unknown_tags` decides."""
         return decision.action is self._unknown and not _is_always_dropped(decision.tag)
+
+    def new_text(self, root: Level, tag: int) -> str:
+        """Text that a top-level element has afterwards, of a file that is decided; empty where it has none."""
+        return self._new_text(root, root.look(tag), tag)
 
     def _new_text(self, root: Level, span: Span | None, tag: int) -> str:
         """Text that a top-level element has afterwards."""

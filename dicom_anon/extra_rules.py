@@ -1,6 +1,7 @@
 """Rules as dicom-anonymizer's users have them: their two JSON forms, and Python callables for Data Sets.
 
-Lives here: those forms, translated to our rules. Does not live here: what a command does, and which rule wins.
+Lives here: those forms, translated to our rules. Does not live here: what a command does, and which rule
+wins.
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ COMMANDS = {
 }
 """Their names of actions, and our commands. A command of ours may be written in its own name as well."""
 
-_TUPLE = re.compile(r"\(?\s*((?:0[xX])?[0-9A-Fa-f]{1,8}(?:\s*,\s*(?:0[xX])?[0-9A-Fa-f]{1,8}){1,3})\s*,?\s*\)?")
+_TUPLE = re.compile(
+    r"\(?\s*((?:0[xX])?[0-9A-Fa-f]{1,8}(?:\s*,\s*(?:0[xX])?[0-9A-Fa-f]{1,8}){1,3})\s*,?\s*\)?"
+)
 
 
 @dataclass(frozen=True)
 class Call(Action):
-    """A Python function changes the element; it sees the original Data Set around it, and only this element counts."""
+    """A Python function changes the element; it sees the original Data Set, and only this element counts."""
 
     function: DatasetFunction
     name = "call"
@@ -125,7 +128,9 @@ def read_extra_rules(path: Path) -> list[tuple[Key, Rule]]:
     try:
         content = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a JSON file")]) from None
+        raise ConfigError(
+            [Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a JSON file")]
+        ) from None
     except (ValueError, RecursionError):
         raise ConfigError([Problem(str(path), "", "", "is not JSON in UTF-8", "a JSON object")]) from None
     return parse_extra_rules(content, str(path))
@@ -137,10 +142,11 @@ def parse_extra_rules(content: Any, where: str) -> list[tuple[Key, Rule]]:
     Parameters
     ----------
     content : Mapping
-        ``{"delete": [["0008", "0012"], [8, 19], [0x60, 0x3000, 0xFF, 0xFFFF], "PatientComments"]}`` (numbers as hex
-        text or as integers; four of them are a tag and its mask), or by tag: ``{"(0x0010, 0x0010)": "empty"}``, with
-        ``{"action": "regexp", "find": ..., "replace": ...}`` or ``{"action": "replace_with_value", "value": ...}`` for
-        a value. In Python, a key may be a tuple of integers, and a value a function (dataset, tag).
+        ``{"delete": [["0008", "0012"], [8, 19], [0x60, 0x3000, 0xFF, 0xFFFF], "PatientComments"]}`` (numbers
+        as hex text or as integers; four of them are a tag and its mask), or by tag: ``{"(0x0010, 0x0010)":
+        "empty"}``, with ``{"action": "regexp", "find": ..., "replace": ...}`` or ``{"action":
+        "replace_with_value", "value": ...}`` for a value. In Python, a key may be a tuple of integers, and a
+        value a function (dataset, tag).
     where : str
         Name for messages.
 
@@ -151,8 +157,8 @@ def parse_extra_rules(content: Any, where: str) -> list[tuple[Key, Rule]]:
 
     Examples
     --------
-    >>> [(key, rule.action.describe()) for key, rule in parse_extra_rules({"(0x0010,0x0010)": "delete"}, "example")]
-    [(1048592, 'remove')]
+    >>> [(key, rule.action.describe()) for key, rule in parse_extra_rules({"(0x0010,0x0010)": "delete"},
+    "example")] [(1048592, 'remove')]
     """
     problems: list[Problem] = []
     rules: dict[Key, Rule] = {}
@@ -220,7 +226,9 @@ def _from_numbers(numbers: list[int]) -> Key:
         return tags.parse_key(f"{tag:08x}")
     if mask == 0:
         raise TagSyntaxError("matches every element")
-    mask |= 0x00010000  # a repeating group is even (PS3.5 section 7.6); what is private is named by its creator
+    mask |= (
+        0x00010000  # a repeating group is even (PS3.5 section 7.6); what is private is named by its creator
+    )
     return Pattern(mask, tag & mask)
 
 
@@ -232,7 +240,9 @@ def _action(command: Any) -> Action:
     if command == "empty":
         return ClearPresent()
     if command in ("regexp", "replace_with_value"):
-        raise CommandError(f"{command} needs its options", '{"action": "regexp", "find": ..., "replace": ...}')
+        raise CommandError(
+            f"{command} needs its options", '{"action": "regexp", "find": ..., "replace": ...}'
+        )
     try:
         return parse_action(COMMANDS.get(str(command), str(command)))
     except CommandError:
@@ -244,8 +254,14 @@ def _action(command: Any) -> Action:
 def _with_options(options: dict[str, Any]) -> Action:
     name = options.pop("action", None)
     wanted = {"regexp": {"find", "replace"}, "replace_with_value": {"value"}}.get(str(name), set())
-    if name is None or options.keys() != wanted or not all(isinstance(value, str) for value in options.values()):
-        accepted = ", ".join(['"action"', *(f'"{option}"' for option in sorted(wanted))]) + ", all of them texts"
+    if (
+        name is None
+        or options.keys() != wanted
+        or not all(isinstance(value, str) for value in options.values())
+    ):
+        accepted = (
+            ", ".join(['"action"', *(f'"{option}"' for option in sorted(wanted))]) + ", all of them texts"
+        )
         raise CommandError("does not have the options that its action needs", accepted)
     if name == "regexp":
         try:

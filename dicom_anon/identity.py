@@ -17,7 +17,7 @@ _KINDS = {
         PatientID OtherPatientIDs AccessionNumber StudyID AdmissionID ServiceEpisodeID MedicalRecordLocator
         RequestedProcedureID ScheduledProcedureStepID PerformedProcedureStepID
         PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
-       
+
         PlacerOrderNumberProcedure FillerOrderNumberProcedure
         DeviceSerialNumber DetectorID PlateID CassetteID GantryID GeneratorID XRayDetectorID XRaySourceID
         UniqueDeviceIdentifier ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID
@@ -26,12 +26,13 @@ _KINDS = {
     """,
     "dates": """
         PatientBirthDate StudyDate SeriesDate AcquisitionDate ContentDate AdmittingDate AcquisitionDateTime
-        PerformedProcedureStepStartDate ScheduledProcedureStepStartDate LastMenstrualDate PatientBirthDateInAlternativeCalendar
-        InstanceCreationDate DischargeDate
+        PerformedProcedureStepStartDate ScheduledProcedureStepStartDate LastMenstrualDate
+        PatientBirthDateInAlternativeCalendar InstanceCreationDate DischargeDate
     """,
     "phones": """
-        PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers OrderCallbackPhoneNumber
-        PatientTelecomInformation PersonTelecomInformation OrderCallbackTelecomInformation
+        PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers
+        OrderCallbackPhoneNumber PatientTelecomInformation PersonTelecomInformation
+        OrderCallbackTelecomInformation
     """,
     "addresses": """
         PatientAddress ReferringPhysicianAddress PersonAddress InstitutionAddress RegionOfResidence
@@ -39,9 +40,10 @@ _KINDS = {
     "institutions": """
         InstitutionName InstitutionalDepartmentName StationName RequestingService CurrentPatientLocation
         PatientInstitutionResidence ScheduledProcedureStepLocation PerformedLocation PerformedStationName
-        ScheduledStationName ResponsibleOrganization VerifyingOrganization ClinicalTrialSiteName IssuerOfPatientID
-        ClinicalTrialCoordinatingCenterName InsurancePlanIdentification StationAETitle TreatmentMachineName
-       
+        ScheduledStationName ResponsibleOrganization VerifyingOrganization ClinicalTrialSiteName
+        IssuerOfPatientID ClinicalTrialCoordinatingCenterName InsurancePlanIdentification StationAETitle
+        TreatmentMachineName
+
     """,
 }
 _KIND_OF = {
@@ -53,7 +55,7 @@ _KIND_OF = {
 
 
 def scrubber_of(file: FileScope) -> Scrubber:
-    """Scrubber of the identifiers that a file holds; made when first asked for, and shared by the patient's files."""
+    """Scrubber of the identifiers that a file holds, made when first asked for and shared by like files."""
     scrubber = file.memo.get("scrubber")
     if scrubber is None:
         scrubber = file.memo["scrubber"] = scrubber_for(gather(file.root))
@@ -85,4 +87,6 @@ def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element
                 yield kind, Element(level, span)
         elif span[5]:
             for item in span[5]:
-                yield from _identifying(Level(level.file, item.spans, item.encoding, level, span[0]), item.spans)
+                yield from _identifying(
+                    Level(level.file, item.spans, item.encoding, level, span[0]), item.spans
+                )

@@ -1,8 +1,8 @@
 """Names of outputs that are made from what the output itself says, and not from the name of its source.
 
-Pure functions of de-identified facts. A name is settled in two steps: a worker gives each output a pending name, which a
-keyed code of its source's path makes its own; when all are written, the code goes where it is not needed. So nothing is
-ever overwritten, and the result does not depend on who was first. Does not live here: renaming, reading files.
+Pure functions of de-identified facts. A name is settled in two steps: a worker gives each output a pending name,
+which a keyed code of its source's path makes its own; when all are written, the code goes where it is not needed. So
+nothing is overwritten, and it does not matter who was first. Does not live here: renaming, reading files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXTENSION = ".dcm"
 PENDING = "~"
 """Marks what has no final name yet: no other name holds it."""
 
-LAYOUTS = ("mirror", "study")
+LAYOUTS = ("mirror", "study", "mercure")
 MAX_NAME = 60
 """Characters of a folder's name that come from a description."""
 
@@ -129,8 +129,8 @@ def final_names(names: Iterable[str]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Final name of each file that is pending. A name that only one file wants is free of its code; where several want
-        it, the first by code gets it, unless it was given before.
+        Final name of each file that is pending. A name that only one file wants is free of its code; where
+        several want it, the first by code gets it, unless it was given before.
 
     Examples
     --------
@@ -150,9 +150,9 @@ def final_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def safe_name(text: str) -> str:
-    """Make a folder name of a text: one component that every system can have; empty where nothing of it is left.
+    r"""Make a folder name of a text, such as every system can have; empty where nothing of it is left.
 
-    >>> safe_name("T1 a/b\\\\c:d"), safe_name(".."), safe_name(" con "), len(safe_name("x" * 300))
+    >>> safe_name("T1 a/b\\c:d"), safe_name(".."), safe_name(" con "), len(safe_name("x" * 300))
     ('T1 a_b_c_d', '', '_con', 60)
     """
     composed = unicodedata.normalize("NFC", text)
@@ -192,8 +192,8 @@ def series_folders(new: Iterable[Series], taken: Set[str]) -> dict[Series, str]:
     Returns
     -------
     dict of Series to str
-        The description made safe, or else the number. Where that is taken, the number and, if need be, the UID follow:
-        no two are equal, in upper or lower case.
+        The description made safe, or else the number. Where that is taken, the number and, if need be, the UID
+        follow: no two are equal, in upper or lower case.
 
     Examples
     --------

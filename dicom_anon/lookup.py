@@ -1,6 +1,7 @@
 """The table that says which patients may be de-identified, and under which names: ``--lookup FILE.csv``.
 
-Lives here: reading the table, and finding a patient in it. Does not live here: what is done with a patient not in it.
+Lives here: reading the table, and finding a patient in it. Does not live here: what is done with a patient
+not in it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ ORIGINAL = ("PatientID", "PHI-PatientID", "OriginalPatientID")
 SUBJECT = ("SubjectID", "ANON-PatientID", "NewPatientID")
 NAME = ("SubjectName", "ANON-PatientName", "NewPatientName")
 OFFSET = ("DateOffset", "Offset")
-"""Accepted headers of the columns with a meaning of their own, in any case; `ORIGINAL` and `SUBJECT` must be there.
+"""Headers of columns with a meaning of their own, in any case; `ORIGINAL` and `SUBJECT` must be there.
 
-Those with ANON and PHI are the ones of RSNA's Anonymizer, so that its index, and a crosswalk of an earlier run, can be
-read as they are.
+Those with ANON and PHI are the ones of RSNA's Anonymizer, so that its index, and a crosswalk of an earlier
+run, can be read as they are.
 """
 MAX_DAYS = 100_000
 
@@ -68,11 +69,13 @@ class Lookup:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the table, in hex."""
-        rows = [[original, subject.days, *subject.columns.values()] for original, subject in self.subjects.items()]
+        rows = [
+            [original, subject.days, *subject.columns.values()] for original, subject in self.subjects.items()
+        ]
         return hashlib.sha256(json.dumps([self.headers, sorted(rows, key=repr)]).encode()).hexdigest()
 
     def column(self, names: tuple[str, ...]) -> str:
-        """Header in use of the column that may have one of some names, in lower case; empty where there is none."""
+        """Header, in lower case, of the column that has one of some names; empty where there is none."""
         return next((name.lower() for name in names if name.lower() in self.headers), "")
 
     def find(self, patient_id: str) -> Subject | None:
@@ -99,16 +102,18 @@ def read_lookup(path: Path) -> Lookup:
     except UnicodeDecodeError:
         raise ConfigError([Problem(str(path), "", "", "is not UTF-8 text", "CSV in UTF-8")]) from None
     except OSError as error:
-        raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a CSV file")]) from None
+        raise ConfigError(
+            [Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a CSV file")]
+        ) from None
     return parse_lookup(text, str(path))
 
 
 def parse_lookup(text: str, where: str) -> Lookup:
-    """Read the text of a table; see `read_lookup`.
+    r"""Read the text of a table; see `read_lookup`.
 
     Examples
     --------
-    >>> table = parse_lookup("PatientID,SubjectID,Site\\n4711,S-01,Ulm\\n", "example")
+    >>> table = parse_lookup("PatientID,SubjectID,Site\n4711,S-01,Ulm\n", "example")
     >>> table.find("4711 ").identifier, table.find("4711").columns["site"], table.find("4712")
     ('S-01', 'Ulm', None)
     """
@@ -120,7 +125,10 @@ def parse_lookup(text: str, where: str) -> Lookup:
     except csv.Error as error:
         raise ConfigError([Problem(where, "", "", f"is not CSV: {error}", "a CSV file")]) from None
     headers = tuple(header.strip().lower() for header in (lines[0] if lines else ()))
-    at = {role: _column(headers, names) for role, names in (("o", ORIGINAL), ("s", SUBJECT), ("n", NAME), ("d", OFFSET))}
+    at = {
+        role: _column(headers, names)
+        for role, names in (("o", ORIGINAL), ("s", SUBJECT), ("n", NAME), ("d", OFFSET))
+    }
     for role, names in (("o", ORIGINAL), ("s", SUBJECT)):
         if at[role] < 0:
             problems.append(Problem(where, "", names[0], "the table has no such column", " or ".join(names)))
@@ -160,7 +168,9 @@ def _add(
     written = cells[at["d"]] if at["d"] >= 0 else ""
     if written:
         if not re.fullmatch(r"[+-]?\d{1,6}", written) or abs(int(written)) > MAX_DAYS:
-            problems.append(Problem(where, "", OFFSET[0], "is no number of days", f"-{MAX_DAYS} to {MAX_DAYS}"))
+            problems.append(
+                Problem(where, "", OFFSET[0], "is no number of days", f"-{MAX_DAYS} to {MAX_DAYS}")
+            )
             return
         days = int(written)
     for name, value in (("subject", identifier), ("name", cells[at["n"]] if at["n"] >= 0 else "")):
@@ -173,7 +183,9 @@ def _add(
     )
     first = subjects.setdefault(original, subject)  # RSNA's index has a line for each study
     if (first.identifier, first.name, first.days) != (subject.identifier, subject.name, subject.days):
-        problems.append(Problem(where, "", "", "a patient of an earlier line, with another subject", "one line"))
+        problems.append(
+            Problem(where, "", "", "a patient of an earlier line, with another subject", "one line")
+        )
 
 
 def _column(headers: tuple[str, ...], names: tuple[str, ...]) -> int:

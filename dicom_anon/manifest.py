@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS tree (
 CREATE TABLE IF NOT EXISTS file (
     tree INTEGER, path BLOB, size INTEGER, modified INTEGER, target BLOB, outcome TEXT, PRIMARY KEY (tree, path)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document (tree INTEGER, path BLOB, PRIMARY KEY (tree, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY KEY (tree, name)) WITHOUT ROWID;
 """
 
@@ -134,8 +135,14 @@ class Manifest:
         """Drop what is on record for the destination."""
         self._database.execute("DELETE FROM file WHERE tree = ?", (self._tree,))
         self._database.execute("DELETE FROM name WHERE tree = ?", (self._tree,))
+        self._database.execute("DELETE FROM document WHERE tree = ?", (self._tree,))
         self._database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
         self._tree = 0
+
+    def outcomes(self) -> Iterable[tuple[str, str, str]]:
+        """Relative path of each file, that of its output when it was written, and what became of it."""
+        rows = self._database.execute("SELECT path, target, outcome FROM file WHERE tree = ?", (self._tree,))
+        return ((os.fsdecode(path), os.fsdecode(target), outcome) for path, target, outcome in rows)
 
     def outputs(self) -> Iterable[tuple[str, str]]:
         """Relative paths of the files written, and of their outputs when they were written."""
@@ -143,6 +150,32 @@ class Manifest:
             "SELECT path, target FROM file WHERE tree = ? AND outcome = ?", (self._tree, WRITTEN)
         )
         return ((os.fsdecode(path), os.fsdecode(target)) for path, target in rows)
+
+    def outputs_of(self, jobs: list[FileJob]) -> list[str]:
+        """Outputs on record of some files, whatever their sources were then."""
+        with self._lock:
+            found = []
+            for job in jobs:
+                row = self._database.execute(
+                    "SELECT target FROM file WHERE tree = ? AND path = ? AND outcome = ?",
+                    (self._tree, os.fsencode(job.relative), WRITTEN),
+                ).fetchone()
+                if row:
+                    found.append(os.fsdecode(row[0]))
+            return found
+
+    def documents(self) -> frozenset[str]:
+        """Paths below the destination of what was written beside the images."""
+        rows = self._database.execute("SELECT path FROM document WHERE tree = ?", (self._tree,))
+        return frozenset(os.fsdecode(row[0]) for row in rows)
+
+    def add_document(self, path: str) -> None:
+        """Record that something is written beside the images."""
+        self._database.execute("INSERT OR IGNORE INTO document VALUES (?, ?)", (self._tree, os.fsencode(path)))
+
+    def forget_document(self, path: str) -> None:
+        """Record that it is no longer there."""
+        self._database.execute("DELETE FROM document WHERE tree = ? AND path = ?", (self._tree, os.fsencode(path)))
 
     def done(self, jobs: list[FileJob]) -> dict[str, str]:
         """Of some files, those that were written from a source of the same size and time, and their outputs' names."""

@@ -1,6 +1,7 @@
 """The options of PS3.15 Annex E: what a rule set gains from each, computed from Table E.1-1.
 
-Lives here: option names to rules. Does not live here: the Basic Profile itself (a preset), precedence, stamps.
+Lives here: option names to rules. Does not live here: the Basic Profile itself (a preset), precedence,
+stamps.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
     -------
     dict of Key to (Action, str)
         Action and the option it comes from. Where options disagree on a row, cleaning wins over keeping.
-        Rows that cannot be cleaned by a rule are left out and stay with the profile: overlay bitmaps, curves, and
-        the two binary time stamps.
+        Rows that cannot be cleaned by a rule are left out and stay with the profile: overlay bitmaps,
+        curves, and the two binary time stamps.
     """
     chosen = tuple(option for option in standard.PROFILE_OPTIONS if option in set(options))
     rules: dict[Key, tuple[Action, str]] = {}
@@ -98,7 +99,7 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
 
 
 def _cleaning(row: standard.ProfileRow, options: tuple[str, ...]) -> Action | None:
-    """What code C means for an attribute, `None` where no rule can do it."""
+    """Find what code C means for an attribute, `None` where no rule can do it."""
     if row.vr in _TEMPORAL_VRS:
         return ShiftDate()
     if row.vr == "SQ" and "clean_structured_content" in row.options:

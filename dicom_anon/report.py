@@ -19,6 +19,7 @@ EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND, EXIT_INTERRUPTED = 0, 1, 2, 3, 
 
 NOTES = {
     "burned-in-risk": "written objects whose pixels may show text, which no rule reaches: look at them",
+    "documents-failed": "run whose extracted data or accounts of studies could not all be written",
     "file-name-replaced": "file names that held an identifier, replaced by a token",
     "folder-name-replaced": "folder names that held an identifier, replaced by a token",
     "folder-names-pending": "run that ended early: folders keep their tokens for names until a run ends in order",
@@ -116,7 +117,8 @@ class RunReport:
         """0 all good; 1 some files failed or were quarantined, or the account does not balance; 130 interrupted."""
         if self.interrupted:
             return EXIT_INTERRUPTED
-        return EXIT_TROUBLE if self.trouble or not self.balances else EXIT_GOOD
+        failed = self.trouble or not self.balances or self.notes["documents-failed"]
+        return EXIT_TROUBLE if failed else EXIT_GOOD
 
     def to_json(self) -> dict[str, Any]:
         """Summary for scripts: counts and codes, never a name or a value."""

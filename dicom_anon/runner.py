@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dicom_anon.crosswalk import Crosswalk
+from dicom_anon.arrange import Arranger
 from dicom_anon.dicomfile import PART_PREFIX
 from dicom_anon.discovery import FileJob, Folder, NotTried, discover
 from dicom_anon.errors import Kind, Reason, UsageError
@@ -60,6 +61,8 @@ class Request:
         Record of what earlier runs did, and of what this one does.
     book : NameBook or None
         Names of folders, where those that hold an identifier are replaced.
+    arranger : Arranger or None
+        Names of outputs, where they are made of what the outputs say.
     crosswalk : Crosswalk or None
         Gets the old and new identities.
     whole_tree : bool
@@ -72,6 +75,7 @@ class Request:
     stop_on_trouble: bool = False
     manifest: Manifest | None = None
     book: NameBook | None = None
+    arranger: Arranger | None = None
     crosswalk: Crosswalk | None = None
     whole_tree: bool = True
 
@@ -355,11 +359,18 @@ class _Run:
 
     def _settle_names(self) -> None:
         """Give folders their final names, once every file was looked at."""
-        book, manifest = self._request.book, self._request.manifest
-        if book is None or self._order.dry_run:
+        book, manifest, arranger = self._request.book, self._request.manifest, self._request.arranger
+        if (book is None and arranger is None) or self._order.dry_run:
             return
         if self._report.interrupted or self._ended:
             self._report.notes["folder-names-pending"] += 1
+            return
+        if arranger is not None:
+            try:
+                arranger.settle()
+            except OSError:
+                self._report.notes["folder-names-pending"] += 1
+        if book is None:
             return
         final = book.settle(Path(self._order.destination))
         if book.tainted:
@@ -409,6 +420,9 @@ class _Run:
             with self._account:
                 self._report.unchanged += len(batch) - len(rest)
             batch = rest
+            if self._request.arranger is not None:  # mirrored outputs have the old ones' names, and replace them
+                for written_as in self._request.manifest.outputs_of(rest):
+                    self._request.arranger.remove(written_as)
         if batch:
             yield batch
 
@@ -429,8 +443,9 @@ class _Run:
 
     def _is_there(self, job: FileJob, written_as: str) -> bool:
         """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""
-        if self._order.names != "uid":
-            written_as = os.path.join(os.path.dirname(job.target), os.path.basename(written_as))
+        if self._request.arranger is not None:
+            return self._request.arranger.find(written_as) != ""
+        written_as = os.path.join(os.path.dirname(job.target), os.path.basename(written_as))
         return os.path.exists(os.path.join(self._order.destination, written_as))
 
     def _target(self, job: FileJob) -> str:
@@ -438,7 +453,7 @@ class _Run:
 
     def _mirror(self, folder: Folder) -> None:
         self._report.folders += 1
-        if self._order.dry_run or self._ended or self._order.names == "uid":
+        if self._order.dry_run or self._ended or self._request.arranger is not None:
             return
         book = self._request.book
         target = book.target(folder.relative) if book else folder.relative

@@ -1,4 +1,4 @@
-"""What a file itself says of its private elements: (0008,0300) and below (PS3.3 section C.12.1, PS3.15 section E.3.10).
+"""What a file itself says of its private elements, in (0008,0300) and below (PS3.15 section E.3.10).
 
 Lives here: reading that statement. Does not live here: the Standard's own table of safe private elements.
 """
@@ -25,7 +25,7 @@ ACTION = 0x00080307
 
 _ACTIONS: dict[str, Action] = {"D": Replace(), "Z": ClearPresent(), "X": Remove(), "U": Uid()}
 _SAFE: Action = Clean()
-"""What is declared free of identifiers stays; its text is cleaned all the same, other values are not touched."""
+"""What is declared free of identifiers stays; its text is cleaned all the same."""
 _REMOVE = Remove()
 
 
@@ -48,7 +48,7 @@ class Block:
     actions: Mapping[int, Action]
 
     def action(self, element: int) -> Action:
-        """What becomes of an element of the block."""
+        """Choose what becomes of an element of the block."""
         if element in self.actions:
             return self.actions[element]
         if self.status == "SAFE" or (self.status == "MIXED" and element in self.safe):
@@ -61,7 +61,7 @@ Blocks: TypeAlias = "dict[tuple[int, str], list[Block]]"
 
 
 def declared_action(file: FileScope, key: PrivateKey) -> Action | None:
-    """What a file says should become of a private element; `None` where it says nothing of its block.
+    """Find what a file wants done to a private element; `None` where it says nothing of its block.
 
     A creator that is declared twice in different ways is held to the stricter statement for each element.
     """

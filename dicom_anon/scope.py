@@ -1,13 +1,14 @@
 """What a rule may ask of the file it works on: the element, its Data Set, the patient, the study. Originals only.
 
-Lives here: views on walked bytes, decoded on demand. Does not live here: decisions, or any change to the bytes.
+Lives here: views on walked bytes, decoded on demand. Does not live here: decisions, or any change to the
+bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from dicom_anon import tags, values
 from dicom_anon.elements import Encoding, Span, implicit_vr
@@ -34,6 +35,9 @@ class DateShift:
     days: int | None = None
 
 
+DEFAULT_SHIFT: Final = DateShift()
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """What is the same for all files of a run.
@@ -55,7 +59,7 @@ class RunFacts:
     project_prefix: str = ""
     process_date: str = ""
     process_time: str = ""
-    date_shift: DateShift = DateShift()
+    date_shift: DateShift = DEFAULT_SHIFT
     lookup: Lookup | None = None
 
 

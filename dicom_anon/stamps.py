@@ -1,6 +1,7 @@
 """The statement that each output carries of what was done to it: (0012,0062) to (0012,0064) and (0028,0303).
 
-Lives here: which claims an assignment allows (PS3.15 section E.1.1). Does not live here: who may overrule a stamp.
+Lives here: which claims an assignment allows (PS3.15 section E.1.1). Does not live here: who may overrule a
+stamp.
 """
 
 from __future__ import annotations
@@ -56,9 +57,14 @@ class MethodCodes(Action):
         encoding = element.level.encoding
         items = []
         for code, meaning in self.codes:
-            fields = ((CODE_VALUE, "SH", code), (CODING_SCHEME_DESIGNATOR, "SH", "DCM"), (CODE_MEANING, "LO", meaning))
+            fields = (
+                (CODE_VALUE, "SH", code),
+                (CODING_SCHEME_DESIGNATOR, "SH", "DCM"),
+                (CODE_MEANING, "LO", meaning),
+            )
             raw = b"".join(
-                element_bytes(tag, vr, text.encode() + b" " * (len(text) % 2), encoding) for tag, vr, text in fields
+                element_bytes(tag, vr, text.encode() + b" " * (len(text) % 2), encoding)
+                for tag, vr, text in fields
             )
             items.append(item_bytes(raw, encoding))
         return Assigned(b"".join(items))
@@ -99,7 +105,9 @@ def stamp_actions(
         Options of the profile that were asked for.
     """
     options = claim(actions, remove_unknown, asked).options
-    removed = options is not None or (preset in DEIDENTIFYING_PRESETS and not _names_kept(actions, remove_unknown))
+    removed = options is not None or (
+        preset in DEIDENTIFYING_PRESETS and not _names_kept(actions, remove_unknown)
+    )
     method = [f"dicom-anon {__version__}", f"preset {preset}"]
     codes: tuple[tuple[str, str], ...] = ()
     if options is not None:
@@ -120,8 +128,8 @@ class Claim(NamedTuple):
     Parameters
     ----------
     options : tuple of str or None
-        Options of PS3.15 Annex E without which it would not conform to the Basic Profile, in the order of the table;
-        `None` where it does not conform.
+        Options of PS3.15 Annex E without which it would not conform to the Basic Profile, in the order of
+        the table; `None` where it does not conform.
     hindrances : tuple of str
         Why it does not: rows that are weaker than the profile and every option allow, and the like.
     """
@@ -158,7 +166,9 @@ def claim(actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[s
             continue  # kept for the sake of the UIDs in it, which have rows of their own
         found = _allowing(action, row)
         if not found:
-            hindrances.append(f"{tags.format_key(key)} {row.keyword}: {action.describe()}, the profile says {row.basic}")
+            hindrances.append(
+                f"{tags.format_key(key)} {row.keyword}: {action.describe()}, the profile says {row.basic}"
+            )
         elif len(found) == 1:
             needed.update(found)
         else:
@@ -168,7 +178,9 @@ def claim(actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[s
             if is_safe_private(key):
                 needed.add(SAFE_PRIVATE)
             else:
-                hindrances.append(f"{tags.format_key(key)}: {action.describe()}, and it is not known to be safe")
+                hindrances.append(
+                    f"{tags.format_key(key)}: {action.describe()}, and it is not known to be safe"
+                )
     if SAFE_PRIVATE in wanted:
         needed.add(SAFE_PRIVATE)
     for found in choices:
@@ -218,11 +230,13 @@ def _names_kept(actions: Mapping[Key, Action], remove_unknown: bool) -> bool:
 
 
 def _dates(actions: Mapping[Key, Action], remove_unknown: bool) -> str:
-    """Value of (0028,0303): the study's date decides, else whatever other date is left (PS3.3 section C.12.1)."""
+    """Value of (0028,0303): the study's date decides, else what other date is left (PS3.3 section C.12.1)."""
     rows = [
         key
         for key, row in _table()
-        if row.vr in ("DA", "DT") and FULL_DATES in row.options and "retain_device_identity" not in row.options
+        if row.vr in ("DA", "DT")
+        and FULL_DATES in row.options
+        and "retain_device_identity" not in row.options
     ]
     found = [actions.get(key) or (Remove() if remove_unknown else Keep()) for key in (tags.STUDY_DATE, *rows)]
     left = [action for action in found if _retains(action)]

@@ -24,9 +24,11 @@ from dicom_anon.discovery import FileJob
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange
 from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Kind, Reason
+from dicom_anon.layout import NAMERS, Facts
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
 from dicom_anon.pixels import plan_pixels
+from dicom_anon.tags import INSTANCE_NUMBER
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
 """Errors after which no other file can be written either."""
@@ -45,7 +47,7 @@ class Order:
     dry_run : bool
         Decide, but write nothing.
     names : str
-        One of `naming.MODES`.
+        One of `naming.MODES` or of `layout.NAMERS`.
     on_burned_in : str
         What becomes of objects that may show text in their pixels: ``warn``, ``quarantine`` or ``fail``.
     quarantine : str
@@ -162,7 +164,7 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
             result = _named(FileResult(job, crossing=new.crossing), file, new, order, engine)
             if not order.dry_run:
                 target = Path(order.destination, result.written_as)
-                _write(target, source, file, new, pieces, engine, order.names == "uid")
+                _write(target, source, file, new, pieces, engine, order.names in NAMERS)
             notes = {*result.notes, *new.notes, *file.notes}
             if new.facts.burned_in:
                 notes.add("burned-in-risk")
@@ -215,9 +217,11 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPie
 def _named(result: FileResult, file: DicomFile, new: Rewritten, order: Order, engine: Engine) -> FileResult:
     """Settle the name of the output, and find the folders above it whose names hold an identifier."""
     job = result.job
-    if order.names == "uid":
-        parts = (new.study or "no-study", new.series or "no-series", (new.sop_instance or engine.code(job.relative)))
-        return result._replace(written_as=os.path.join(parts[0], parts[1], parts[2] + ".dcm"))
+    namer = NAMERS.get(order.names)
+    if namer is not None:
+        number = engine.new_text(new.root, INSTANCE_NUMBER) if order.names == "study" else ""
+        facts = Facts(new.study, new.series, _instance(file, new, engine), number, engine.code(job.relative))
+        return result._replace(written_as=namer(facts))
     if order.names == "keep":
         return result._replace(written_as=job.target)
     own = new.identifiers._replace(uids=new.identifiers.uids | {file.sop_instance} - {""})
@@ -227,6 +231,11 @@ def _named(result: FileResult, file: DicomFile, new: Rewritten, order: Order, en
     written_as = os.path.join(os.path.dirname(job.target), safe)
     tainted = _tainted(folder, new.identifiers)
     return result._replace(notes=notes, written_as=written_as, tainted=tainted, identifiers=new.identifiers)
+
+
+def _instance(file: DicomFile, new: Rewritten, engine: Engine) -> str:
+    """Find the new SOP Instance UID; where only the old file meta has one, that is replaced."""
+    return new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -244,7 +253,7 @@ def _write(
     engine: Engine,
     make_folders: bool,
 ) -> None:
-    instance = new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
+    instance = _instance(file, new, engine)
     meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
     if make_folders:
         os.makedirs(target.parent, exist_ok=True)

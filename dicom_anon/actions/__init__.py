@@ -1,4 +1,4 @@
-"""The commands of the rule language: each a small frozen class that decides for one element and can say what it does.
+"""The commands of the rule language: each a small frozen class that decides for one element and says how.
 
 Lives here: their names, one file per family behind them. Does not live here: precedence, bytes, files.
 """

@@ -1,6 +1,7 @@
 """What an action is, what it may decide, and the commands that need no look at the value.
 
-Lives here: `Action`, its outcomes, keep, safe, remove, clear, set. Does not live here: other commands, the parser.
+Lives here: `Action`, its outcomes, keep, safe, remove, clear, set. Does not live here: other commands, the
+parser.
 """
 
 from __future__ import annotations
@@ -80,13 +81,14 @@ class Action(ABC):
         return f"{self.command}({self.parameter})" if self.parameter else self.command
 
     def enter(self, item: Level) -> Action | None:
-        """What it does to the elements of one item of its sequence.
+        """Say what it does to the elements of one item of its sequence.
 
         Returns
         -------
         Action or None
-            Takes part in the decision for every element of the item, see `over`; `None` leaves the item to the rules
-            of its elements and to the action around the sequence, and `Remove` drops the whole item.
+            Takes part in the decision for every element of the item, see `over`; `None` leaves the item to
+            the rules of its elements and to the action around the sequence, and `Remove` drops the whole
+            item.
         """
         return None
 

@@ -42,7 +42,9 @@ def _template(command: str, argument: str) -> Template:
     try:
         return parse_template(argument)
     except MacroError as error:
-        raise CommandError(str(error), "see the macros in the README; a lone @ is a plain character") from None
+        raise CommandError(
+            str(error), "see the macros in the README; a lone @ is a plain character"
+        ) from None
 
 
 def _parse_set(argument: str | None) -> Action:
@@ -142,7 +144,8 @@ COMMANDS: dict[str, Command] = {
     "clean": Command(
         _parse_clean,
         "clean, clean(option,...)",
-        "text loses this patient's own identifiers, dates, numbers, addresses and people; content items of a sequence "
+        "text loses this patient's own identifiers, dates, numbers, addresses and people; content items of "
+        "a sequence "
         "are treated by their concept names, under the options",
         "C",
     ),
@@ -171,7 +174,8 @@ def parse_action(text: str) -> Action:
     Parameters
     ----------
     text : str
-        Such as ``keep`` or ``set(@fake_name@)``. Between the first and the last parenthesis everything is the value.
+        Such as ``keep`` or ``set(@fake_name@)``. Between the first and the last parenthesis everything is
+        the value.
 
     Raises
     ------
@@ -188,5 +192,7 @@ def parse_action(text: str) -> Action:
     if match is None or command is None:
         near = tags.nearest(match[1] if match else text, tuple(COMMANDS))
         hint = f'; did you mean "{near}"?' if near else ""
-        raise CommandError(f'unknown command "{text}"{hint}', ", ".join(row.form for row in COMMANDS.values()))
+        raise CommandError(
+            f'unknown command "{text}"{hint}', ", ".join(row.form for row in COMMANDS.values())
+        )
     return command.parse(match[2])

@@ -1,7 +1,7 @@
-"""Content items: what becomes of one, by its concept name and value type (PS3.15 section E.3.4, Table E.3.4-1).
+"""Content items: what becomes of one, by its concept name and value type (PS3.15 section E.3.4).
 
-Lives here: that decision, also for the items of acquisition context, specimen preparation and waveform annotations.
-Does not live here: the table, and what the commands do to a value.
+Lives here: that decision, also for the items of acquisition context, specimen preparation and waveform
+annotations. Does not live here: the table, and what the commands do to a value.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dicom_anon.scope import Element, Level
 CODE_VALUE = 0x00080100
 CODING_SCHEME_DESIGNATOR = 0x00080102
 LONG_CODE_VALUE = 0x00080119
+RELATIONSHIP_TYPE = 0x0040A010
 VALUE_TYPE = 0x0040A040
 CONCEPT_NAME_CODE_SEQUENCE = 0x0040A043
 CONTENT_SEQUENCE = 0x0040A730
@@ -93,9 +94,10 @@ def content_action(item: Level, clean: Clean) -> Action:
     value_type = (item.text(VALUE_TYPE) or "").strip()
     code = concept_code(concept, value_type, clean.options)
     if code == "X":
-        if not item.file.has_content_references:
+        needed = (item.text(RELATIONSHIP_TYPE) or "").strip() == "SELECTED FROM"
+        if not needed and not item.file.has_content_references:
             return REMOVE
-        code = "D"  # items are referenced by position, so none may go
+        code = "D"  # coordinates need the image they are drawn on, and references count items, so none may go
     return ContentItem(code, clean)
 
 
@@ -122,8 +124,8 @@ def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, 
 
     Examples
     --------
-    >>> concept_code(("DCM", "121071"), "TEXT", ()), concept_code(("DCM", "121071"), "TEXT", ("clean_descriptors",))
-    ('D', 'C')
+    >>> concept_code(("DCM", "121071"), "TEXT", ()), concept_code(("DCM", "121071"), "TEXT",
+    ("clean_descriptors",)) ('D', 'C')
     >>> concept_code(("DCM", "121031"), "DATE", ("retain_full_dates",)), concept_code(("SCT", "1"), "NUM", ())
     ('X', 'K')
     """

@@ -32,14 +32,15 @@ class TruncDate(Action):
 class ShiftDate(Action):
     """Every date moves by the patient's number of days; times of day stay; what is neither is emptied.
 
-    Whole days, so that a TM, which has no date of its own, stays right beside its DA or DT (PS3.15 section E.3.6).
+    Whole days, so that a TM, which has no date of its own, stays right beside its DA or DT (PS3.15 section
+    E.3.6).
     """
 
     name = "shiftdate"
     vrs = TEMPORAL_VRS | {"SQ", "UN"}
 
     def enter(self, item: object) -> Action | None:
-        """A sequence is kept; its dates have rows of their own."""
+        """Leave the items to the rows of their dates."""
         return None
 
     def decide(self, element: Element) -> Outcome:
@@ -48,7 +49,11 @@ class ShiftDate(Action):
             return UNCHANGED
         if element.vr == "TM":
             found = element.values
-            return UNCHANGED if all(map(_is_time, found)) else Assigned("\\".join(v for v in found if _is_time(v)))
+            return (
+                UNCHANGED
+                if all(map(_is_time, found))
+                else Assigned("\\".join(v for v in found if _is_time(v)))
+            )
         if not element.values:
             return UNCHANGED
         days = element.file.day_offset(element.level)
@@ -57,7 +62,10 @@ class ShiftDate(Action):
 
 _DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)
 _DATETIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(\d{0,6}(?:\.\d{1,6})?))?)?([+-]\d{4})?", re.ASCII)
-_SHIFTED = re.compile(r"(\d{4})(?:\.?(\d\d)(?:\.?(\d\d)(\d{2}|\d{4}|\d{6}(?:\.\d{1,6})?)?)?)?([+-](?:0\d|1[0-4])[0-5]\d)?", re.ASCII)
+_SHIFTED = re.compile(
+    r"(\d{4})(?:\.?(\d\d)(?:\.?(\d\d)(\d{2}|\d{4}|\d{6}(?:\.\d{1,6})?)?)?)?([+-](?:0\d|1[0-4])[0-5]\d)?",
+    re.ASCII,
+)
 _TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
 
 
@@ -80,13 +88,13 @@ def truncate_date(value: str) -> str:
 
 
 def shift_date(value: str, days: int) -> str:
-    """Move a DA or DT value, or a range of them, by whole days; empty where it is none or leaves the calendar.
+    """Move a DA or DT value, or a range, by whole days; empty where it is none or leaves the calendar.
 
     Parameters
     ----------
     value : str
-        ``YYYYMMDD``, a DT with time, fraction and zone, a partial one (``YYYY``, ``YYYYMM``), or a range with ``-``.
-        A partial value is moved from its first day on and stays as partial as it was.
+        ``YYYYMMDD``, a DT with time, fraction and zone, a partial one (``YYYY``, ``YYYYMM``), or a range
+        with ``-``. A partial value is moved from its first day on and stays as partial as it was.
     days : int
         Days to add; negative goes back.
 
@@ -145,6 +153,6 @@ def _is_time(value: str) -> bool:
     if not value or _TIME.fullmatch(value):
         return True
     halves = value.split("-")
-    return len(halves) == 2 and any(halves) and all(not half or _TIME.fullmatch(half.strip()) for half in halves)
-
-
+    return (
+        len(halves) == 2 and any(halves) and all(not half or _TIME.fullmatch(half.strip()) for half in halves)
+    )

@@ -1,6 +1,7 @@
-"""Commands that put something else in a value's place: dummies, keyed UIDs and pseudonyms, and the choice by Type.
+"""Commands that put something else in a value's place: dummies, keyed UIDs, pseudonyms, a choice by Type.
 
-Lives here: replace, uid, hash, and the compound commands of PS3.15 Annex E. Does not live here: how keys work.
+Lives here: replace, uid, hash, and the compound commands of PS3.15 Annex E. Does not live here: how keys
+work.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ DUMMIES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Replace(Action):
-    """A dummy takes the value's place, only where the element is present; in a sequence, every value of every item."""
+    """A dummy takes the value's place where there is one; in a sequence, the place of every item's values."""
 
     template: Template | None = None
     name = "replace"
@@ -72,7 +73,9 @@ class Replace(Action):
         return Assigned(bytes(min(len(element.raw), 8) or 8))
 
 
-_OTHER_DUMMIES = {0x00080102: "99ANON"}  # Coding Scheme Designator: private ones begin with 99 (PS3.16 section 8.2)
+_OTHER_DUMMIES = {
+    0x00080102: "99ANON"
+}  # Coding Scheme Designator: private ones begin with 99 (PS3.16 section 8.2)
 
 _CONTENT_FREE_VRS = frozenset(("AT", "CS", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _STRUCTURE = frozenset(
@@ -89,8 +92,9 @@ _STRUCTURE = frozenset(
 class ReplaceInside(Replace):
     """`Replace` for the elements of a replaced sequence: every value goes, what makes the items valid stays.
 
-    Code strings are terms that the Standard enumerates, whole numbers count points, frames and positions, and names of
-    concepts and units say what a value is, not which. A dummy in their place would break the object and hide nothing.
+    Code strings are terms that the Standard enumerates, whole numbers count points, frames and positions,
+    and names of concepts and units say what a value is, not which. A dummy in their place would break the
+    object and hide nothing.
     """
 
     def over(self, row: Action, tag: int) -> Action:
@@ -107,7 +111,7 @@ INSIDE = ReplaceInside()
 
 @dataclass(frozen=True)
 class Uid(Action):
-    """Every UID becomes the keyed one that belongs to it; a sequence is kept and its UIDs are replaced by their rules."""
+    """Every UID becomes the keyed one that belongs to it; in a sequence they have rules of their own."""
 
     name = "uid"
     vrs = frozenset(("UI", "SQ", "UN"))
@@ -128,7 +132,9 @@ def mapped_uids(element: Element) -> Outcome:
     if element.vr != "UI":
         return Assigned("\\".join(replace(value.strip(" \0")) for value in element.values))
     text = element.raw.decode("latin-1")
-    replaced = "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if text.strip(" \0") else ""
+    replaced = (
+        "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if text.strip(" \0") else ""
+    )
     raw = replaced.encode("latin-1")  # what is registered, or made by us: nothing to check
     return Assigned(raw + b"\0" if len(raw) & 1 else raw)
 
@@ -147,10 +153,11 @@ class Hash(Action):
 
 @dataclass(frozen=True)
 class Compound(Action):
-    """One of several commands, by the Type that the attribute has in the file's IOD (PS3.15 section E.3, note to D, Z, X).
+    """One of several commands, by the Type of the attribute in the file's IOD (PS3.15 section E.1).
 
-    Type 1 and 1C need a value (replace), 2 and 2C may be empty (clear), 3 and attributes that the IOD lacks go (remove):
-    the strongest that the row allows. An attribute whose Type is not on record gets the last one, which every IOD allows.
+    Type 1 and 1C need a value (replace), 2 and 2C may be empty (clear), 3 and attributes that the IOD lacks
+    go (remove): the strongest that the row allows. An attribute whose Type is not on record gets the last
+    one, which every IOD allows.
     """
 
     label: str
@@ -175,12 +182,12 @@ class Compound(Action):
         return next(_BY_CODE[code] for code in wanted if code in self.codes)
 
     def enter(self, item: Level) -> Action | None:
-        """A sequence that is replaced is replaced inside."""
+        """Replace inside what is replaced."""
         return INSIDE if "D" in self.codes else None
 
 
 _BY_TYPE = {"1": "UDZX", "1C": "UDZX", "2": "UZDX", "2C": "UZDX"}
-"""Codes in order of preference; U before Z, since an emptied list of references breaks the objects that need it."""
+"""Codes in order of preference; U before Z, since an empty list of references breaks objects that need it."""
 
 _BY_CODE: dict[str, Action] = {"X": Remove(), "D": Replace(), "U": Uid(), "Z": ClearPresent()}
 

@@ -1,7 +1,7 @@
 """Commands for text: a substitution, and `clean`, which takes this patient's identifiers out of what stays.
 
-Lives here: regexp and clean, and what clean does to the items of a sequence. Does not live here: the scrubber, and the
-table of SR concepts' meaning for one content item (``content``).
+Lives here: regexp and clean, and what clean does to the items of a sequence. Does not live here: the
+scrubber, and the table of SR concepts' meaning for one content item (``content``).
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ CODES = frozenset(
 
 @dataclass(frozen=True)
 class Clean(Action):
-    """Text loses every identifier of this patient that the file holds, and what looks like one; medical words stay.
+    """Text loses this patient's identifiers, and what looks like one; medical words stay.
 
-    A sequence is kept and the texts in it are cleaned; where its items are content items, each is treated as PS3.15
-    Table E.3.4-1 says for its concept name, under the options named between the parentheses.
+    A sequence is kept and the texts in it are cleaned; where its items are content items, each is treated as
+    PS3.15 Table E.3.4-1 says for its concept name, under the options named between the parentheses.
     """
 
     options: tuple[str, ...] = ()
@@ -108,7 +108,9 @@ def _may_hold_words(tag: int) -> bool:
     if tag in CODES:
         return False
     vr = tags.vr_of(tag)
-    return vr is None or vr == "SQ" or (vr != "CS" and vr in CLEAN_VRS)  # inside items, CS are terms of the Standard
+    return (
+        vr is None or vr == "SQ" or (vr != "CS" and vr in CLEAN_VRS)
+    )  # inside items, CS are terms of the Standard
 
 
 def clean_value(element: Element, value: str) -> str:
@@ -122,7 +124,7 @@ def clean_value(element: Element, value: str) -> str:
 
 
 def needs_value(tag: int) -> bool:
-    """Tell whether the Basic Profile puts a dummy for the attribute in some IOD (code D), so that empty is invalid."""
+    """Tell whether the Basic Profile has code D for the attribute, so that empty may be invalid."""
     return tag in _dummied()
 
 

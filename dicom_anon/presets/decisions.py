@@ -62,12 +62,16 @@ VALID = _table(
         """,
     ),
     (
+        "replace",
+        "The profile says X; Type 1C in one sequence and Type 2 in another (PS3.3): a dummy is valid in both.",
+        "RequestedProcedureID",
+    ),
+    (
         "remove_or_clear",
         "The profile says X; Type 2 in an IOD (PS3.3), so an empty value, which tells nothing, is valid.",
         """
         PatientSetupPhotoDescription PatientTreatmentPreparationProcedureParameterDescription
-        PositionAcquisitionTemplateDescription PriorTreatmentDoseDescription RequestedProcedureID
-        SourceManufacturer
+        PositionAcquisitionTemplateDescription PriorTreatmentDoseDescription SourceManufacturer
         """,
     ),
     (

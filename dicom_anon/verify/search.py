@@ -200,13 +200,10 @@ def _judge(
     span = layout.at(offset)
     if span is None:
         return _match(index, dates, hit, "binary", _outside(layout, offset), offset)
-    if offset + hit.end - hit.start > span.end:
-        return None  # half in one element, half in the next
     area = _area_of(reader, span)
-    if area == "figures" and not any(map(str.isalpha, hit.needle.text)):
-        return None
-    if area == "uid" and hit.needle.rule not in ("uid", "token"):
-        return None
+    exact = hit.needle.rule in ("uid", "token")
+    if area in ("figures", "uid") and not exact and not any(map(str.isalpha, hit.needle.text)):
+        return None  # a number among numbers
     return _match(index, dates, hit, area, element_of(span), offset)
 
 

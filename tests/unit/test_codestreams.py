@@ -135,6 +135,13 @@ def test_comments_between_scans_become_zeros() -> None:
     assert checked(stream(SECRET), through=False) == (stream(bytes(len(SECRET))), False)
 
 
+@pytest.mark.parametrize("shift", range(-2, 3))
+def test_an_end_that_lies_across_two_reads_is_found(shift: int) -> None:
+    head = b"\xff\xd8" + segment(0xC0, b"\x08\0\x08\0\x08\1\1\x11\0") + segment(0xDA, b"\1\1\0\0\x3f\0")
+    stream = head + bytes((1 << 18) + shift) + EOI
+    assert checked(stream + SECRET)[0] == stream + bytes(len(SECRET))
+
+
 @pytest.mark.parametrize("name", JPEG_2000_FILES)
 def test_jpeg_2000_comments_become_zeros(name: str) -> None:
     plain, _ = checked(frame(name))

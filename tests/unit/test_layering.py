@@ -24,6 +24,7 @@ FLOORS = {
         "codestreams",
         "naming",
         "namebook",
+        "layout",
     ),
     2: ("scope",),
     3: ("macros", "identity", "template", "crosswalk", "pixels", "objects"),
@@ -32,7 +33,7 @@ FLOORS = {
     6: ("assignment", "extra_rules", "conformance"),
     7: ("engine",),
     8: ("dicomfile",),
-    9: ("discovery", "worker", "runner", "report", "runfolder", "manifest"),
+    9: ("discovery", "worker", "runner", "report", "runfolder", "manifest", "extract", "arrange"),
     10: ("api", "console", "cli", "__main__", "__init__"),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

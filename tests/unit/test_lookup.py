@@ -1,4 +1,4 @@
-"""The lookup table: its forms, its errors, which never quote a patient, and patients who are not in it; the crosswalk."""
+"""The lookup table: its forms, its errors, which quote nobody, patients not in it; and the crosswalk."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ def test_columns_and_blanks() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "patientid;SUBJECTID\n4711;S-01\n", "PatientID\tSubjectID\n4711\tS-01\n", '"PatientID","SubjectID"\r\n"4711","S-01"\r\n',
-        "PHI-PatientID,ANON-PatientID,PHI-StudyUID\n4711,S-01,1.2\n4711,S-01,1.3\n", "PatientID,SubjectID\n\n4711,S-01\n,\n",
+        "patientid;SUBJECTID\n4711;S-01\n", "PatientID\tSubjectID\n4711\tS-01\n",
+        '"PatientID","SubjectID"\r\n"4711","S-01"\r\n',
+        "PHI-PatientID,ANON-PatientID,PHI-StudyUID\n4711,S-01,1.2\n4711,S-01,1.3\n",
+        "PatientID,SubjectID\n\n4711,S-01\n,\n",
     ],
 )  # fmt: skip
 def test_other_forms_of_the_same_table(text: str) -> None:
@@ -59,13 +61,17 @@ def test_other_forms_of_the_same_table(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "no such column"), ("PatientID\nSECRET\n", "no such column"), ("PatientID,SubjectID\n", "holds no patient"),
-        ("PatientID,SubjectID\nSECRET,S-1\nSECRET,S-2\n", "earlier line"), ("PatientID,SubjectID\nSECRET\n", "has 1 columns"),
+        ("", "no such column"), ("PatientID\nSECRET\n", "no such column"),
+        ("PatientID,SubjectID\n", "holds no patient"),
+        ("PatientID,SubjectID\nSECRET,S-1\nSECRET,S-2\n", "earlier line"),
+        ("PatientID,SubjectID\nSECRET\n", "has 1 columns"),
         ("PatientID,SubjectID\nSECRET,\n", "is empty"), ("PatientID,SubjectID\n,SECRET\n", "is empty"),
         ("PatientID,SubjectID,DateOffset\nSECRET,S,soon\n", "no number of days"),
         ("PatientID,SubjectID,DateOffset\nSECRET,S,999999\n", "no number of days"),
-        ("PatientID,SubjectID\nSECRET,a\\b\n", "does not fit"), (f"PatientID,SubjectID\nSECRET,{'S' * 65}\n", "does not fit"),
-        ("PatientID,SubjectID,subjectid\nSECRET,1,2\n", "same header"), ('PatientID,SubjectID\n"SECRET,S\n', "is not CSV"),
+        ("PatientID,SubjectID\nSECRET,a\\b\n", "does not fit"),
+        (f"PatientID,SubjectID\nSECRET,{'S' * 65}\n", "does not fit"),
+        ("PatientID,SubjectID,subjectid\nSECRET,1,2\n", "same header"),
+        ('PatientID,SubjectID\n"SECRET,S\n', "is not CSV"),
     ],
 )  # fmt: skip
 def test_errors_say_where_and_never_who(text: str, problem: str) -> None:
@@ -88,7 +94,10 @@ def test_a_file_with_a_byte_order_mark_and_one_that_is_no_text(tmp_path: Path) -
 
 def test_the_table_names_patients_and_moves_their_dates() -> None:
     plan = Plan(resolve(preset="tcia", lookup=table()), KEY)
-    found = run(item(PatientID="4711 ", PatientName="Doe^Jane", StudyDate="20200131"), pickle.loads(pickle.dumps(plan)))
+    found = run(
+        item(PatientID="4711 ", PatientName="Doe^Jane", StudyDate="20200131"),
+        pickle.loads(pickle.dumps(plan)),
+    )
     assert (found.PatientID, found.PatientName, found.StudyDate) == ("S-01", "Subject^One", "20200101")
     keyed = run(item(PatientID="4712", StudyDate="20200131"), plan)
     assert (keyed.PatientID, keyed.PatientName) == ("S-02", "")
@@ -96,7 +105,10 @@ def test_the_table_names_patients_and_moves_their_dates() -> None:
 
 
 def test_rules_of_the_user_stand_over_the_table() -> None:
-    config = parse_config('{"general": {"PatientID": "set(@lookup(Site)@-@lookup(SubjectID)@)", "PatientName": "clear"}}', "test")
+    config = parse_config(
+        '{"general": {"PatientID": "set(@lookup(Site)@-@lookup(SubjectID)@)", "PatientName": "clear"}}',
+        "test",
+    )
     found = run(item(PatientID="4711", PatientName="Doe^Jane"), Plan(resolve(config, lookup=table()), KEY))
     assert (found.PatientID, found.PatientName) == ("Ulm-S-01", "")
 
@@ -140,12 +152,13 @@ def test_the_digest_knows_the_table() -> None:
     assert "4711" not in repr(table())
 
 
-# --- crosswalk -------------------------------------------------------------------------------------------------------
+# --- crosswalk ------------------------------------------------------------------------------------------
 
 
 def file_of(series: str, number: int) -> Dataset:
     return item(
-        PatientID="4711", PatientName="Doe^Jane", AccessionNumber="ACC", StudyDate="20200131", StudyInstanceUID="1.2.3",
+        PatientID="4711", PatientName="Doe^Jane", AccessionNumber="ACC", StudyDate="20200131",
+            StudyInstanceUID="1.2.3",
         SeriesInstanceUID=series, SOPInstanceUID=f"{series}.{number}", InstanceNumber=str(number),
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ NEEDED_BY_THE_STANDARD = {
     "PatientTreatmentPreparationProcedureParameterDescription": "remove_or_clear",
     "PositionAcquisitionTemplateDescription": "remove_or_clear",
     "PriorTreatmentDoseDescription": "remove_or_clear",
-    "RequestedProcedureID": "remove_or_clear",
+    "RequestedProcedureID": "replace",
     "SourceManufacturer": "remove_or_clear",
     "ResponsiblePerson": "remove_or_clear",
     "ResponsibleOrganization": "remove_or_clear",

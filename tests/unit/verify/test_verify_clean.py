@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import struct
+import warnings
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,7 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "procedure id that is a word": ({"PerformedProcedureStepID": "MRFOO"}, {"StudyDescription": "mrfoo"}),
     "hospital": ({"InstitutionName": "City Hospital"}, {"StudyDescription": "city hospital"}),
     "version like a short UID": ({"SeriesInstanceUID": "1.2.3"}, {"SoftwareVersions": "1.2.3"}),
+    "id like the arcs of a UID": ({"PatientID": "3.14.15926"}, {"DeviceUID": "2.25.3.14.15926"}),
     "sex": ({}, {"PatientSex": "F"}),
     "coded meaning": ({"PatientName": "Thigh^Bone"}, {"StudyDescription": "thigh bone"}),
 }
@@ -122,9 +125,20 @@ def test_a_short_name_in_pixels_is_chance(tmp_path: Path) -> None:
     assert pair.verify().clean
 
 
+def test_a_name_of_few_letters_in_pixels_is_chance(tmp_path: Path) -> None:
+    pixels = b"\0jsssssssssssss\0".ljust(512, b"\1")
+    pair = Trees(tmp_path)
+    pair.add(
+        OUTPUT, image(PatientName="Sssssssssssss^Jsssssssssssss", BitsStored=16, HighBit=15, PixelData=pixels)
+    )
+    assert pair.verify().clean
+
+
 def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
     random.seed(20260101)
-    words = {"".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=n % 6 + 4)) for n in range(3000)} - COMMON
+    words = {
+        "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=n % 6 + 4)) for n in range(60_000)
+    } - COMMON
     index = build_index(Needle("patient name", word, "word") for word in sorted(words))
     data = random.randbytes(1 << 20)
     path = tmp_path / "noise"
@@ -137,6 +151,7 @@ def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
             layout = Layout(span.end, [span], end=span.end, preamble=False)
             found = search(Reader(file, span.end), layout, index, {})
             assert found.sizes[area] == span.end
+            assert bool(found.matches) == (area == "binary"), "in bulk, short words are not even looked for"
             assert [match for match in found.matches if likely(match, index, found.sizes)] == []
 
 
@@ -183,6 +198,36 @@ def test_kept_on_purpose(tmp_path: Path) -> None:
     assert [finding.element for finding in leaky.findings] == ["(0020,4000)"], (
         "a kept description is no licence"
     )
+
+
+def test_a_kept_element_may_hold_what_another_one_may_not(tmp_path: Path) -> None:
+    source = image(OperatorsName="Okonjo^Adaeze")
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, source)
+    pair.change(OUTPUT, lambda d: setattr(d, "ReferringPhysicianName", source.ReferringPhysicianName))
+    assert [finding.element for finding in pair.verify().findings] == ["(0008,0090)"]
+    assert pair.verify(kept=lambda tag, creator: tag == 0x00080090).clean
+
+
+def test_nothing_is_said_beside_the_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = Trees(tmp_path)
+    content = (
+        raw(image()).replace(b"ISO_IR 192", b"ISO_IR 999").replace(ROOT.encode(), ROOT.encode()[:-2] + b"xx")
+    )
+    pair.add(OUTPUT, content, content)
+    logging.getLogger("pydicom").setLevel(logging.DEBUG)
+    caplog.clear()
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            assert not pair.verify().clean
+    finally:
+        logging.getLogger("pydicom").setLevel(logging.ERROR)
+    assert [str(warning.message) for warning in warned] == []
+    assert caplog.messages == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_kept_private_elements_are_known_by_their_creator(tmp_path: Path) -> None:

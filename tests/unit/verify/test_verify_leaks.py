@@ -108,6 +108,7 @@ LEAKS: dict[str, tuple[Plant, str, str]] = {
     "address line": (text("PatientComments", f"at {STREET.lower()}"), "(0010,4000)", "address"),
     "phone digits": (text("PatientComments", "call 41715550182"), "(0010,4000)", "phone"),
     "institution": (text("ImageComments", "at sankt verena spital nordhafen"), "(0020,4000)", "institution"),
+    "in a UID": (text("DeviceUID", f"1.2.{FAMILY}"), "(0018,1002)", "patient name"),
     "physician": (text("ProtocolName", "Dr Okonjo"), "(0018,1030)", "physician"),
     "UID in text": (text("ImageComments", f"see {ROOT}.1.1"), "(0020,4000)", "original uid"),
     "UID behind its length": (
@@ -191,7 +192,7 @@ def test_comment_of_a_jpeg(tmp_path: Path) -> None:
 
 
 def test_comment_of_a_jpeg_2000(tmp_path: Path) -> None:
-    frame = b"\xff\x4f" + segment(0x51, bytes(40)) + segment(0x64, b"\0\1" + GIVEN.encode())
+    frame = b"\xff\x4f" + segment(0x51, bytes(40)) + segment(0x64, b"\0\1by Adaeze")
     frame += (
         segment(0x90, b"\0\0" + struct.pack(">L", 14 + 100) + b"\0\1")
         + b"\xff\x93"
@@ -202,7 +203,7 @@ def test_comment_of_a_jpeg_2000(tmp_path: Path) -> None:
     data_set.file_meta.TransferSyntaxUID = JPEG2000
     pair = Trees(tmp_path)
     pair.add(OUTPUT, data_set)
-    assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "patient name")]
+    assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "physician")]
 
 
 def test_bytes_behind_the_end_of_a_frame(tmp_path: Path) -> None:
@@ -289,6 +290,25 @@ def test_a_short_name_is_found_as_a_whole(tmp_path: Path) -> None:
         (OUTPUT, "(0008,1048)", "physician"),
         (OUTPUT, "(0008,1010)", "physician"),
     }
+
+
+def test_a_very_short_name_is_found_as_the_name_of_anyone(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    pair.add("1", image(PatientName="Wu"))
+    pair.add("2", image(2, 2))
+    pair.change("2", text("OtherPatientNames", "WU"))
+    assert places(pair.verify().findings) == [("2", "(0010,1001)", "patient name")]
+
+
+def test_a_name_given_as_a_code(tmp_path: Path) -> None:
+    person = Dataset()
+    person.PersonIdentificationCodeSequence = [trees.coded("77", "Zwingli Hulda")]
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(OperatorIdentificationSequence=[person]))
+    pair.change(OUTPUT, lambda data_set: data_set.__delitem__("OperatorIdentificationSequence"))
+    assert pair.verify().clean
+    pair.change(OUTPUT, text("StationName", "ZWINGLI"))
+    assert places(pair.verify().findings) == [(OUTPUT, "(0008,1010)", "physician")]
 
 
 @pytest.mark.parametrize(

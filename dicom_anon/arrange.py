@@ -1,0 +1,168 @@
+"""Final names on disk, for outputs that are named by what they say: files lose their codes, series get their folders.
+
+Lives here: renaming below a destination, and finding again what was renamed. Does not live here: what names are made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dicom_anon import tags
+from dicom_anon.errors import FileRefused
+from dicom_anon.extract import Output, read_output
+from dicom_anon.layout import (
+    DEPTHS,
+    EXTENSION,
+    IMAGES,
+    NAMERS,
+    PENDING,
+    Series,
+    component,
+    final_names,
+    is_pending,
+    possible_names,
+    series_folders,
+)
+
+
+class Arranger:
+    """The names of one destination.
+
+    All it knows it reads from the outputs, so that it finds its way in a destination of an earlier run.
+
+    Parameters
+    ----------
+    destination : Path
+        Folder of the outputs.
+    names : str
+        One of `layout.NAMERS`.
+    """
+
+    def __init__(self, destination: Path, names: str) -> None:
+        assert names in NAMERS
+        self._top = destination
+        self._names = names
+        self._folders: dict[str, dict[str, str]] = {}
+
+    def find(self, written_as: str) -> str:
+        """Where an output is now that was written under a pending name; empty where it is gone.
+
+        Parameters
+        ----------
+        written_as : str
+            Path below the destination.
+        """
+        above, name = os.path.split(written_as)
+        folders = [above]
+        study, series = os.path.split(above)
+        if series.startswith(PENDING):
+            settled = self._series_of(study).get(series.removeprefix(PENDING))
+            folders += [os.path.join(study, settled)] if settled is not None else []
+        for candidate in possible_names(name):
+            for folder in folders:
+                if os.path.exists(self._top / folder / candidate):
+                    return os.path.join(folder, candidate)
+        return ""
+
+    def remove(self, written_as: str) -> None:
+        """Remove an output, if it is there, since its source is no longer what it was."""
+        found = self.find(written_as)
+        if found:
+            os.unlink(self._top / found)
+
+    def series_folders(self) -> Iterator[Path]:
+        """Folders of images, those of one study after the other, in a fixed order."""
+        folders = [self._top]
+        for depth in range(DEPTHS[self._names]):
+            if self._names == "study" and depth == 1:
+                folders = [folder / IMAGES for folder in folders if (folder / IMAGES).is_dir()]
+            else:
+                folders = [below for folder in folders for below in _folders_in(folder)]
+        yield from folders
+
+    def settle(self) -> None:
+        """Give everything its final name.
+
+        Raises
+        ------
+        OSError
+            Something cannot be renamed; what is done so far holds, and another call does the rest.
+        """
+        self._folders.clear()
+        if self._names == "study":
+            for study in _folders_in(self._top):
+                if (study / IMAGES).is_dir():
+                    self._settle_series(study / IMAGES)
+        for folder in self.series_folders():
+            for name, final in final_names(_files_in(folder)).items():
+                os.rename(folder / name, folder / final)
+        self._folders.clear()
+
+    def _settle_series(self, images: Path) -> None:
+        """Give the series of a study their folders, or put new files into those that they have."""
+        for folder in _folders_in(images):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)  # if it is empty
+        present = _folders_in(images)
+        pending = [folder for folder in present if is_pending(folder.name)]
+        if not pending:
+            return
+        known = self._series_of(os.path.relpath(images, self._top))
+        new: dict[Series, Path] = {}
+        for folder in pending:
+            settled = known.get(folder.name.removeprefix(PENDING))
+            if settled is not None:
+                for name in _files_in(folder):
+                    os.rename(folder / name, images / settled / name)
+            elif output := _first_output(folder):
+                new[_series(output)] = folder
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)  # if it is empty
+        taken = {folder.name for folder in present if not is_pending(folder.name)}
+        for series, name in series_folders(new, taken).items():
+            os.rename(new[series], images / name)
+
+    def _series_of(self, images: str) -> dict[str, str]:
+        """Folders of the series of a study by the path component that their UID makes."""
+        known = self._folders.get(images)
+        if known is None:
+            known = self._folders[images] = {}
+            for folder in _folders_in(self._top / images):
+                if not is_pending(folder.name) and (output := _first_output(folder)):
+                    known[component(_series(output).uid, "no-series")] = folder.name
+        return known
+
+
+def _series(output: Output) -> Series:
+    return Series(
+        output.text(tags.SERIES_INSTANCE_UID),
+        output.text(tags.SERIES_DESCRIPTION),
+        output.text(tags.SERIES_NUMBER),
+    )
+
+
+def _first_output(folder: Path) -> Output | None:
+    """Header of the first image in a folder, `None` where there is none."""
+    for name in _files_in(folder):
+        with contextlib.suppress(OSError, FileRefused):
+            return read_output(folder / name)
+    return None
+
+
+def _files_in(folder: Path) -> list[str]:
+    """Names of the images in a folder, in order; what is still being written is none."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.name.endswith(EXTENSION) and not e.name.startswith("."))
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Folders in a folder, in order; hidden ones are not ours."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names) if not name.startswith(".")]

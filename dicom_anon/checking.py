@@ -1,0 +1,141 @@
+"""What a run knows that the independent look at its output has to be told: names, what is accounted for, what is kept.
+
+Lives here: that hand-over. Does not live here: the look itself, which shares no code with the engine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_anon import tags
+from dicom_anon.actions import Keep, Set
+from dicom_anon.assignment import Assignment
+from dicom_anon.manifest import WRITTEN, Manifest
+from dicom_anon.namebook import NameBook
+from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.runfolder import RunFolder
+from dicom_anon.tags import Key, Pattern, PrivateKey
+from dicom_anon.verify import VerifyReport, verify_trees
+
+
+@dataclass(frozen=True)
+class Named:
+    """Tells whether an element is among some keys, or is any that no row speaks of.
+
+    Parameters
+    ----------
+    keys : frozenset of Key
+        Tags, patterns, private elements by creator.
+    others : bool
+        What is said of an element without a row.
+    rows : frozenset of int
+        Tags that have a row.
+    """
+
+    keys: frozenset[Key]
+    others: bool = False
+    rows: frozenset[int] = frozenset()
+
+    def __call__(self, tag: int, creator: str) -> bool:
+        """Answer for one element."""
+        if tag in self.keys or any(isinstance(key, Pattern) and key.matches(tag) for key in self.keys):
+            return True
+        if creator and PrivateKey(tag >> 16, tag & 0xFF, creator) in self.keys:
+            return True
+        return self.others and tag not in self.rows
+
+
+def kept_on_purpose(assignment: Assignment) -> Named:
+    """Elements that stay because someone asked for it, beyond the preset."""
+    keys = frozenset(
+        key
+        for key, row in assignment.rows.items()
+        if isinstance(row.action, Keep) and not row.source.startswith("preset")
+    )
+    known = frozenset(key for key in assignment.rows if isinstance(key, int))
+    return Named(keys, not assignment.remove_unknown_tags, known)
+
+
+def set_by_rule(assignment: Assignment) -> Named:
+    """UIDs that a rule sets to a value of its own."""
+    return Named(
+        frozenset(
+            key
+            for key, row in assignment.rows.items()
+            if isinstance(row.action, Set) and isinstance(key, int) and tags.vr_of(key) == "UI"
+        )
+    )
+
+
+def verify_run(
+    source: Path,
+    destination: Path,
+    assignment: Assignment,
+    *,
+    run_folder: RunFolder | None = None,
+    key: bytes | None = None,
+    tokens: Iterable[str] = (),
+    sample: int | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> VerifyReport:
+    """Look independently for what is left of the source's identifiers in an output.
+
+    Parameters
+    ----------
+    source, destination : Path
+        The two trees.
+    assignment : Assignment
+        The rules of the run.
+    run_folder : RunFolder, optional
+        Its private folder: says which output belongs to which source, and what was not written.
+    key : bytes, optional
+        The key of the run, where it is not the run folder's.
+    tokens : iterable of str
+        Further texts that must not be found.
+    sample : int, optional
+        Check only so many outputs.
+    jobs : int
+        Worker processes.
+    progress : callable, optional
+        Gets files done and to be done.
+    """
+    names: dict[str, str] = {}
+    accounted: set[str] = set()
+    if run_folder is not None and run_folder.knows(destination):
+        manifest = run_folder.manifest(destination)
+        try:
+            names, accounted = _outcomes(manifest, Pseudonyms(key or run_folder.key()), destination)
+        finally:
+            manifest.close()
+    return verify_trees(
+        source,
+        destination,
+        tokens=tokens,
+        sample=sample,
+        manifest=names,
+        accounted=accounted,
+        kept=kept_on_purpose(assignment),
+        rewritten=set_by_rule(assignment),
+        allowed=[text for text in (assignment.name, assignment.owner, assignment.prefix) if text],
+        workers=jobs,
+        progress=progress,
+    )
+
+
+def _outcomes(manifest: Manifest, pseudonyms: Pseudonyms, destination: Path) -> tuple[dict[str, str], set[str]]:
+    """Outputs by source, under the names they have now, and the sources that have none for a known reason."""
+    book = NameBook(pseudonyms, manifest.names())
+    names: dict[str, str] = {}
+    accounted: set[str] = set()
+    for path, written_as, outcome in manifest.outcomes():
+        if outcome != WRITTEN:
+            accounted.add(path.replace(os.sep, "/"))
+            continue
+        settled = os.path.join(book.target(os.path.dirname(path)), os.path.basename(written_as))
+        actual = written_as if (destination / written_as).exists() else settled
+        names[path.replace(os.sep, "/")] = actual.replace(os.sep, "/")
+    return names, accounted

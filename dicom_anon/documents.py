@@ -1,0 +1,141 @@
+"""The documents beside de-identified images: extracted data of each series, and the account of each study.
+
+Lives here: which files make a series, and writing the documents. Does not live here: what they say, names of images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dicom_anon import tags
+from dicom_anon.arrange import Arranger
+from dicom_anon.dicomfile import PART_PREFIX, part_name
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.extract import Extract, Output, Summary, as_json, read_output, summarise
+from dicom_anon.layout import EXTRACTED, PENDING, TASK, component
+from dicom_anon.manifest import Manifest
+from dicom_anon.report import RunReport
+from dicom_anon.taskjson import SeriesFacts, TaskFacts, task_document
+from dicom_anon.worker import Order
+
+Announce = Callable[[str], None]
+"""Is told the path of a document below the destination before it is written."""
+
+
+def write_documents(
+    order: Order, extract: Extract, facts: TaskFacts, report: RunReport, manifest: Manifest | None
+) -> None:
+    """Write the documents of a run that came to its end; where that is not possible, its account says so.
+
+    Parameters
+    ----------
+    order : Order
+        Where its outputs are, and how they are named.
+    extract : Extract
+        What is extracted.
+    facts : TaskFacts
+        What the accounts of all studies share.
+    report : RunReport
+        Account of the run.
+    manifest : Manifest or None
+        Record of the documents, so that they can be told from files of others.
+    """
+    pending = report.notes["folder-names-pending"] + report.notes["record-failed"]
+    if order.dry_run or report.interrupted or report.reasons[Reason.NOT_REACHED] or pending:
+        return
+    destination = Path(order.destination)
+    known = manifest.documents() if manifest else frozenset()
+    written: set[str] = set()
+
+    def announce(path: str) -> None:
+        written.add(path)
+        if manifest is not None:
+            manifest.add_document(path)
+
+    try:
+        if order.names == "study":
+            _write_studies(destination, extract, facts, report, announce)
+        else:
+            _write_series(destination, extract, known, announce)
+        for path in known - written:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(destination / path)
+            if manifest is not None:
+                manifest.forget_document(path)
+    except (OSError, FileRefused, sqlite3.Error):
+        report.notes["documents-failed"] += 1
+
+
+def _write_studies(
+    destination: Path, extract: Extract, facts: TaskFacts, report: RunReport, announce: Announce
+) -> None:
+    """Write extracted data and accounts of studies whose images are below a folder of their own."""
+    studies: dict[Path, list[SeriesFacts]] = {}
+    names: dict[Path, str] = {}
+    for folder in Arranger(destination, "study").series_folders():
+        if folder.name.startswith(PENDING):
+            continue
+        summary = summarise(_outputs_in(folder), extract)
+        if not summary.instances:
+            continue
+        study = folder.parent.parent
+        os.makedirs(study / EXTRACTED, exist_ok=True)
+        path = study / EXTRACTED / f"{folder.name}.json"
+        _write(destination, path, summary.document(), announce)
+        studies.setdefault(study, []).append(SeriesFacts(folder.name, summary.series, summary.instances))
+        names[study] = summary.study
+    for study, series in studies.items():
+        ended = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        _write(destination, study / TASK, task_document(facts, report, names[study], series, ended), announce)
+
+
+def _write_series(destination: Path, extract: Extract, known: frozenset[str], announce: Announce) -> None:
+    """Write the extracted data of each series beside its first image, wherever in the tree its images are.
+
+    Documents of an earlier run, which are `known`, may be replaced; nothing else is.
+    """
+    series: dict[tuple[str, str], tuple[Path, Summary]] = {}
+    for path in _all_files(destination):
+        try:
+            output = read_output(path)
+        except FileRefused:
+            continue  # one of our documents
+        uid = output.text(tags.SERIES_INSTANCE_UID)
+        key = (uid, "" if uid else os.fspath(path.parent))
+        if key not in series:
+            series[key] = path.parent, Summary(extract)
+        series[key][1].add(output)
+    for (uid, _), (folder, summary) in series.items():
+        name = component(uid, "no-series")
+        path = folder / f"{name}.json"
+        while os.path.relpath(path, destination) not in known and path.exists():
+            name += "_"
+            path = folder / f"{name}.json"
+        _write(destination, path, summary.document(), announce)
+
+
+def _outputs_in(folder: Path) -> Iterator[Output]:
+    for name in sorted(os.listdir(folder)):
+        if not name.startswith(PART_PREFIX):
+            yield read_output(folder / name)
+
+
+def _all_files(top: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(top):
+        folders.sort()
+        for name in sorted(names):
+            if not name.startswith(PART_PREFIX):
+                yield Path(folder, name)
+
+
+def _write(destination: Path, path: Path, document: dict[str, Any], announce: Announce) -> None:
+    announce(os.path.relpath(path, destination))
+    part = Path(part_name(path))
+    part.write_text(as_json(document), "utf-8", errors="backslashreplace")
+    os.replace(part, path)

@@ -1,0 +1,359 @@
+"""What de-identified files say, as JSON with the names of the DICOM JSON Model (PS3.18 annex F), by series.
+
+Reads outputs only, never a source, so it can hold nothing that they do not. Series are summed up file by file: what
+all have in common stands once, the rest as a range or a list. Does not live here: where files and documents are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from dicom_anon import tags, values
+from dicom_anon._version import __version__
+from dicom_anon.dicomfile import DicomFile
+from dicom_anon.elements import DataSetBytes, Encoding, Item, Span, implicit_vr
+from dicom_anon.errors import UsageError
+
+MAIN = {
+    "patient": "PatientID PatientName PatientSex PatientAge PatientSize PatientWeight PatientIdentityRemoved "
+    "DeidentificationMethod",
+    "study": "StudyInstanceUID StudyID StudyDate StudyTime StudyDescription AccessionNumber",
+    "series": "SeriesInstanceUID SeriesNumber SeriesDate SeriesTime SeriesDescription Modality "
+    "BodyPartExamined Laterality PatientPosition ProtocolName FrameOfReferenceUID SOPClassUID",
+    "equipment": "Manufacturer ManufacturerModelName SoftwareVersions MagneticFieldStrength",
+    "acquisition": "ImageType AcquisitionNumber AcquisitionDate AcquisitionTime ContrastBolusAgent "
+    "ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName RepetitionTime EchoTime "
+    "InversionTime FlipAngle EchoTrainLength NumberOfAverages ImagingFrequency EchoNumbers DiffusionBValue "
+    "ReceiveCoilName KVP XRayTubeCurrent ExposureTime Exposure FilterType ConvolutionKernel SpiralPitchFactor "
+    "CTDIvol Radiopharmaceutical Units",
+    "geometry": "InstanceNumber ImagePositionPatient ImageOrientationPatient SliceThickness SliceLocation "
+    "SpacingBetweenSlices PixelSpacing ImagerPixelSpacing Rows Columns NumberOfFrames "
+    "NumberOfTemporalPositions SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored "
+    "PixelRepresentation RescaleIntercept RescaleSlope WindowCenter WindowWidth BurnedInAnnotation "
+    "LossyImageCompression",
+}
+"""Keywords of `--extract main`, by what they tell of."""
+
+MAX_VALUES = 100
+"""Differing values of one element that are listed; of more it is said that there are more."""
+
+MAX_LISTED_CHARACTERS = 1 << 16
+
+_BINARY = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
+_INTEGERS = frozenset(("IS", "US", "SS", "UL", "SL", "SV", "UV"))
+_REALS = frozenset(("DS", "FL", "FD"))
+_TEMPORAL = frozenset(("DA", "TM", "DT"))
+_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+
+Json: TypeAlias = "dict[str, Any]"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Which elements are extracted.
+
+    Parameters
+    ----------
+    wanted : frozenset of int or None
+        Their tags; `None` for all.
+    name : str
+        ``all``, ``main``, or the keywords with commas between them.
+    """
+
+    wanted: frozenset[int] | None
+    name: str
+
+
+def parse_extract(text: str) -> Extract:
+    """Read ``all``, ``main`` or keywords of PS3.6 with commas between them; the words can be mixed.
+
+    Raises
+    ------
+    UsageError
+        One of them is no keyword; the nearest is suggested.
+
+    Examples
+    --------
+    >>> parse_extract("main").name, len(parse_extract("Modality, Rows").wanted)
+    ('main', 2)
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise UsageError("--extract names nothing: all, main, or keywords such as Modality,EchoTime")
+    wanted: set[int] = set()
+    for word in words:
+        if word in ("all", "main"):
+            wanted.update(main_tags())
+            continue
+        try:
+            key = tags.parse_key(word)
+        except tags.TagSyntaxError as error:
+            raise UsageError(f'--extract: "{word}" {error} (accepted: all, main, keywords)') from None
+        if not isinstance(key, int):
+            raise UsageError(f'--extract: "{word}" names several elements (accepted: all, main, keywords)')
+        wanted.add(key)
+    return Extract(None, "all") if "all" in words else Extract(frozenset(wanted), ",".join(words))
+
+
+def main_tags() -> frozenset[int]:
+    """Tags of `MAIN`."""
+    found = (tags.tag_for_keyword(keyword) for group in MAIN.values() for keyword in group.split())
+    return frozenset(tag for tag in found if tag is not None)
+
+
+class Output(NamedTuple):
+    """A de-identified file, its header read."""
+
+    data: DataSetBytes
+    encodings: values.Encodings
+
+    def text(self, tag: int) -> str:
+        """Value of a top-level element; empty where it has none."""
+        span = next((span for span in self.data.spans if span[0] == tag), None)
+        if span is None or span[5] is not None:
+            return ""
+        vr = _vr_of(span)
+        raw = self.data.buf[span[3] : span[4]]
+        return values.decode(raw, vr, self.encodings, self.data.encoding.order).strip("\0 ")
+
+
+def read_output(path: Path) -> Output:
+    """Read the header of a de-identified file; pixel data stays where it is.
+
+    Raises
+    ------
+    FileRefused
+        It is not DICOM, or damaged.
+    OSError
+        It cannot be read.
+    """
+    with open(path, "rb", buffering=0) as handle:
+        data = DicomFile(handle, path.stat().st_size).data
+    return Output(data, _encodings(data.buf, data.spans, values.DEFAULT_ENCODINGS))
+
+
+def _encodings(buf: bytes, spans: list[Span], outer: values.Encodings) -> values.Encodings:
+    """Codecs of a Data Set, its own or else those around it (PS3.3 section C.12.1.1.2)."""
+    for span in spans:
+        if span[0] == tags.SPECIFIC_CHARACTER_SET:
+            return values.encodings_of(values.decode(buf[span[3] : span[4]], "CS", ()))
+        if span[0] > tags.SPECIFIC_CHARACTER_SET:
+            break
+    return outer
+
+
+def _vr_of(span: Span) -> str:
+    return "SQ" if span[5] is not None else (implicit_vr(span[0]) if span[1] == b"UN" else span[1]).decode()
+
+
+class _Told(NamedTuple):
+    """One element of one file: what stands under its name, and what tells it from other values."""
+
+    name: str
+    vr: str
+    attribute: Json
+    digest: bytes
+
+
+def _elements(output: Output, extract: Extract) -> Iterator[_Told]:
+    data = output.data
+    creators: dict[int, str] = {}
+    for span in data.spans:
+        tag = span[0]
+        if tags.is_private_creator(tag):
+            creators[tag] = output.text(tag)
+        if extract.wanted is not None and tag not in extract.wanted:
+            continue
+        raw = data.buf[span[3] : span[4]]
+        digest = hashlib.blake2b(b"%b %r" % (span[1], output.encodings) + raw, digest_size=16).digest()
+        bulk = data.bulk.get(span[2])
+        if bulk is not None:
+            digest = b"%d" % bulk.length
+            attribute: Json = {"vr": span[1].decode("ascii"), "Length": bulk.length}
+        else:
+            attribute = _attribute(data.buf, span, output.encodings, data.encoding)
+        creator = creators.get(tag & 0xFFFF0000 | tag >> 8 & 0xFF) if tags.is_private(tag) else None
+        head: Json = {"tag": f"{tag:08X}"} if creator is None else {"tag": f"{tag:08X}", "creator": creator}
+        yield _Told(_name_of(tag), attribute["vr"], {**head, **attribute}, digest)
+
+
+def _name_of(tag: int) -> str:
+    """Keyword of an element; its tag where it has none, or shares it with others of a repeating group."""
+    keyword = tags.keyword_of(tag)
+    return keyword if keyword and tags.tag_for_keyword(keyword) == tag else f"{tag:08X}"
+
+
+def _attribute(buf: bytes, span: Span, encodings: values.Encodings, encoding: Encoding) -> Json:
+    """Write an attribute as PS3.18 section F.2.2 does; a binary value is left out and its length told."""
+    vr = _vr_of(span)
+    if span[5] is not None:
+        items = [_item(buf, item, encodings) for item in span[5]]
+        return {"vr": vr, "Value": items} if items else {"vr": vr}
+    raw = buf[span[3] : span[4]]
+    if vr in _BINARY:
+        return {"vr": vr, "Length": len(raw)}
+    order = "<" if span[1] == b"UN" else encoding.order
+    text = values.decode(raw, vr, encodings, order)
+    if not text:
+        return {"vr": vr}
+    return {"vr": vr, "Value": [_value(part, vr) for part in values.split(text, vr)]}
+
+
+def _item(buf: bytes, item: Item, outer: values.Encodings) -> Json:
+    encodings = _encodings(buf, item.spans, outer)
+    return {
+        _name_of(span[0]): {
+            "tag": f"{span[0]:08X}",
+            **_attribute(buf, span, encodings, item.encoding),
+        }
+        for span in item.spans
+    }
+
+
+def _value(text: str, vr: str) -> Any:
+    """Write a value: numbers as such where JSON has them, names by their groups (PS3.18 section F.2.2)."""
+    text = text.strip("\0 ") if vr not in values.SINGLE_VALUED else text
+    if not text:
+        return None
+    if vr == "PN":
+        return {group: part for group, part in zip(_NAME_GROUPS, text.split("="), strict=False) if part}
+    if vr == "AT":
+        return text.strip("()").replace(",", "").upper()
+    try:
+        if vr in _INTEGERS:
+            return int(text)
+        if vr in _REALS:
+            number = float(text)
+            return number if math.isfinite(number) else text
+    except ValueError:
+        return text
+    return text
+
+
+@dataclass
+class _Summed:
+    """One element of a series so far."""
+
+    told: _Told
+    instances: int = 1
+    low: list[Any] | None = None
+    high: list[Any] | None = None
+    others: list[list[Any]] = field(default_factory=list)
+    seen: set[bytes] = field(default_factory=set)
+    listed: int = 0
+    more: bool = False
+
+    def add(self, told: _Told) -> None:
+        self.instances += 1
+        if told.digest == self.told.digest or told.digest in self.seen:
+            return
+        mine, its = self.told.attribute, told.attribute
+        if mine.get("Value") == its.get("Value") and mine.get("Length") == its.get("Length"):
+            return
+        ends = (self.low or mine.get("Value"), self.high or mine.get("Value"))
+        if not self.seen and ends[0] and ends[1] and _comparable(self.told.vr, ends[0], its.get("Value")):
+            self.low = [min(pair) for pair in zip(ends[0], its["Value"], strict=True)]
+            self.high = [max(pair) for pair in zip(ends[1], its["Value"], strict=True)]
+            return
+        value = [its["Length"]] if "Length" in its else its.get("Value", [])
+        size = len(json.dumps(value, ensure_ascii=False))
+        if len(self.seen) >= MAX_VALUES - 1 or self.listed + size > MAX_LISTED_CHARACTERS:
+            self.more = True
+            return
+        self.seen.add(told.digest)
+        self.listed += size
+        self.others.append(value)
+
+    def document(self, instances: int) -> Json:
+        content = dict(self.told.attribute)
+        own = content.pop("Value", None)
+        length = content.pop("Length", None)
+        if self.low is not None:
+            content |= {"Minimum": self.low, "Maximum": self.high}
+            if self.others:
+                content["Values"] = self.others
+        elif self.others or self.more:
+            content["Lengths" if length is not None else "Values"] = (
+                [length, *(other[0] for other in self.others if other)]
+                if length is not None
+                else [own or [], *self.others]
+            )
+        elif own is not None:
+            content["Value"] = own
+        elif length is not None:
+            content["Length"] = length
+        if self.more:
+            content["MoreValues"] = True
+        if self.instances < instances:
+            content["NumberOfInstances"] = self.instances
+        return content
+
+
+def _comparable(vr: str, mine: list[Any], its: list[Any] | None) -> bool:
+    """Tell whether two values differ in a way that a range says as well."""
+    if its is None or len(mine) != len(its) or None in its or None in mine:
+        return False
+    if vr in _INTEGERS | _REALS:
+        return all(type(number) in (int, float) for number in (*mine, *its))
+    return vr in _TEMPORAL and all(len(a) == len(b) for a, b in zip(mine, its, strict=True))
+
+
+class Summary:
+    """One series, summed up file by file; it grows with what differs, not with the number of files.
+
+    Parameters
+    ----------
+    extract : Extract
+        Which elements.
+    """
+
+    def __init__(self, extract: Extract) -> None:
+        self._extract = extract
+        self._elements: dict[str, _Summed] = {}
+        self.instances = 0
+        self.study = self.series = ""
+
+    def add(self, output: Output) -> None:
+        """Add a file of the series."""
+        if not self.instances:
+            self.study = output.text(tags.STUDY_INSTANCE_UID)
+            self.series = output.text(tags.SERIES_INSTANCE_UID)
+        self.instances += 1
+        for told in _elements(output, self._extract):
+            known = self._elements.get(told.name)
+            if known is None:
+                self._elements[told.name] = _Summed(told)
+            else:
+                known.add(told)
+
+    def document(self) -> Json:
+        """Write down what the series says."""
+        ordered = sorted(self._elements.items(), key=lambda row: str(row[1].told.attribute["tag"]))
+        return {
+            "tool": "dicom-anon",
+            "version": __version__,
+            "extract": self._extract.name,
+            "StudyInstanceUID": self.study,
+            "SeriesInstanceUID": self.series,
+            "NumberOfInstances": self.instances,
+            "elements": {name: summed.document(self.instances) for name, summed in ordered},
+        }
+
+
+def summarise(outputs: Iterable[Output], extract: Extract) -> Summary:
+    """Sum up the files of one series."""
+    summary = Summary(extract)
+    for output in outputs:
+        summary.add(output)
+    return summary
+
+
+def as_json(document: Json) -> str:
+    """Write a document as JSON text that any reader takes."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"

@@ -19,6 +19,7 @@ from dicom_anon.layout import (
     IMAGES,
     NAMERS,
     PENDING,
+    TELLING,
     Series,
     component,
     final_names,
@@ -59,7 +60,7 @@ class Arranger:
         folders = [above]
         study, series = os.path.split(above)
         if series.startswith(PENDING):
-            settled = self._series_of(study).get(series.removeprefix(PENDING))
+            settled = self._series_of(study).get(_uid_of(series))
             folders += [os.path.join(study, settled)] if settled is not None else []
         for candidate in possible_names(name):
             for folder in folders:
@@ -113,17 +114,20 @@ class Arranger:
         known = self._series_of(os.path.relpath(images, self._top))
         new: dict[Series, Path] = {}
         for folder in pending:
-            settled = known.get(folder.name.removeprefix(PENDING))
+            settled = known.get(_uid_of(folder.name))
             if settled is not None:
                 for name in _files_in(folder):
                     os.rename(folder / name, images / settled / name)
             elif output := _first_output(folder):
-                new[_series(output)] = folder
+                series = _series(output)
+                telling = folder.name.startswith(PENDING + TELLING)
+                new[series._replace(description="") if telling else series] = folder
             with contextlib.suppress(OSError):
                 os.rmdir(folder)  # if it is empty
         taken = {folder.name for folder in present if not is_pending(folder.name)}
         for series, name in series_folders(new, taken).items():
             os.rename(new[series], images / name)
+            known[_uid_of(new[series].name)] = name
 
     def _series_of(self, images: str) -> dict[str, str]:
         """Folders of the series of a study by the path component that their UID makes."""
@@ -134,6 +138,11 @@ class Arranger:
                 if not is_pending(folder.name) and (output := _first_output(folder)):
                     known[component(_series(output).uid, "no-series")] = folder.name
         return known
+
+
+def _uid_of(pending: str) -> str:
+    """Path component of the UID in the pending name of a series' folder."""
+    return pending.removeprefix(PENDING).removeprefix(TELLING)
 
 
 def _series(output: Output) -> Series:

@@ -284,20 +284,18 @@ def show_assignment(assignment: Assignment, rows: Iterable[Row], form: str) -> N
 
 
 def _as_table(assignment: Assignment, rows: list[Row]) -> None:
-    console = Console()
-    title = f"preset {assignment.preset}" + (f", project {assignment.project}" if assignment.project else "")
-    table = Table(title=title, title_justify="left")
-    for name in ("tag", "keyword", "command", "parameter", "source"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(value) for value in _record(row).values()))
-    console.print(table)
+    """Columns of plain text: thousands of rows, which a rich table would take seconds to lay out."""
+    head = {name: name.upper() for name in ("tag", "keyword", "command", "parameter", "source")}
+    records = [head, *map(_record, rows)]
+    widths = {name: min(44, max(len(record[name]) for record in records)) for name in head}
+    for record in records:
+        sys.stdout.write("  ".join(f"{record[name]:<{widths[name]}}" for name in head).rstrip() + "\n")
+    project = f", project {assignment.project}" if assignment.project else ""
     safe = sum(isinstance(row.action, Safe) for row in assignment.rows.values())
     fate = "removed" if assignment.remove_unknown_tags else "kept"
-    console.print(
-        f"{len(rows)} rows shown; {safe} safe rows in all (--all shows them). "
-        f"What has no row, private elements above all, is {fate}, at every depth.",
-        highlight=False,
+    sys.stdout.write(
+        f"\npreset {assignment.preset}{project}: {len(rows)} rows shown; {safe} safe rows in all (--all shows them).\n"
+        f"What has no row, private elements above all, is {fate}, at every depth.\n"
     )
 
 

@@ -585,6 +585,8 @@ class Engine(Rewriter):
 
     def new_text(self, root: Level, tag: int) -> str:
         """Text that a top-level element has afterwards, of a file that is decided; empty where it has none."""
+        if isinstance(root, RootOnDemand):
+            root = root.holder(tag)
         return self._new_text(root, root.look(tag), tag)
 
     def _new_text(self, root: Level, span: Span | None, tag: int) -> str:

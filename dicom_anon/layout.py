@@ -20,6 +20,9 @@ EXTENSION = ".dcm"
 PENDING = "~"
 """Marks what has no final name yet: no other name holds it."""
 
+TELLING = "!"
+"""Behind it, marks the folder of a series whose description must not be its name."""
+
 LAYOUTS = ("mirror", "study", "mercure")
 MAX_NAME = 60
 """Characters of a folder's name that come from a description."""
@@ -40,6 +43,8 @@ class Facts(NamedTuple):
         New UIDs; empty where it has none.
     number : str
         New Instance Number (0020,0013), as it is written; empty where it has none.
+    telling : bool
+        Whether the new Series Description (0008,103E) holds an identifier of the old file, and so must name no folder.
     code : str
         Keyed code of the source's path: 16 hexadecimal digits in upper case.
     """
@@ -48,6 +53,7 @@ class Facts(NamedTuple):
     series: str
     instance: str
     number: str
+    telling: bool
     code: str
 
 
@@ -68,7 +74,7 @@ def by_uid(facts: Facts) -> str:
 
 def by_study(facts: Facts) -> str:
     """Images of a study below one folder, a folder for each series, by their numbers."""
-    series = PENDING + component(facts.series, "no-series")
+    series = PENDING + (TELLING if facts.telling else "") + component(facts.series, "no-series")
     folder = os.path.join(component(facts.study, "no-study"), IMAGES, series)
     number = instance_name(facts.number)
     return os.path.join(folder, _pending(number, facts.code) if number else f"00000-{facts.code}{EXTENSION}")

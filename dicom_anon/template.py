@@ -229,6 +229,10 @@ class RootOnDemand(Level):
             self.file.buf, self.spans = data.buf, data.spans
         return self.spans
 
+    def holder(self, tag: int) -> Level:
+        """Top level that has an element as this file has it: the template's source, if that will do."""
+        return self._template.source.root if tag in self._template.same else self
+
     def raw(self, tag: int) -> bytes | None:
         """Encoded value of an element, `None` where it is absent."""
         return self._template.source.root.raw(tag) if tag in self._template.same else super().raw(tag)

@@ -28,7 +28,7 @@ from dicom_anon.layout import NAMERS, Facts
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
 from dicom_anon.pixels import plan_pixels
-from dicom_anon.tags import INSTANCE_NUMBER
+from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
 """Errors after which no other file can be written either."""
@@ -219,9 +219,12 @@ def _named(result: FileResult, file: DicomFile, new: Rewritten, order: Order, en
     job = result.job
     namer = NAMERS.get(order.names)
     if namer is not None:
-        number = engine.new_text(new.root, INSTANCE_NUMBER) if order.names == "study" else ""
-        facts = Facts(new.study, new.series, _instance(file, new, engine), number, engine.code(job.relative))
-        return result._replace(written_as=namer(facts))
+        number, telling = "", False
+        if order.names == "study":
+            number = engine.new_text(new.root, INSTANCE_NUMBER)
+            telling = holds_identifier(engine.new_text(new.root, SERIES_DESCRIPTION), new.identifiers)
+        instance, code = _instance(file, new, engine), engine.code(job.relative)
+        return result._replace(written_as=namer(Facts(new.study, new.series, instance, number, telling, code)))
     if order.names == "keep":
         return result._replace(written_as=job.target)
     own = new.identifiers._replace(uids=new.identifiers.uids | {file.sop_instance} - {""})

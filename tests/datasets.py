@@ -269,7 +269,7 @@ VALUES: dict[str, tuple[tuple[int, ...], st.SearchStrategy[Any]]] = {
     "AS": ((0x00101010,), _many(st.integers(0, 999).map("{:03}Y".format))),
     "AT": ((0x00280009, 0x00209165), _many(st.integers(0x00080000, 0xFFFCFFFC))),
     "CS": ((0x00080060, 0x00280004), _many(_WORD)),
-    "DA": ((0x00080020, 0x00080021, 0x00100030), _many(_DAY | st.sampled_from(("", "2004", "19611230")))),
+    "DA": ((0x00080020, 0x00080021, 0x00100030), _many(_DAY | st.sampled_from(("", "19611230")))),
     "DS": ((0x00180050, 0x00101030), _many(st.integers(-999, 999).map(str))),
     "DT": ((0x0008002A, 0x0040A13A), _many(st.builds(str.__add__, _DAY, _TIME) | st.just("1961+0100"))),
     "FD": ((0x00189073,), _many(st.floats(width=64))),

@@ -140,6 +140,10 @@ class Remove(Action):
 
     name = "remove"
 
+    def over(self, row: Action, tag: int) -> Action:
+        """Let nothing stay of an item that goes."""
+        return self
+
     def decide(self, element: Element) -> Outcome:
         """Drop it."""
         return REMOVED

@@ -11,8 +11,8 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .codestream import text_ranges, without
-from .layout import BIG_ENDIAN, NATIVE, Layout, Reader, Span
+from .codestream import begins_frame, text_ranges, without
+from .layout import BIG_ENDIAN, NATIVE, RLE, Layout, Reader, Span
 from .search import Area
 
 CHUNK = 1 << 20
@@ -109,15 +109,33 @@ def same_pixels(source: tuple[Reader, Layout], output: tuple[Reader, Layout]) ->
         return _same_native(reader, layout, other, result)
     if layout.transfer_syntax != result.transfer_syntax:
         return False
-    before, after = _fragments(layout), _fragments(result)
+    before, after = _frames(reader, layout), _frames(other, result)
+    cells = _rle_cells(reader, layout)
     return len(before) == len(after) and all(
-        _same_fragment(reader, a, other, b) for a, b in zip(before, after, strict=True)
+        _same_frame(reader, a, other, b, cells) for a, b in zip(before, after, strict=True)
     )
 
 
-def _fragments(layout: Layout) -> list[Span]:
-    """Return the fragments; the Basic Offset Table, the first item, is not picture."""
-    return [span for span in layout.pixels() if span.path.endswith("]")][1:]
+def _frames(reader: Reader, layout: Layout) -> list[list[Span]]:
+    """Return the fragments of each frame; the Basic Offset Table, the first item, is not picture."""
+    frames: list[list[Span]] = []
+    follows = False
+    for span in [span for span in layout.pixels() if span.path.endswith("]")][1:]:
+        begins = begins_frame(reader.read(span.start, min(span.end, span.start + 12)))
+        if follows and not begins:
+            frames[-1].append(span)
+        else:
+            frames.append([span])
+        follows = follows or begins
+    return frames
+
+
+def _rle_cells(reader: Reader, layout: Layout) -> int | None:
+    """Return the bytes a segment of RLE decodes to: one for each pixel; None for other Transfer Syntaxes."""
+    if layout.transfer_syntax != RLE:
+        return None
+    rows, columns = _number(reader, layout, 0x00280010), _number(reader, layout, 0x00280011)
+    return (rows or 0) * (columns or 0)
 
 
 def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) -> bool:
@@ -153,15 +171,28 @@ def _used(chunk: bytes, form: Format) -> list[bytes]:
     ]
 
 
-def _same_fragment(reader: Reader, a: Span, other: Reader, b: Span) -> bool:
-    if a.end - a.start == b.end - b.start:
-        pairs = zip(_chunks(reader, a.start, a.end), _chunks(other, b.start, b.end), strict=True)
+def _same_frame(
+    reader: Reader, ours: list[Span], other: Reader, theirs: list[Span], cells: int | None
+) -> bool:
+    if [span.end - span.start for span in ours] == [span.end - span.start for span in theirs]:
+        pairs = (
+            (one, two)
+            for a, b in zip(ours, theirs, strict=True)
+            for one, two in zip(_chunks(reader, a.start, a.end), _chunks(other, b.start, b.end), strict=True)
+        )
         if all(one == two for one, two in pairs):
             return True
-    if max(a.end - a.start, b.end - b.start) > FRAME_LIMIT:
+    before, after = _joined(reader, ours), _joined(other, theirs)
+    if before is None or after is None:
         return False
-    ours, theirs = reader.read(a.start, a.end), other.read(b.start, b.end)
-    return without(ours, text_ranges(ours)) == without(theirs, text_ranges(theirs))
+    return without(before, text_ranges(before, cells)) == without(after, text_ranges(after, cells))
+
+
+def _joined(reader: Reader, spans: list[Span]) -> bytes | None:
+    """Return a frame whose fragments are joined, None if it is too large to be held."""
+    if sum(span.end - span.start for span in spans) > FRAME_LIMIT:
+        return None
+    return b"".join(reader.read(span.start, span.end) for span in spans)
 
 
 def text_areas(reader: Reader, layout: Layout) -> list[Area]:
@@ -175,14 +206,23 @@ def text_areas(reader: Reader, layout: Layout) -> list[Area]:
             if length is not None and span.end - span.start > length
         )
         return areas
-    for span in layout.pixels():
-        data = reader.read(span.start, min(span.end, span.start + FRAME_LIMIT))
-        areas.extend(
-            Area(span.start + start, span.start + end, "pixel data")
-            for start, end in text_ranges(data)
-            if end > start
-        )
+    cells = _rle_cells(reader, layout)
+    for frame in _frames(reader, layout):
+        data = _joined(reader, frame)
+        for start, end in text_ranges(data, cells) if data is not None else ():
+            areas.extend(_places(frame, start, end))
     return areas
+
+
+def _places(frame: list[Span], start: int, end: int) -> Iterator[Area]:
+    """Yield where a range of a frame lies in the file."""
+    before = 0
+    for span in frame:
+        length = span.end - span.start
+        first, last = max(start - before, 0), min(end - before, length)
+        if first < last:
+            yield Area(span.start + first, span.start + last, "pixel data")
+        before += length
 
 
 def unused_bits(reader: Reader, layout: Layout) -> int | None:

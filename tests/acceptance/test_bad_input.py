@@ -155,7 +155,9 @@ def refused(done: Done, folder: Path, *pieces: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "pieces"), RULES, ids=lambda part: repr(part)[:50])
-def test_a_rule_that_is_wrong(tmp_path: Path, source: Path, key: str, value: object, pieces: tuple[str, ...]) -> None:
+def test_a_rule_that_is_wrong(
+    tmp_path: Path, source: Path, key: str, value: object, pieces: tuple[str, ...]
+) -> None:
     config = write_config(tmp_path, {"general": {key: value}})
     done = call(source, tmp_path / "out", "-c", config)
     place = f'error: {config}, section "general"' + (f', key "{key}": ' if key else ": ")
@@ -178,7 +180,9 @@ def test_an_option_that_is_wrong(
 
 def test_all_problems_are_told_at_once(tmp_path: Path, source: Path) -> None:
     first = write_config(
-        tmp_path, {"general": {"preset": "x", "PatientNam": "keep", "Rows": "set(a)"}, "knee": {"PatientID": "kep"}}, "a"
+        tmp_path,
+        {"general": {"preset": "x", "PatientNam": "keep", "Rows": "set(a)"}, "knee": {"PatientID": "kep"}},
+        "a",
     )
     second = write_config(tmp_path, {"general": {"StudyDate": "set(@nothing@)"}, "StudyID": "keep"}, "b")
     third = write_config(tmp_path, "{", "c")
@@ -219,7 +223,12 @@ def test_a_project_without_a_section_names_those_that_are(tmp_path: Path, source
 
 def test_a_configuration_that_is_not_utf8(tmp_path: Path, source: Path) -> None:
     (tmp_path / "rules.json").write_bytes(b'{"general": {"_note": "\xe4"}}')
-    refused(call(source, tmp_path / "out", "-c", tmp_path / "rules.json"), tmp_path, "is not UTF-8 text", "JSON in UTF-8")
+    refused(
+        call(source, tmp_path / "out", "-c", tmp_path / "rules.json"),
+        tmp_path,
+        "is not UTF-8 text",
+        "JSON in UTF-8",
+    )
 
 
 def test_a_configuration_that_is_a_folder(tmp_path: Path, source: Path) -> None:
@@ -274,7 +283,9 @@ def test_words_that_are_missing_or_too_many(tmp_path: Path, source: Path, words:
 
 def test_a_dry_run_refuses_the_same(tmp_path: Path, source: Path) -> None:
     refused(call(source, source / "out", "--dry-run"), tmp_path, "DST lies inside SRC")
-    refused(call(source, tmp_path / "out", "--dry-run", "--assign", "x=y"), tmp_path, "names no DICOM element")
+    refused(
+        call(source, tmp_path / "out", "--dry-run", "--assign", "x=y"), tmp_path, "names no DICOM element"
+    )
 
 
 def test_inspect_of_what_is_no_dicom_file(tmp_path: Path, source: Path) -> None:

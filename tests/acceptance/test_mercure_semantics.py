@@ -62,7 +62,9 @@ def test_a_hash_that_is_cut_is_told(tmp_path: Path) -> None:
     top.mkdir()
     for number in range(3):
         (top / str(number)).write_bytes(file_bytes(image(AccessionNumber=f"A1234{number}")))
-    config = write_config(tmp_path, {"general": {"name": "Studie-Ä", "owner": "abc", "StudyID": "set(@hash_acc@)"}})
+    config = write_config(
+        tmp_path, {"general": {"name": "Studie-Ä", "owner": "abc", "StudyID": "set(@hash_acc@)"}}
+    )
     done = call(top, tmp_path / "out", "-c", config, "--json", "-")
     assert done.account["notes"] == {"hash-acc-cut": 3}
     assert {read(content).StudyID for content in contents(tmp_path / "out").values()} == {"B77218E52E5068BA"}
@@ -114,10 +116,21 @@ def test_an_inner_parenthesis_stays_and_a_backslash_makes_several_values(tmp_pat
 
 @pytest.mark.parametrize(
     ("title", "found"),
-    [("az_KNEE", "knee"), ("KNEE", "knee"), ("AZ_Knee", "knee"), ("az_az_knee", "az_knee"), ("hip", ""), ("az_", "")],
+    [
+        ("az_KNEE", "knee"),
+        ("KNEE", "knee"),
+        ("AZ_Knee", "knee"),
+        ("az_az_knee", "az_knee"),
+        ("hip", ""),
+        ("az_", ""),
+    ],
 )
 def test_the_aet_is_lower_cased_and_one_az_dropped(tmp_path: Path, title: str, found: str) -> None:
-    config = {"general": {}, "Knee": {"PatientComments": "set(knee)"}, "AZ_knee": {"PatientComments": "set(az_knee)"}}
+    config = {
+        "general": {},
+        "Knee": {"PatientComments": "set(knee)"},
+        "AZ_knee": {"PatientComments": "set(az_knee)"},
+    }
     made = outcome(tmp_path, image(), config, "--aet", title)
     assert made.get("PatientComments", "") == found
 
@@ -195,13 +208,22 @@ def test_case_of_hex_digits_makes_no_second_rule(tmp_path: Path) -> None:
 
 
 def test_prefix_and_owner_are_two_things(tmp_path: Path) -> None:
-    config = {"general": {"owner": "OWNER", "prefix": "PREFIX", "PatientID": "set(@project_owner@/@project_prefix@)"}}
+    config = {
+        "general": {
+            "owner": "OWNER",
+            "prefix": "PREFIX",
+            "PatientID": "set(@project_owner@/@project_prefix@)",
+        }
+    }
     assert outcome(tmp_path, image(), config).PatientID == "OWNER/PREFIX"
 
 
 def test_project_settings_go_before_those_of_general(tmp_path: Path) -> None:
     rule = {"PatientID": "set(@project_name@/@project_owner@/@project_prefix@)"}
-    config: dict[str, Any] = {"general": {**rule, "name": "G", "owner": "GO"}, "knee": {"name": "K", "prefix": "KP"}}
+    config: dict[str, Any] = {
+        "general": {**rule, "name": "G", "owner": "GO"},
+        "knee": {"name": "K", "prefix": "KP"},
+    }
     assert outcome(tmp_path, image(), config, "--project", "knee").PatientID == "K/GO/KP"
     assert outcome(tmp_path, image(), {"general": rule}).PatientID == "Undefined/Unknown/"
 
@@ -232,7 +254,11 @@ def test_macros_in_data_are_never_expanded(tmp_path: Path) -> None:
 
 
 def test_macros_see_original_values_whatever_the_order_of_rules(tmp_path: Path) -> None:
-    rules = {"preset": "none", "PatientName": "set(@value(PatientID)@)", "PatientID": "set(@value(PatientName)@)"}
+    rules = {
+        "preset": "none",
+        "PatientName": "set(@value(PatientID)@)",
+        "PatientID": "set(@value(PatientName)@)",
+    }
     made = outcome(tmp_path, image(), {"general": rules})
     assert (str(made.PatientName), made.PatientID) == ("ID-1", "Doe^Jane")
 
@@ -312,7 +338,9 @@ def test_one_unreadable_file_costs_that_file(tmp_path: Path) -> None:
 
 def test_what_its_default_forgets_is_gone_under_ours(tmp_path: Path) -> None:
     source = image(
-        VerifyingObserverSequence=[item(VerifyingObserverName="Doe^John", VerifyingOrganization="Klinikum Zwiebrecht")],
+        VerifyingObserverSequence=[
+            item(VerifyingObserverName="Doe^John", VerifyingOrganization="Klinikum Zwiebrecht")
+        ],
         InstanceCreationTime="101112",
         PatientAge="093Y",
         StudyDescription="CT of Doe",
@@ -324,7 +352,9 @@ def test_what_its_default_forgets_is_gone_under_ours(tmp_path: Path) -> None:
         assert text not in made
 
 
-@pytest.mark.parametrize(("age", "left"), [("089Y", "089Y"), ("090Y", "090Y"), ("091Y", "090Y"), ("006W", "006W")])
+@pytest.mark.parametrize(
+    ("age", "left"), [("089Y", "089Y"), ("090Y", "090Y"), ("091Y", "090Y"), ("006W", "006W")]
+)
 def test_ages_over_89_are_one_age(tmp_path: Path, age: str, left: str) -> None:
     assert outcome(tmp_path, image(PatientAge=age), {"general": {}}).PatientAge == left
 
@@ -335,7 +365,9 @@ def test_functional_groups_segmentations_and_plans_stay_usable(sample_in: Path, 
     enhanced = read(files["cardio/2019/mr/IM_0001"])
     frames = read(sample_in / "cardio/2019/mr/IM_0001").PerFrameFunctionalGroupsSequence
     assert len(enhanced.PerFrameFunctionalGroupsSequence) == len(frames)
-    assert enhanced.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence == frames[0].PlanePositionSequence
+    assert (
+        enhanced.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence == frames[0].PlanePositionSequence
+    )
     segmentation = read(files[f"{chest}/series_4/IM_0001.dcm"])
     source = read(sample_in / f"{chest}/series_4/IM_0001.dcm")
     assert len(segmentation.SegmentSequence) == len(source.SegmentSequence)
@@ -370,7 +402,9 @@ def test_random_uid_is_one_for_each_study_and_no_reference_to_it(tmp_path: Path)
         "b": image(SOPInstanceUID="1.2.2"),
         "c": image(SOPInstanceUID="1.2.3", StudyInstanceUID="1.9"),
     }
-    made = outcomes(tmp_path, sources, {"general": {"preset": "none", "FrameOfReferenceUID": "set(@random_uid@)"}})
+    made = outcomes(
+        tmp_path, sources, {"general": {"preset": "none", "FrameOfReferenceUID": "set(@random_uid@)"}}
+    )
     frames = {name: data_set.FrameOfReferenceUID for name, data_set in made.items()}
     assert frames["a"] == frames["b"] != frames["c"]
     assert frames["a"] not in {value for place, value in uids(made["a"]) if place[0] != 0x00200052}

@@ -25,7 +25,7 @@ CONFIG = {
         '(0019,xx0c,"SIEMENS MR HEADER")': "keep",
         "StudyDescription": "safe",
     },
-    "knee": {"prefix": "KNEE", "PatientName": "set(@fake_name@)", "StationName": "set(a, \"b\")"},
+    "knee": {"prefix": "KNEE", "PatientName": "set(@fake_name@)", "StationName": 'set(a, "b")'},
 }
 
 
@@ -127,7 +127,11 @@ def test_markup_in_values_is_shown_as_it_stands() -> None:
 
 
 def test_diff_shows_only_what_differs(config: Path) -> None:
-    assert {row["tag"] for row in rows("-c", config, "--diff", "none")} >= {"(0010,0010)", "(0010,0020)", "(0008,1030)"}
+    assert {row["tag"] for row in rows("-c", config, "--diff", "none")} >= {
+        "(0010,0010)",
+        "(0010,0020)",
+        "(0008,1030)",
+    }
     assert "(0008,0018)" not in by_tag("-c", config, "--diff", "none")
     assert rows("--diff", "default") == []
     found = by_tag("--preset", "default", "--diff", "basic")
@@ -162,7 +166,9 @@ def test_a_run_prints_no_assignment_otherwise(tmp_path: Path) -> None:
     assert "CMD=" not in call(tmp_path / "in", tmp_path / "out").out
 
 
-def test_printing_the_assignment_touches_nothing(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printing_the_assignment_touches_nothing(
+    tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert call("print-assignment", "-c", config).code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["rules.json"]

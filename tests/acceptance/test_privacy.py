@@ -14,7 +14,17 @@ from pydicom.uid import UID_dictionary
 
 from dicom_anon import presets
 from dicom_anon.sample import Sample
-from tests.acceptance.command import call, contents, elements, files_below, read, searchable, uids, write_config
+from tests.acceptance.command import (
+    call,
+    contents,
+    elements,
+    files_below,
+    read,
+    same_pixels,
+    searchable,
+    uids,
+    write_config,
+)
 from tests.acceptance.conftest import Deliver, Delivery
 from tests.datasets import encode, file_bytes, image
 
@@ -93,9 +103,7 @@ def test_mercure_leaves_what_its_table_keeps_and_no_more(
 ) -> None:
     delivery = deliver(sample_in, "--preset", "mercure")
     assert delivery.done.code == 0
-    kept = {
-        key for key, command in presets.load("mercure")["general"].items() if command in ("keep", "safe")
-    }
+    kept = {key for key, command in presets.load("mercure")["general"].items() if command in ("keep", "safe")}
     left = {text for texts in leaks(delivery, sample.planted).values() for text in texts}
     sources = [read(sample_in / name) for name in delivery.files]
     said = set()
@@ -148,16 +156,19 @@ def test_none_with_removals_leaves_nothing_that_stood_there_alone(
 
 @pytest.mark.parametrize("preset", ["default", "mercure", "none"])
 def test_pixel_data_is_the_same_bytes(deliver: Deliver, sample_in: Path, real_in: Path, preset: str) -> None:
-    compared = encapsulated = 0
+    compared = encapsulated = blanked = 0
     for tree in (sample_in, real_in):
         delivery = deliver(tree, "--preset", preset)
         for name, content in delivery.files.items():
             before, after = (_bulk(dcmread(path, force=True)) for path in (tree / name, io.BytesIO(content)))
-            assert after == before, name
+            assert after.keys() == before.keys(), name
+            assert all(same_pixels(before[tag], after[tag]) for tag in before), name
+            blanked += after != before
             compared += bool(before)
             encapsulated += any(value.startswith(b"\xfe\xff\x00\xe0") for value in before.values())
     assert compared > 200
     assert encapsulated > 40
+    assert blanked < 40  # JPEG 2000 libraries like to leave their name
 
 
 def _bulk(data_set: Dataset) -> dict[int, bytes]:
@@ -234,7 +245,11 @@ def test_private_information_and_titles_of_the_file_meta_go_even_under_none(tmp_
     source = tmp_path / "in"
     source.mkdir()
     (source / "a").write_bytes(
-        file_bytes(image(), SendingApplicationEntityTitle="SENDING_AET", ReceivingApplicationEntityTitle="RECEIVER_AET")
+        file_bytes(
+            image(),
+            SendingApplicationEntityTitle="SENDING_AET",
+            ReceivingApplicationEntityTitle="RECEIVER_AET",
+        )
     )
     assert call(source, tmp_path / "out", "--preset", "none").code == 0
     content = (tmp_path / "out/a").read_bytes()

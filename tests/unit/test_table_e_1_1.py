@@ -48,9 +48,10 @@ DEVIATIONS = words(
     RequestedProcedureID SourceManufacturer ResponsiblePerson ResponsibleOrganization AnnotationGroupUID
     """
 )
-"""Where the preset deviates from the code, with a reason beside its row; the presets' own test holds the list."""
+"""Where the preset deviates from the code, each with a reason; the presets' own test holds the list."""
 ALWAYS_EMPTY = words(
-    "PatientName PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber ReferringPhysicianName"
+    "PatientName PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber "
+    "ReferringPhysicianName"
 )
 KEEPER = "ReferencedSeriesSequence"
 

@@ -113,21 +113,19 @@ class Arranger:
             return
         known = self._series_of(os.path.relpath(images, self._top))
         new: dict[Series, Path] = {}
-        for folder in pending:
-            settled = known.get(_uid_of(folder.name))
+        for folder in pending:  # the one whose description is telling comes first
+            uid = _uid_of(folder.name)
+            settled = known.get(uid)
             if settled is not None:
-                for name in _files_in(folder):
-                    os.rename(folder / name, images / settled / name)
+                _move_files(folder, images / settled)
             elif output := _first_output(folder):
                 series = _series(output)
                 telling = folder.name.startswith(PENDING + TELLING)
                 new[series._replace(description="") if telling else series] = folder
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)  # if it is empty
+                known[uid] = folder.name
         taken = {folder.name for folder in present if not is_pending(folder.name)}
         for series, name in series_folders(new, taken).items():
             os.rename(new[series], images / name)
-            known[_uid_of(new[series].name)] = name
 
     def _series_of(self, images: str) -> dict[str, str]:
         """Folders of the series of a study by the path component that their UID makes."""
@@ -151,6 +149,14 @@ def _series(output: Output) -> Series:
         output.text(tags.SERIES_DESCRIPTION),
         output.text(tags.SERIES_NUMBER),
     )
+
+
+def _move_files(folder: Path, target: Path) -> None:
+    """Move images, whose names are their own, into another folder."""
+    for name in _files_in(folder):
+        os.rename(folder / name, target / name)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
 
 def _first_output(folder: Path) -> Output | None:

@@ -177,10 +177,27 @@ class Rewriter:
         """All edits of a file, in order: what is decided, the values left in the file, what is inserted."""
         edits: list[Edit] = []
         self._edit(root, data.spans, None, edits)
-        _keep_bulk(data, edits)
+        self._keep_bulk(root, data, edits)
         self._insert(root, data.spans, 0, edits)
         edits.sort(key=_by_place)
         return edits
+
+    def _keep_bulk(self, root: Level, data: DataSetBytes, edits: list[Edit]) -> None:
+        """Add the values that were left in the file, behind the headers of elements that stay as they are.
+
+        A value that was left there cannot be looked into: an action that would have to is refused.
+        """
+        if not data.bulk:
+            return
+        replaced = {start for start, _, _ in edits}
+        for span in data.spans:
+            content = data.bulk.get(span[2])
+            if content is None or span[2] in replaced:
+                continue
+            action = self._table.get(span[0]) or self._resolve(root, span[0])
+            if action.reads_value:
+                raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(span[0])} is too long to be read")
+            edits.append((span[4], span[4], content))
 
     def _edit(self, level: Level, spans: list[Span], inside: Action | None, edits: list[Edit]) -> bool:
         """Collect the edits of elements of one Data Set; tell whether there were any."""
@@ -317,17 +334,6 @@ def _tag_of(span: Span) -> int:
 
 def _by_place(edit: Edit) -> tuple[int, int]:
     return edit[:2]  # what is put in before an element comes before the edit of that element
-
-
-def _keep_bulk(data: DataSetBytes, edits: list[Edit]) -> None:
-    """Add the values that were left in the file, behind the headers of elements that stay as they are."""
-    if not data.bulk:
-        return
-    replaced = {start for start, _, _ in edits}
-    for span in data.spans:
-        content = data.bulk.get(span[2])
-        if content is not None and span[2] not in replaced:
-            edits.append((span[4], span[4], content))
 
 
 def _item(buf: bytes, item: Item, edits: list[Edit]) -> bytes:
@@ -484,7 +490,7 @@ class Engine(Rewriter):
             root.add(data.spans)
             edits: list[Edit] = []
             self._edit(root, data.spans, None, edits)
-            _keep_bulk(data, edits)
+            self._keep_bulk(root, data, edits)
             self._insert(root, data.spans, template.last, edits)
         except (values.NeedsWiderCharacterSet, Malformed, Incomplete):
             return None
@@ -653,6 +659,7 @@ class _ToUtf8(Action):
 
     name = "to-utf8"
     inserts = True
+    reads_value = False  # what is left in the file is no text
 
     def decide(self, element: Element) -> Outcome:
         if element.tag == tags.SPECIFIC_CHARACTER_SET:

@@ -60,11 +60,14 @@ class Action(ABC):
         Whether an absent element is inserted at top level.
     vrs : frozenset of str or None
         VRs on which it can work; `None` for all.
+    reads_value : bool
+        Whether it must see a value to leave it.
     """
 
     name: ClassVar[str]
     inserts: ClassVar[bool] = False
     vrs: ClassVar[frozenset[str] | None] = None
+    reads_value: ClassVar[bool] = True
 
     @property
     def command(self) -> str:
@@ -121,6 +124,7 @@ class Keep(Action):
     """The element stays as it is."""
 
     name = "keep"
+    reads_value = False
 
     def decide(self, element: Element) -> Outcome:
         """Leave it."""

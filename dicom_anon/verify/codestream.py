@@ -54,11 +54,8 @@ def _boxes(data: bytes) -> list[Range]:
     found: list[Range] = []
     position = 0
     while position + 8 <= len(data):
-        length, kind, head = (
-            int.from_bytes(data[position : position + 4], "big"),
-            data[position + 4 : position + 8],
-            8,
-        )
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind, head = data[position + 4 : position + 8], 8
         if length == 1:
             length, head = int.from_bytes(data[position + 8 : position + 16], "big"), 16
         end = len(data) if length == 0 else min(position + length, len(data))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000, UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import JPEG2000, UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from dicom_anon.verify import Finding
 from tests.unit.verify import trees
@@ -204,6 +204,50 @@ def test_comment_of_a_jpeg_2000(tmp_path: Path) -> None:
     pair = Trees(tmp_path)
     pair.add(OUTPUT, data_set)
     assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "physician")]
+
+
+def jp2(text: bytes) -> bytes:
+    def box(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">L", len(content) + 8) + kind + content
+
+    frame = b"\xff\x4f" + segment(0x51, bytes(40)) + b"\xff\xd9"
+    signature = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ")
+    return signature + box(b"xml ", text) + box(b"jp2h", bytes(8)) + box(b"jp2c", frame)
+
+
+def rle(text: bytes) -> bytes:
+    segments = [bytes([127]) + bytes(128) + bytes([129, 7]) + text] * 2
+    header = struct.pack("<3L", 2, 64, 64 + len(segments[0])).ljust(64, b"\0")
+    return header + b"".join(segments)
+
+
+@pytest.mark.parametrize(
+    ("frame", "syntax", "fragments"),
+    [
+        (lambda text: jpeg(comment=b"." * 30 + text), JPEGBaseline8Bit, 1),
+        (lambda text: jpeg(comment=b"." * 100 + text), JPEGBaseline8Bit, 3),
+        (lambda text: jpeg(after=text), JPEGBaseline8Bit, 4),
+        (jp2, JPEG2000, 1),
+        (jp2, JPEG2000, 2),
+        (rle, RLELossless, 1),
+    ],
+)
+def test_text_beside_the_picture(
+    tmp_path: Path, frame: Callable[[bytes], bytes], syntax: UID, fragments: int
+) -> None:
+    def encode(text: bytes) -> Dataset:
+        data_set = compressed(frame(text))
+        data_set.file_meta.TransferSyntaxUID = syntax
+        data_set.PixelData = encapsulate([frame(text)] * 2, fragments_per_frame=fragments)
+        data_set.NumberOfFrames = 2
+        return data_set
+
+    pair = Trees(tmp_path)
+    pair.add("leaky", encode(b"\1 Adaeze."), clean_file(raw(encode(b"\1 Adaeze."))))
+    pair.add("clean", encode(b"\1 Adaeze."), clean_file(raw(encode(bytes(9)))))
+    (finding,) = pair.verify().findings
+    assert (finding.file, finding.element, finding.kind) == ("leaky", "pixel data", "physician")
+    assert finding.offset == (pair.destination / "leaky").read_bytes().index(b"Adaeze")
 
 
 def test_bytes_behind_the_end_of_a_frame(tmp_path: Path) -> None:

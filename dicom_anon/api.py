@@ -34,7 +34,7 @@ from dicom_anon.namebook import NameBook
 from dicom_anon.naming import MODES
 from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.report import RunReport
-from dicom_anon.runfolder import RunFolder
+from dicom_anon.runfolder import ProblemList, RunFolder
 from dicom_anon.runner import Request, Watcher, check_paths, run
 from dicom_anon.taskjson import TaskFacts
 from dicom_anon.worker import Order, deidentify
@@ -216,6 +216,7 @@ def anonymize_tree(
     layout: str = "mirror",
     extract: str | None = None,
     task: Mapping[str, str] | None = None,
+    problems: ProblemList | None = None,
     watcher: Watcher | None = None,
 ) -> RunReport:
     """De-identify a folder tree, or a single file, into a folder that mirrors it.
@@ -259,6 +260,8 @@ def anonymize_tree(
         ``main`` where it is left out, the others nothing.
     task : Mapping[str, str], optional
         What else the accounts of studies say of where the task came from.
+    problems : ProblemList, optional
+        Gets the files that were not written, where there is no run folder to keep their list.
     watcher : Watcher, optional
         Gets the account as it grows.
 
@@ -306,13 +309,13 @@ def anonymize_tree(
     told = TaskFacts(plan.assignment, pseudonyms.key_id, wanted.name if wanted else "", started, task or {})
     if run_folder is None or dry_run:
         book = NameBook(pseudonyms, {}) if names == "safe" else None
-        report = run(replace(request, book=book), watcher or _Unwatched())
+        report = run(replace(request, book=book), watcher or _Unwatched(), problems)
         if wanted is not None:
             write_documents(order, wanted, told, report, None)
         if table is not None and crosswalk is not None:
             table.write(Path(crosswalk))
         return report
-    with contextlib.closing(run_folder.manifest(target)) as manifest, run_folder.problems() as problems:
+    with contextlib.closing(run_folder.manifest(target)) as manifest, run_folder.problems() as listed:
         if overwrite:
             _start_afresh(manifest, target, NameBook(pseudonyms, manifest.names()))
         rules = f"{plan.assignment.digest} names={names}"
@@ -324,7 +327,7 @@ def anonymize_tree(
         book = NameBook(pseudonyms, manifest.names()) if names == "safe" else None
         request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book)
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
-        report = run(request, watcher or _Unwatched(), problems)
+        report = run(request, watcher or _Unwatched(), listed)
         if wanted is not None:
             write_documents(order, wanted, told, report, manifest)
         if table is not None and crosswalk is not None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dicom_anon import tags
 from dicom_anon.actions import Keep, Set
+from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment
 from dicom_anon.manifest import WRITTEN, Manifest
 from dicom_anon.namebook import NameBook
@@ -105,13 +106,15 @@ def verify_run(
     """
     names: dict[str, str] = {}
     accounted: set[str] = set()
+    documents: frozenset[str] = frozenset()
     if run_folder is not None and run_folder.knows(destination):
         manifest = run_folder.manifest(destination)
         try:
             names, accounted = _outcomes(manifest, Pseudonyms(key or run_folder.key()), destination)
+            documents = frozenset(path.replace(os.sep, "/") for path in manifest.documents())
         finally:
             manifest.close()
-    return verify_trees(
+    report = verify_trees(
         source,
         destination,
         tokens=tokens,
@@ -124,11 +127,13 @@ def verify_run(
         workers=jobs,
         progress=progress,
     )
+    rest = (one for one in report.findings if one.kind != "not dicom" or one.file not in documents)
+    return replace(report, findings=tuple(rest))  # documents are JSON; what identifies is searched for in them too
 
 
 def _outcomes(manifest: Manifest, pseudonyms: Pseudonyms, destination: Path) -> tuple[dict[str, str], set[str]]:
     """Outputs by source, under the names they have now, and the sources that have none for a known reason."""
-    book = NameBook(pseudonyms, manifest.names())
+    book, arranger = NameBook(pseudonyms, manifest.names()), Arranger(destination, "study")
     names: dict[str, str] = {}
     accounted: set[str] = set()
     for path, written_as, outcome in manifest.outcomes():
@@ -136,6 +141,6 @@ def _outcomes(manifest: Manifest, pseudonyms: Pseudonyms, destination: Path) -> 
             accounted.add(path.replace(os.sep, "/"))
             continue
         settled = os.path.join(book.target(os.path.dirname(path)), os.path.basename(written_as))
-        actual = written_as if (destination / written_as).exists() else settled
+        actual = arranger.find(written_as) or settled
         names[path.replace(os.sep, "/")] = actual.replace(os.sep, "/")
     return names, accounted

@@ -6,7 +6,9 @@ Lives here: what the words of the command mean. Does not live here: work; import
 from __future__ import annotations
 
 import functools
+import io
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -456,6 +458,66 @@ def sample(folder: Path) -> None:
         f"{made.files} DICOM files of {made.patients} made-up patients and {made.others} other files "
         f"in {made.studies} studies, {made.series} series: {folder}"
     )
+
+
+@cli.command("lookup", short_help="Add the new study to each line of a list of accession numbers.")
+@click.option("--accessions", type=_FILE, required=True, metavar="FILE", help="CSV with a column ACCESSION-NUMBER; values are texts, leading zeros count.")
+@click.option("--crosswalk", type=_FILE, required=True, metavar="FILE", help="CSV that a run with --crosswalk wrote.")
+@click.option("--out", type=_FILE, metavar="FILE", help="New file to write; only you can read it. Default: standard output.")
+def lookup(accessions: Path, crosswalk: Path, out: Path | None) -> None:
+    """Add a column ANON-StudyUID, the name of the new study's folder in the layout study, to a list of accession numbers.
+
+    Those that the crosswalk has not stay empty and are counted. The result identifies: keep it where the crosswalk is kept.
+    """
+    from dicom_anon.accessions import join_files, write_private
+
+    joined = join_files(accessions, crosswalk)
+    if out is None:
+        click.echo(joined.text, nl=False)
+    else:
+        write_private(out, joined.text)
+    told = f"{joined.rows} accession numbers, {joined.unknown} unknown, {joined.several} with several studies"
+    click.echo(told, err=True)
+
+
+@cli.command("mercure", short_help="Do one task as a module of mercure.")
+@click.argument("source", metavar="[IN]", required=False, envvar="MERCURE_IN_DIR", type=_PATH)
+@click.argument("destination", metavar="[OUT]", required=False, envvar="MERCURE_OUT_DIR", type=_PATH)
+def mercure(source: Path | None, destination: Path | None) -> None:
+    """Do one task as a module of mercure: images, .tags and task.json in IN, de-identified images in OUT, or nothing.
+
+    IN and OUT default to MERCURE_IN_DIR and MERCURE_OUT_DIR. The rules are the settings in task.json; the project comes from
+    the receiving AE title. The key of the pseudonyms is kept in MODULE_PERSISTENCE_DIR, where mercure gives that.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    from dicom_anon.assignment import Assignment
+    from dicom_anon.errors import DicomAnonError, UsageError
+    from dicom_anon.mercure import TaskFailed, place_of, run_module
+
+    def show(assignment: Assignment) -> None:
+        from dicom_anon import console
+
+        console.show_assignment(assignment, assignment.visible(), "text")
+
+    if source is None or destination is None:
+        raise UsageError("IN and OUT are not given, and MERCURE_IN_DIR and MERCURE_OUT_DIR are not set")
+    persistent = os.environ.get("MODULE_PERSISTENCE_DIR")
+    click.echo(f"dicom-anon {__version__}, module of mercure")
+    try:
+        report = run_module(source, destination, Path(persistent) if persistent else None, click.echo, show)
+    except TaskFailed as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except DicomAnonError:
+        raise
+    except Exception as error:  # a trace would quote values
+        click.echo(f"error: {place_of(error)}; nothing is passed on", err=True)
+        sys.exit(1)
+    click.echo(f"{report.written} images de-identified")
+    for note, count in sorted(report.notes.items()):
+        click.echo(f"{count} {note}")
 
 
 def main() -> None:

@@ -157,28 +157,38 @@ def parse_extra_rules(content: Any, where: str) -> list[tuple[Key, Rule]]:
 
     Examples
     --------
-    >>> [(key, rule.action.describe()) for key, rule in parse_extra_rules({"(0x0010,0x0010)": "delete"},
-    "example")] [(1048592, 'remove')]
+    >>> rules = parse_extra_rules({"(0x0010,0x0010)": "delete"}, "example")
+    >>> [(key, rule.action.describe()) for key, rule in rules]
+    [(1048592, 'remove')]
     """
     problems: list[Problem] = []
     rules: dict[Key, Rule] = {}
     if not isinstance(content, Mapping):
         raise ConfigError([Problem(where, "", "", "is no JSON object", '{"delete": [["0008", "0012"]]}')])
     for written, tag, command in _pairs(content, where, problems):
-        try:
-            key = _key(tag)
-            action = _action(command)
-            if isinstance(key, int):
-                check_fits(key, action)
-        except TagSyntaxError as error:
-            problems.append(Problem(where, "", written, str(error), '["0008", "0012"], [8, 18] or a keyword'))
-        except CommandError as error:
-            problems.append(Problem(where, "", written, str(error), error.accepted))
-        else:
-            rules[key] = Rule(action, where, written)
+        parsed = _parse(written, tag, command, where, problems)
+        if parsed is not None:
+            rules[parsed[0]] = parsed[1]
     if problems:
         raise ConfigError(problems)
     return list(rules.items())
+
+
+def _parse(
+    written: str, tag: Any, command: Any, where: str, problems: list[Problem]
+) -> tuple[Key, Rule] | None:
+    try:
+        key = _key(tag)
+        action = _action(command)
+        if isinstance(key, int):
+            check_fits(key, action)
+    except TagSyntaxError as error:
+        problems.append(Problem(where, "", written, str(error), '["0008", "0012"], [8, 18] or a keyword'))
+    except CommandError as error:
+        problems.append(Problem(where, "", written, str(error), error.accepted))
+    else:
+        return key, Rule(action, where, written)
+    return None
 
 
 def _pairs(content: Mapping[Any, Any], where: str, problems: list[Problem]) -> Iterator[tuple[str, Any, Any]]:

@@ -51,7 +51,7 @@ def encodings_of(specific_character_set: str) -> Encodings:
     r"""Python codecs for a value of (0008,0005) *Specific Character Set*, with ``\`` between its terms.
 
     >>> encodings_of(""), encodings_of("ISO_IR 192")
-    (('iso8859',), ('utf8',))
+    (('iso8859',), ('UTF8',))
     """
     terms = [term.strip() for term in specific_character_set.split("\\")]
     with warnings.catch_warnings():

@@ -124,8 +124,8 @@ def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, 
 
     Examples
     --------
-    >>> concept_code(("DCM", "121071"), "TEXT", ()), concept_code(("DCM", "121071"), "TEXT",
-    ("clean_descriptors",)) ('D', 'C')
+    >>> [concept_code(("DCM", "121071"), "TEXT", options) for options in ((), ("clean_descriptors",))]
+    ['D', 'C']
     >>> concept_code(("DCM", "121031"), "DATE", ("retain_full_dates",)), concept_code(("SCT", "1"), "NUM", ())
     ('X', 'K')
     """

@@ -25,7 +25,7 @@ class TruncDate(Action):
 
     def decide(self, element: Element) -> Outcome:
         """Truncate each value."""
-        return Assigned("\\".join(map(truncate_date, element.values)))
+        return Assigned("\\".join(truncate_date(value, element.vr) for value in element.values))
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,17 @@ _SHIFTED = re.compile(
 _TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
 
 
-def truncate_date(value: str) -> str:
-    """Set month and day of a DA or DT value to the first of January; empty where it is neither.
+def truncate_date(value: str, vr: str = "DT") -> str:
+    """Set month and day of a DA or DT value to the first of January; empty where it is none of its VR.
 
-    >>> truncate_date("20040119"), truncate_date("19611230101112.5+0100"), truncate_date("abcdefgh")
+    >>> truncate_date("20040119"), truncate_date("19611230101112.5+0100"), truncate_date("2004", "DA")
     ('20040101', '19610101101112.5+0100', '')
     """
     value = value.strip(" \0")
     if match := _DATE.fullmatch(value):
         year, _, month, day = match.groups()  # 1961.12.30 is the form of ACR-NEMA; DICOM has no dots
         return f"{year}0101" if _date(year, month, day) else ""
-    if match := _DATETIME.fullmatch(value):
+    if vr != "DA" and (match := _DATETIME.fullmatch(value)):
         year, month, day, time, zone = match.groups()
         if not _date(year, month or "1", day or "1"):
             return ""

@@ -98,8 +98,10 @@ class ReplaceInside(Replace):
     """
 
     def over(self, row: Action, tag: int) -> Action:
-        """Leave what makes an item valid to its row."""
-        return row if tag in _STRUCTURE else super().over(row, tag)
+        """Leave what makes an item valid to its row; what would only be cleaned is replaced as well."""
+        if tag in _STRUCTURE:
+            return row
+        return self if row.name == "clean" else super().over(row, tag)
 
     def decide(self, element: Element) -> Outcome:
         """Put a dummy, unless the VR holds terms or counts."""

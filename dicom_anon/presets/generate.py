@@ -101,13 +101,17 @@ def profile_row(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow])
     return Choice(decisions.COMMANDS[row.basic], "")
 
 
+_WRITTEN_VRS = frozenset(("LT", "PN", "ST", "UC", "UT"))
+"""Names and running text that the table does not list, and that the profile asks to look at all the same (E.3)."""
+
+
 def basic_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]) -> Choice:
-    """Row of `basic`: the table, the few deviations a valid object needs, and else safe."""
+    """Row of `basic`: the table, the few deviations a valid object needs, and else safe, or clean where people write."""
     return (
         decisions.VALID.get(attribute.keyword)
         or profile_row(attribute, rows)
         or _never_kept(attribute)
-        or Choice("safe", "")
+        or Choice("clean" if attribute.vrs & _WRITTEN_VRS else "safe", "")
     )
 
 

@@ -71,7 +71,7 @@ def _boxes(data: bytes) -> list[Range]:
 
 
 def _rle(data: bytes, cells: int) -> list[Range]:
-    """Return what follows the last byte that is needed in each segment, and unused offsets (PS3.5 Annex G)."""
+    """Return what follows the last needed byte of each segment, and unused offsets (PS3.5 Annex G)."""
     if len(data) < 64:
         return []
     count, *offsets = struct.unpack_from("<16L", data)

@@ -73,12 +73,13 @@ def deliver(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Deliver
     made: dict[tuple[object, ...], Delivery] = {}
 
     def run(source: Path, *options: object) -> Delivery:
-        if (source, *options) not in made:
+        words = (source, *options)
+        if words not in made:
             destination = tmp_path_factory.mktemp("run") / "out"
-            words = (source, destination, "--key-file", key_file, "--names", "keep", "--json", "-", *options)
-            done = call(*words)
-            made[source, *options] = Delivery(source, destination, done, contents(destination))
-        return made[source, *options]
+            common = ("--key-file", key_file, "--names", "keep", "--json", "-")
+            done = call(source, destination, *common, *options)
+            made[words] = Delivery(source, destination, done, contents(destination))
+        return made[words]
 
     return run
 

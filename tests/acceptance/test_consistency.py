@@ -1,4 +1,4 @@
-"""Same input and same key give the same output; what belonged together still does; other keys link nothing."""
+"""Same input and same key, same output; what belonged together still does; other keys link nothing."""
 
 from __future__ import annotations
 

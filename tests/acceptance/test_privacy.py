@@ -1,4 +1,4 @@
-"""Nothing identifying leaves: raw bytes of every output are searched, in every encoding, by code of the tests' own."""
+"""Nothing identifying leaves: raw bytes of every output are searched, in every encoding, by tests alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "iso8859-5", "iso2022
 @functools.cache
 def forms(text: str) -> frozenset[bytes]:
     """Return the bytes that a text may have in a file, ASCII letters in lower case."""
-    found = set()
+    found: set[bytes] = set()
     for encoding in ENCODINGS:
         try:
             raw = text.encode(encoding)
@@ -106,7 +106,7 @@ def test_mercure_leaves_what_its_table_keeps_and_no_more(
     kept = {key for key, command in presets.load("mercure")["general"].items() if command in ("keep", "safe")}
     left = {text for texts in leaks(delivery, sample.planted).values() for text in texts}
     sources = [read(sample_in / name) for name in delivery.files]
-    said = set()
+    said: set[str] = set()
     for source in sources:
         for _, element in elements(source):
             if element.keyword in kept and element.VR not in ("SQ", "OB", "OW", "UN"):
@@ -160,9 +160,15 @@ def test_pixel_data_is_the_same_bytes(deliver: Deliver, sample_in: Path, real_in
     for tree in (sample_in, real_in):
         delivery = deliver(tree, "--preset", preset)
         for name, content in delivery.files.items():
+            source = read(tree / name)
             before, after = (_bulk(dcmread(path, force=True)) for path in (tree / name, io.BytesIO(content)))
+            bits = (
+                source.get("BitsStored", 16)
+                if source.get("HighBit", 15) + 1 == source.get("BitsStored")
+                else 16
+            )
             assert after.keys() == before.keys(), name
-            assert all(same_pixels(before[tag], after[tag]) for tag in before), name
+            assert all(same_pixels(before[tag], after[tag], bits) for tag in before), name
             blanked += after != before
             compared += bool(before)
             encapsulated += any(value.startswith(b"\xfe\xff\x00\xe0") for value in before.values())
@@ -189,7 +195,7 @@ INSTANCE_KEYWORDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 def _instance_uids(tree: Path, names: Iterator[str]) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for name in names:
         source = read(tree / name)
         meta = source.file_meta.get("MediaStorageSOPInstanceUID") if "file_meta" in vars(source) else None
@@ -215,7 +221,7 @@ UID_LIKE = re.compile(rb"[0-9]+(?:\.[0-9]+){2,}")
 
 def _kept_elsewhere(data_set: Dataset, texts: set[str]) -> set[str]:
     """Which of the texts stand in elements that are no UIDs."""
-    found = set()
+    found: set[str] = set()
     for _, element in elements(data_set):
         if element.VR not in ("UI", "SQ"):
             text = element.value.decode("latin-1") if isinstance(element.value, bytes) else str(element.value)
@@ -234,7 +240,7 @@ def test_the_file_meta_says_nothing_of_where_the_file_came_from(
             assert {element.tag for element in made.file_meta} <= {
                 0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013
             }, name  # fmt: skip
-            assert made.file_meta.ImplementationVersionName.startswith("DICOM-ANON"), name
+            assert str(made.file_meta.ImplementationVersionName).startswith("DICOM-ANON"), name
             assert made.file_meta.ImplementationClassUID.startswith("2.25."), name
             if "SOPInstanceUID" in made:
                 assert made.file_meta.MediaStorageSOPInstanceUID == made.SOPInstanceUID, name

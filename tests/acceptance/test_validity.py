@@ -71,7 +71,7 @@ def test_dcmtk_reads_every_output_that_it_could_read_before(
 
 def _unread(folder: Path, names: list[str]) -> list[str]:
     """Names of the files that dcmdump cannot read."""
-    words = ["dcmdump", "--quiet", "+fo", *(folder / name for name in names)]
+    words = ["dcmdump", "--quiet", "+fo", *(str(folder / name) for name in names)]
     if not names or subprocess.run(words, capture_output=True, check=False, timeout=60).returncode == 0:
         return []
     half = len(names) // 2

@@ -25,6 +25,7 @@ FLOORS = {
         "naming",
         "namebook",
         "layout",
+        "accessions",
     ),
     2: ("scope",),
     3: ("macros", "identity", "template", "crosswalk", "pixels", "objects"),
@@ -45,7 +46,7 @@ FLOORS = {
         "taskjson",
         "documents",
     ),
-    10: ("api", "checking", "console", "cli", "__main__", "__init__"),
+    10: ("api", "mercure", "checking", "console", "cli", "__main__", "__init__"),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 APART: dict[str, set[str]] = {"sample": set(), "verify": {"errors"}}

@@ -327,7 +327,9 @@ def test_basic_adds_nothing_to_the_table_but_what_references_and_directories_nee
         for key, command in rows_of("basic").items()
         if key not in in_table and not (isinstance(key, int) and key >> 16 == 0x0004)
     )
-    assert others.keys() == {"safe", "uid", "remove"}
+    assert others.keys() == {"safe", "uid", "remove", "clean"}
+    written = {key for key, command in rows_of("basic").items() if command == "clean"}
+    assert all(set(tags.vr_of(key).split(" or ")) & {"LT", "PN", "ST", "UC", "UT"} for key in written)
     assert others["uid"] == 22
     assert others["remove"] == 7 + 5  # without a name, and variable pixel data
 
@@ -366,6 +368,7 @@ def test_none_does_nothing_but_the_instance_uids() -> None:
         "remove_curves": False,
         "remove_overlays": False,
         "SOPInstanceUID": "uid",
+        "ReferencedSOPInstanceUID": "uid",
         "StudyInstanceUID": "uid",
         "SeriesInstanceUID": "uid",
     }

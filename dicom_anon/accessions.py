@@ -57,8 +57,8 @@ def join_files(accessions: Path, crosswalk: Path) -> Joined:
     Parameters
     ----------
     accessions : Path
-        CSV in UTF-8 with a column ``ACCESSION-NUMBER``; comma, semicolon or tab between columns. Values are texts:
-        ``007`` and ``7`` are two numbers.
+        CSV in UTF-8 with a column ``ACCESSION-NUMBER``; comma, semicolon or tab between columns. Values are
+        texts: ``007`` and ``7`` are two numbers.
     crosswalk : Path
         What ``--crosswalk`` wrote.
 
@@ -92,7 +92,7 @@ def join(accessions: str, crosswalk: str) -> Joined:
         if accession and study and study not in studies.setdefault(accession, []):
             studies[accession].append(study)
     out = io.StringIO()
-    writer = csv.writer(out, delimiter=wanted.delimiter, lineterminator="\n")
+    writer = csv.writer(out, delimiter=wanted.delimiter)
     writer.writerow([*wanted.headers, NEW])
     unknown = several = 0
     for row in wanted.rows:
@@ -136,7 +136,9 @@ def _parse(text: str, option: str) -> _Table:
     first_line = text.partition("\n")[0]
     delimiter = max(",;\t", key=first_line.count)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
+        rows = [
+            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row
+        ]
     except csv.Error:
         raise UsageError(f"{option} is no CSV table") from None
     if not rows:

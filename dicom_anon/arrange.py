@@ -1,6 +1,6 @@
-"""Final names on disk, for outputs that are named by what they say: files lose their codes, series get their folders.
+"""Final names on disk, for outputs that are named by what they say: files lose codes, series get folders.
 
-Lives here: renaming below a destination, and finding again what was renamed. Does not live here: what names are made of.
+Lives here: renaming below a destination, and finding again what was renamed. Not here: what names are.
 """
 
 from __future__ import annotations

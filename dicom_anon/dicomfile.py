@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import io
 import os
 import re
 import struct
@@ -513,13 +514,19 @@ class Planned(NamedTuple):
 OutputPiece: TypeAlias = "Piece | Planned"
 
 
-def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]) -> int:
+def write(
+    target: str | os.PathLike[str],
+    source: BinaryIO,
+    file: DicomFile,
+    meta: bytes,
+    pieces: Sequence[OutputPiece],
+) -> int:
     """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
 
     Parameters
     ----------
-    target : Path
-        Name of the new file; its folder exists.
+    target : path
+        Path of the new file; its folder exists.
     source : file object
         The file that was read, for the ranges that are copied from it.
     file : DicomFile
@@ -541,7 +548,7 @@ def write(target: Path, source: BinaryIO, file: DicomFile, meta: bytes, pieces: 
     """
     part = part_name(target)
     try:
-        with open(part, "wb", buffering=0) as handle:
+        with io.FileIO(part, "w") as handle:
             written = _write_pieces(handle, source, file, meta, pieces)
         os.replace(part, target)
     except BaseException as error:
@@ -561,7 +568,7 @@ PART_PREFIX = ".dicom-anon-"
 _LONG_NAME = 55  # characters; with 4 bytes each, prefix and suffix, still a name of less than 255 bytes
 
 
-def part_name(target: Path) -> str:
+def part_name(target: str | os.PathLike[str]) -> str:
     """Temporary name of an output: short, hidden, in the same folder, and the same at every try."""
     folder, name = os.path.split(target)
     if len(name) > _LONG_NAME:
@@ -570,7 +577,7 @@ def part_name(target: Path) -> str:
 
 
 def _write_pieces(
-    handle: BinaryIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]
+    handle: io.FileIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]
 ) -> int:
     if file.deflated:
         whole = b"".join(_in_memory(file, piece) for piece in _planned(file, pieces))

@@ -1,6 +1,6 @@
 """The documents beside de-identified images: extracted data of each series, and the account of each study.
 
-Lives here: which files make a series, and writing the documents. Does not live here: what they say, names of images.
+Lives here: which files make a series, and writing the documents. Does not live here: what they say.
 """
 
 from __future__ import annotations

@@ -296,6 +296,12 @@ class Rewriter:
                 edits.append((place, place, self._written(element, outcome.value)))
 
 
+def _uid_in(edits: list[Edit], span: Span, buf: bytes) -> str:
+    """UID that an element with a header of eight bytes has after its edit."""
+    raw = edits[0][2][8:] if edits and isinstance(edits[0][2], bytes) else buf[span[3] : span[4]]
+    return raw.decode("latin-1").strip("\0 ") if not edits or edits[0][2] else ""
+
+
 def _as_text(element: Element, value: str | bytes) -> str:
     if isinstance(value, str):
         return value
@@ -478,7 +484,7 @@ class Engine(Rewriter):
             self._edit(root, [span], None, edits)
             pieces += _joined(buf, span[2], span[4], edits)  # type: ignore[arg-type] # no value is left in the file
             if span[0] in tags.INSTANCE_UIDS:
-                scope.memo[span[0]] = self._new_text(root, span, span[0])
+                scope.memo[span[0]] = _uid_in(edits, span, buf)
 
         try:
             applied = template.apply(buf, fill)
@@ -529,9 +535,9 @@ class Engine(Rewriter):
     def _new_top_text(self, scope: FileScope) -> Callable[[int], str]:
         return lambda tag: self._new_text(scope.root, scope.root.find(tag), tag)
 
-    def safe_file_name(self, name: str, identifiers: Identifiers) -> str:
+    def safe_file_name(self, name: str, identifiers: Identifiers, sop_instance: str) -> str:
         """Name of an output whose source may hold an identifier in its own."""
-        return safe_file_name(name, identifiers, self._pseudonyms)
+        return safe_file_name(name, identifiers, self._pseudonyms, sop_instance)
 
     def code(self, text: str) -> str:
         """Keyed stand-in for a path."""

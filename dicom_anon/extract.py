@@ -1,7 +1,7 @@
 """What de-identified files say, as JSON with the names of the DICOM JSON Model (PS3.18 annex F), by series.
 
-Reads outputs only, never a source, so it can hold nothing that they do not. Series are summed up file by file: what
-all have in common stands once, the rest as a range or a list. Does not live here: where files and documents are.
+Reads outputs only, never a source, so it can hold nothing that they do not. Series are summed up file by
+file: what all have in common stands once, the rest as a range or a list. Does not live here: where files are.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MAIN = {
     "acquisition": "ImageType AcquisitionNumber AcquisitionDate AcquisitionTime ContrastBolusAgent "
     "ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName RepetitionTime EchoTime "
     "InversionTime FlipAngle EchoTrainLength NumberOfAverages ImagingFrequency EchoNumbers DiffusionBValue "
-    "ReceiveCoilName KVP XRayTubeCurrent ExposureTime Exposure FilterType ConvolutionKernel SpiralPitchFactor "
-    "CTDIvol Radiopharmaceutical Units",
+    "ReceiveCoilName KVP XRayTubeCurrent ExposureTime Exposure FilterType ConvolutionKernel "
+    "SpiralPitchFactor CTDIvol Radiopharmaceutical Units",
     "geometry": "InstanceNumber ImagePositionPatient ImageOrientationPatient SliceThickness SliceLocation "
     "SpacingBetweenSlices PixelSpacing ImagerPixelSpacing Rows Columns NumberOfFrames "
     "NumberOfTemporalPositions SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored "

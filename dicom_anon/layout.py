@@ -1,8 +1,8 @@
 """Names of outputs that are made from what the output itself says, and not from the name of its source.
 
-Pure functions of de-identified facts. A name is settled in two steps: a worker gives each output a pending name,
-which a keyed code of its source's path makes its own; when all are written, the code goes where it is not needed. So
-nothing is overwritten, and it does not matter who was first. Does not live here: renaming, reading files.
+Pure functions of de-identified facts. A name is settled in two steps: a worker gives each output a pending
+name, which a keyed code of its source's path makes its own; when all are written, the code goes where it is
+not needed. So nothing is overwritten, and it does not matter who was first. Does not live here: renaming.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Facts(NamedTuple):
     number : str
         New Instance Number (0020,0013), as it is written; empty where it has none.
     telling : bool
-        Whether the new Series Description (0008,103E) holds an identifier of the old file, and so must name no folder.
+        Whether the new Series Description (0008,103E) holds an identifier of the old file.
     code : str
         Keyed code of the source's path: 16 hexadecimal digits in upper case.
     """
@@ -198,8 +198,8 @@ def series_folders(new: Iterable[Series], taken: Set[str]) -> dict[Series, str]:
     Returns
     -------
     dict of Series to str
-        The description made safe, or else the number. Where that is taken, the number and, if need be, the UID
-        follow: no two are equal, in upper or lower case.
+        The description made safe, or else the number. Where that is taken, the number and, if need be, the
+        UID follow: no two are equal, in upper or lower case.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """A module of mercure 0.4: one task in, de-identified images out, or nothing at all.
 
-Lives here: the contract of modules (folders, ``task.json``, ``.tags``, settings, key, result). Does not live here: what
-is done to an image. Nothing that is said or raised here holds a value of an image, a name of a file, or a text of a task.
+Lives here: the contract of modules: folders, key, result, signals. Not here: what the task asks for.
+Nothing that is said or raised here holds a value of an image, or the name of a file.
 """
 
 from __future__ import annotations
@@ -12,27 +12,23 @@ import io
 import json
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dicom_anon import api, config, tags
+from dicom_anon import api
 from dicom_anon._version import __version__
-from dicom_anon.actions import CommandError
-from dicom_anon.assignment import Assignment, project_for_aet, resolve
+from dicom_anon.assignment import Assignment
 from dicom_anon.errors import DicomAnonError, Reason, UsageError
-from dicom_anon.layout import TASK
+from dicom_anon.mercure_task import Say, Task, read_task
 from dicom_anon.pseudonyms import new_key
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import KEY_NAME, ProblemList, read_key
-from dicom_anon.taskjson import facts_of_mercure
 
 WORK = ".dicom-anon-work"
 """Hidden folder in OUT in which all is made; what it holds is not there yet."""
@@ -42,200 +38,13 @@ RESULT = "result.json"
 LOCK_NAME = "key.guard"
 """Beside the key; not called .lock, since mercure has locks of its own in that folder."""
 
-_LAYOUTS = {"mercure": "mercure", "flat": "mercure", "study": "study"}
-_MODULE_SETTINGS = ("layout", "extract", "notify")
-_TAG_LIKE = re.compile(r"[0-9A-Fa-fXx]{4}[^0-9A-Za-z]?[0-9A-Fa-fXx]{2,4}|[(),\"]")
-
-_TITLE = re.compile(r'"ReceiverAET"\s*:\s*"([^"\\]*)"')
-
-Say = Callable[[str], None]
-
 
 class TaskFailed(DicomAnonError):
     """The task cannot be done; OUT holds nothing."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a task asks for.
-
-    Parameters
-    ----------
-    assignment : Assignment
-        The rules.
-    layout : str
-        One of `layout.LAYOUTS`, but not the mirrored one.
-    extract : str or None
-        What is extracted.
-    notify : bool
-        Whether mercure is asked to notify somebody.
-    facts : Mapping[str, str]
-        What may be said of mercure's own task.
-    """
-
-    assignment: Assignment
-    layout: str
-    extract: str | None
-    notify: bool
-    facts: Mapping[str, str]
-
-
-def read_task(folder: Path, say: Say) -> Task:
-    """Read what a task asks for: ``task.json``, and the AE title from the ``.tags`` files.
-
-    Parameters
-    ----------
-    folder : Path
-        IN.
-    say : callable
-        Gets warnings.
-
-    Raises
-    ------
-    UsageError
-        Something in it cannot be read or carried out.
-    ConfigError
-        The settings are wrong; all problems are told.
-    """
-    content = _read_json(folder / TASK)
-    if not isinstance(content, dict):
-        raise UsageError("task.json is no JSON object")
-    process = content.get("process")
-    if isinstance(process, list):
-        if len(process) != 1:
-            raise UsageError("task.json names several processing steps, and not which of them this is")
-        process = process[0]
-    if not isinstance(process, dict):
-        process = {}
-    if process.get("retain_input_images") not in (None, False):
-        raise UsageError('"retain input images" is on: mercure would put the originals beside the de-identified images')
-    settings = process.get("settings")
-    if settings is None:
-        settings = {}
-    if not isinstance(settings, dict):
-        raise UsageError("the settings of the module are no JSON object")
-    info = content.get("info")
-    titles = _receiver_titles(folder, info)
-    return _task_of(settings, titles, facts_of_mercure(info), say)
-
-
-def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping[str, str], say: Say) -> Task:
-    sections = {name: value for name, value in settings.items() if isinstance(value, dict) and not name.startswith("_")}
-    names = {name.lower() for name in sections} - {config.GENERAL}
-    known = config.Config({name: config.Section() for name in names})
-    projects = {project_for_aet(known, title) for title in titles}
-    if len(projects) > 1:
-        raise UsageError("the images were sent to AE titles of different projects: one task, one project")
-    if not projects and names:
-        raise UsageError("no AE title is on record for the images, so that their project is not known")
-    project = next(iter(projects), "")
-    chosen = {name: value for name, value in sections.items() if name.lower() in (config.GENERAL, project)}
-    own = _own_settings(settings, chosen, project)
-    cleaned = {name: dict(_without_foreign(value, say)) for name, value in chosen.items()}
-    read = config.parse_config(json.dumps(cleaned), "the settings of the module")
-    assignment = resolve(read, project=project or None)
-    if titles and not project:
-        say("warning: the AE title has no section of its own; only the general section applies")
-    layout, extract, notify = (own.get(name) for name in _MODULE_SETTINGS)
-    if layout is not None and not (isinstance(layout, str) and layout in _LAYOUTS):
-        raise UsageError(f'the setting "layout" has no such value (accepted: {", ".join(_LAYOUTS)})')
-    if extract is not None and not isinstance(extract, str):
-        raise UsageError('the setting "extract" is no text (accepted: all, main, keywords)')
-    try:
-        wants_notice = False if notify is None else config.parse_flag(notify)
-    except config.SettingError:
-        raise UsageError('the setting "notify" has no such value (accepted: "true" or "false")') from None
-    return Task(assignment, _LAYOUTS[layout or "mercure"], extract, wants_notice, facts)
-
-
-def _own_settings(
-    settings: Mapping[str, Any], chosen: Mapping[str, dict[str, Any]], project: str
-) -> dict[str, Any]:
-    """Settings of the module itself: beside the sections, in general, in the project's; later ones win."""
-    found = {name: settings[name] for name in _MODULE_SETTINGS if name in settings}
-    for wanted in (config.GENERAL, project):
-        for name, section in chosen.items():
-            if name.lower() == wanted:
-                found.update((key, section[key]) for key in _MODULE_SETTINGS if key in section)
-    return found
-
-
-def _without_foreign(section: Mapping[str, Any], say: Say) -> Iterator[tuple[str, Any]]:
-    """Leave out what is meant for others: mercure merges the settings of modules and rules, and sites add notes.
-
-    What looks like a tag, a known word written wrongly, or a rule stays, to be told as an error: it may be a rule that
-    protects somebody.
-    """
-    for key, value in section.items():
-        if key in _MODULE_SETTINGS:
-            continue
-        if _is_foreign(key, value):
-            say(f"warning: the key {json.dumps(key)} of the settings is none of this module's, and is left out")
-        else:
-            yield key, value
-
-
-def _is_foreign(key: str, value: Any) -> bool:
-    if key.startswith("_") or key in config.SETTINGS or _TAG_LIKE.search(key):
-        return False
-    if tags.nearest(key, (*config.SETTINGS, *_MODULE_SETTINGS)):
-        return False
-    with contextlib.suppress(tags.TagSyntaxError):
-        tags.parse_key(key)
-        return False
-    if isinstance(value, str):
-        with contextlib.suppress(CommandError):
-            config.parse_action(value)
-            return False
-    return True
-
-
-def _read_json(path: Path) -> Any:
-    """Read JSON as mercure's tools may have left it: with a byte order mark, or bytes that are no UTF-8."""
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig", "replace"))
-    except OSError as error:
-        raise UsageError(f"{path.name} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise UsageError(f"{path.name} is not JSON") from None
-
-
-def _receiver_titles(folder: Path, info: object) -> frozenset[str]:
-    """AE titles under which the images came in, in lower case: of every ``.tags`` file, else of the task."""
-    titles: set[str] = set()
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".tags"))
-    except OSError as error:
-        raise UsageError(f"IN cannot be read: {error.strerror}") from None
-    for name in names:
-        titles |= _titles_in(folder / name)
-    if not titles and isinstance(info, dict) and isinstance(info.get("receiver_aet"), str):
-        titles.add(info["receiver_aet"])
-    return frozenset(title.strip().lower() for title in titles if title.strip())
-
-
-def _titles_in(path: Path) -> set[str]:
-    """Every ReceiverAET of a ``.tags`` file: keys may be there twice, and backslashes as DICOM has them."""
-    found: set[str] = set()
-
-    def collect(pairs: list[tuple[str, Any]]) -> None:
-        found.update(value for key, value in pairs if key == "ReceiverAET" and isinstance(value, str))
-
-    text = ""
-    try:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
-        json.loads(text, strict=False, object_pairs_hook=collect)
-    except (OSError, RecursionError):
-        raise UsageError("a .tags file cannot be read, so that the AE title of its image is not known") from None
-    except ValueError:
-        found.update(_TITLE.findall(text))
-        if not found:
-            raise UsageError("a .tags file is not JSON, so that the AE title of its image is not known") from None
-    return found
-
-
 def read_or_make_key(folder: Path) -> bytes:
-    """Key of the module's persistent folder, made at the first task; tasks that run at the same time get the same one.
+    """Key of the module's persistent folder, made at the first task; tasks at the same time get the same one.
 
     Raises
     ------
@@ -332,7 +141,11 @@ def _images_of(source: Path, work: Path, task: Task, key: bytes | None) -> RunRe
     if report.interrupted:
         raise KeyboardInterrupt
     lines = csv.DictReader(io.StringIO(listed.getvalue(), newline=""))
-    lost = [line for line in lines if line["path"].lower().endswith(".dcm") and line["reason"] != Reason.DROPPED.value]
+    lost = [
+        line
+        for line in lines
+        if line["path"].lower().endswith(".dcm") and line["reason"] != Reason.DROPPED.value
+    ]
     if lost or report.exit_code:
         reasons = ", ".join(f"{count} {reason.value}" for reason, count in sorted(_causes(report), key=str))
         raise TaskFailed(f"nothing is passed on, since not all images could be de-identified: {reasons}")
@@ -355,7 +168,7 @@ def _causes(report: RunReport) -> Iterable[tuple[Any, int]]:
 
 
 def result_of(report: RunReport) -> dict[str, Any]:
-    """What ``result.json`` tells mercure: counts, and a text for its notification."""
+    """Tell mercure in ``result.json`` what was done: counts, and a text for its notification."""
     return {
         "tool": "dicom-anon",
         "version": __version__,
@@ -377,7 +190,7 @@ def place_of(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _emptied(destination: Path) -> Iterator[None]:
-    """Give OUT with an empty folder for work in it; after an error it holds nothing, afterwards no such folder."""
+    """Prepare OUT, with a folder for work in it; after an error it holds nothing."""
     work = destination / WORK
     try:
         destination.mkdir(parents=True, exist_ok=True)
@@ -395,7 +208,7 @@ def _emptied(destination: Path) -> Iterator[None]:
 
 
 def _publish(work: Path, destination: Path, names: list[str]) -> None:
-    """Move what is finished to its place; should that be cut off, the list of it tells the next run what to remove."""
+    """Move what is finished to its place; were that cut off, the next run removes it."""
     (work / _PUBLISHED).write_text(json.dumps(names), "utf-8")
     for name in names:
         os.rename(work / _IMAGES / name, destination / name)

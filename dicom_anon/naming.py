@@ -23,6 +23,8 @@ _NAME_PARTS = re.compile(r"[\s^=,.\-_]+")
 _TAIL = re.compile(r"(?<!\d)(\d{1,5})?((?:\.[A-Za-z]{1,4})?)$")
 _MIN_INSIDE = 4
 """A shorter part of a name or ID counts only where it is a whole word or number of the component."""
+_MIN_UID = 6
+"""A shorter UID is a number that may stand in any name."""
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
@@ -43,6 +45,8 @@ def fold(text: str) -> str:
     >>> fold("Müller")
     'muller'
     """
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
@@ -77,7 +81,7 @@ def identifiers_of(names: tuple[str, ...], ids: tuple[str, ...], dates: tuple[st
         if re.fullmatch(r"\d{8}", date):
             year, month, day = date[:4], date[4:6], date[6:]
             inside |= {date, day + month + year, month + day + year}
-    return Identifiers(frozenset(inside), frozenset(whole), frozenset(uid for uid in uids if len(uid) >= 6))
+    return Identifiers(frozenset(inside), frozenset(whole), frozenset(uid for uid in uids if len(uid) >= _MIN_UID))
 
 
 def holds_identifier(component: str, identifiers: Identifiers) -> bool:
@@ -104,7 +108,7 @@ def folder_token(component: str, pseudonyms: Pseudonyms) -> str:
     return pseudonyms.code("path", os.fsencode(component).decode("latin-1"))
 
 
-def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms) -> str:
+def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms, sop_instance: str = "") -> str:
     """Name of a file, with a token in the place of one that holds an identifier or that not every system can have.
 
     A number at its end and the extension stay where the identifier is wholly in the rest: the token depends on that
@@ -118,8 +122,12 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms) 
         Of that file.
     pseudonyms : Pseudonyms
         The keyed functions.
+    sop_instance : str
+        SOP Instance UID of that file, which is no one else's and so not among the identifiers.
     """
-    if not holds_identifier(name, identifiers) and is_portable(name):
+    if len(sop_instance) >= _MIN_UID and sop_instance in name:
+        identifiers = identifiers._replace(uids=identifiers.uids | {sop_instance})
+    elif not holds_identifier(name, identifiers) and is_portable(name):
         return name
     match = _TAIL.search(name)
     stem, number, extension = (name[: match.start()], match[1] or "", match[2]) if match else (name, "", "")

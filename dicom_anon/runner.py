@@ -438,8 +438,8 @@ class _Run:
         """Put a file into the folder that stands for its own."""
         if self._request.book is None:
             return job
-        folder, name = os.path.split(job.relative)
-        return job._replace(target=os.path.join(self._request.book.target(folder), name))
+        folder, slash, name = job.relative.rpartition(os.sep)
+        return FileJob(job.relative, job.size, job.modified, self._request.book.target(folder) + slash + name)
 
     def _is_there(self, job: FileJob, written_as: str) -> bool:
         """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""

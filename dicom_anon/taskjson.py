@@ -1,6 +1,6 @@
 """The account that stands beside the images of one study: what was done, with what, and what came of it.
 
-Lives here: what ``task.json`` may say. It holds new UIDs, counts and codes only; of mercure's own task no more than what
+Lives here: what ``task.json`` may say: new UIDs, counts and codes; of mercure's own task no more than what
 identifies nobody. Does not live here: where it is written, or mercure's settings.
 """
 
@@ -75,13 +75,15 @@ def facts_of_mercure(info: object) -> dict[str, str]:
 
     Examples
     --------
-    >>> facts_of_mercure({"uid_type": "study", "mrn": "7719", "mercure_version": "0.4.1", "action": "for Jane"})
+    >>> facts_of_mercure({"uid_type": "study", "mrn": "7719", "mercure_version": "0.4.1", "action": "x"})
     {'uid_type': 'study', 'mercure_version': '0.4.1'}
     """
     if not isinstance(info, Mapping):
         return {}
     found = {name: info.get(name) for name in _OF_MERCURE}
-    facts = {name: value for name, value in found.items() if isinstance(value, str) and value in _OF_MERCURE[name]}
+    facts = {
+        name: value for name, value in found.items() if isinstance(value, str) and value in _OF_MERCURE[name]
+    }
     version = info.get("mercure_version")
     if isinstance(version, str) and _VERSION.fullmatch(version):
         facts["mercure_version"] = version
@@ -129,6 +131,9 @@ def task_document(
             for one in series
         ],
         "counts": {"series": len(series), "instances": sum(one.instances for one in series)},
-        "run": {name: account[name] for name in ("found", "written", "unchanged", "skipped", "quarantined", "failed")},
+        "run": {
+            name: account[name]
+            for name in ("found", "written", "unchanged", "skipped", "quarantined", "failed")
+        },
     }
     return {**document, "mercure": dict(facts.mercure)} if facts.mercure else document

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import multiprocessing
 import os
 import shutil
@@ -156,19 +157,21 @@ def _quarantined(result: FileResult, order: Order) -> FileResult:
 
 def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     try:
-        with open(os.path.join(order.source, job.relative), "rb", buffering=0) as source:
+        with io.FileIO(os.path.join(order.source, job.relative)) as source:
             file = dicomfile.DicomFile(source, job.size)
             new = engine.run_unwalked(file.start, file.transfer_syntax, file.walk)
             _check_object(new.facts, order)
             pieces = _pixels_planned(file, new)
-            result = _named(FileResult(job, crossing=new.crossing), file, new, order, engine)
+            written_as, tainted = _named(job, file, new, order, engine)
             if not order.dry_run:
-                target = Path(order.destination, result.written_as)
+                target = os.path.join(order.destination, written_as)
                 _write(target, source, file, new, pieces, engine, order.names in NAMERS)
-            notes = {*result.notes, *new.notes, *file.notes}
+            notes = new.notes | file.notes
             if new.facts.burned_in:
-                notes.add("burned-in-risk")
-            return result._replace(notes=tuple(sorted(notes)))
+                notes |= {"burned-in-risk"}
+            identifiers = new.identifiers if order.names == "safe" else None
+            listed = tuple(sorted(notes)) if notes else ()
+            return FileResult(job, None, "", listed, False, written_as, tainted, identifiers, new.crossing)
     except FileRefused as refusal:
         ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
         return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run)
@@ -214,9 +217,10 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPie
     return pieces
 
 
-def _named(result: FileResult, file: DicomFile, new: Rewritten, order: Order, engine: Engine) -> FileResult:
-    """Settle the name of the output, and find the folders above it whose names hold an identifier."""
-    job = result.job
+def _named(
+    job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: Engine
+) -> tuple[str, tuple[str, ...]]:
+    """Path of the output, and the folders above the source whose names hold an identifier."""
     namer = NAMERS.get(order.names)
     if namer is not None:
         number, telling = "", False
@@ -224,16 +228,16 @@ def _named(result: FileResult, file: DicomFile, new: Rewritten, order: Order, en
             number = engine.new_text(new.root, INSTANCE_NUMBER)
             telling = holds_identifier(engine.new_text(new.root, SERIES_DESCRIPTION), new.identifiers)
         instance, code = _instance(file, new, engine), engine.code(job.relative)
-        return result._replace(written_as=namer(Facts(new.study, new.series, instance, number, telling, code)))
+        return namer(Facts(new.study, new.series, instance, number, telling, code)), ()
     if order.names == "keep":
-        return result._replace(written_as=job.target)
-    own = new.identifiers._replace(uids=new.identifiers.uids | {file.sop_instance} - {""})
+        return job.target, ()
     folder, name = os.path.split(job.relative)
-    safe = engine.safe_file_name(name, own)
-    notes = result.notes if safe == name else (*result.notes, "file-name-replaced")
-    written_as = os.path.join(os.path.dirname(job.target), safe)
+    safe = engine.safe_file_name(name, new.identifiers, file.sop_instance)
     tainted = _tainted(folder, new.identifiers)
-    return result._replace(notes=notes, written_as=written_as, tainted=tainted, identifiers=new.identifiers)
+    if safe == name:
+        return job.target, tainted
+    file.notes.add("file-name-replaced")
+    return os.path.join(os.path.dirname(job.target), safe), tainted
 
 
 def _instance(file: DicomFile, new: Rewritten, engine: Engine) -> str:
@@ -248,7 +252,7 @@ def _tainted(folder: str, identifiers: Identifiers) -> tuple[str, ...]:
 
 
 def _write(
-    target: Path,
+    target: str,
     source: BinaryIO,
     file: DicomFile,
     new: Rewritten,
@@ -259,7 +263,7 @@ def _write(
     instance = _instance(file, new, engine)
     meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
     if make_folders:
-        os.makedirs(target.parent, exist_ok=True)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
     dicomfile.write(target, source, file, meta, pieces)
 
 
@@ -295,7 +299,7 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     new = engine.run_unwalked(file.start, file.transfer_syntax, file.walk)
     pieces = _pixels_planned(file, new)
     if target is not None:
-        _write(target, source, file, new, pieces, engine, False)
+        _write(os.fspath(target), source, file, new, pieces, engine, False)
     return new.notes | file.notes
 
 

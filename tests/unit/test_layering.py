@@ -46,7 +46,7 @@ FLOORS = {
         "taskjson",
         "documents",
     ),
-    10: ("api", "mercure", "checking", "console", "cli", "__main__", "__init__"),
+    10: ("api", "mercure_task", "mercure", "checking", "console", "cli", "__main__", "__init__"),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 APART: dict[str, set[str]] = {"sample": set(), "verify": {"errors"}}

@@ -478,12 +478,21 @@ class Engine(Rewriter):
         scope = FileScope(buf, self._facts, self._pseudonyms, set(source.notes), set(), dict(source.memo))
         scope.root = root = RootOnDemand(scope, template, walk_from)
 
+        known = self._table.get
+
         def fill(span: Span, pieces: list[bytes]) -> None:
+            root.add(span)
+            names_object = span[0] in tags.INSTANCE_UIDS
+            kind = None if names_object else type(known(span[0]))
+            if kind is Remove:
+                return
+            if kind is Keep and not span[5]:
+                pieces.append(buf[span[2] : span[4]])
+                return
             edits: list[Edit] = []
-            root.add([span])
             self._edit(root, [span], None, edits)
             pieces += _joined(buf, span[2], span[4], edits)  # type: ignore[arg-type] # no value is left in the file
-            if span[0] in tags.INSTANCE_UIDS:
+            if names_object:
                 scope.memo[span[0]] = _uid_in(edits, span, buf)
 
         try:
@@ -493,7 +502,8 @@ class Engine(Rewriter):
             pieces: list[Piece] = list(applied[0])
             data = walk_from(applied[1], template.last)
             scope.buf = data.buf
-            root.add(data.spans)
+            for span in data.spans:
+                root.add(span)
             edits: list[Edit] = []
             self._edit(root, data.spans, None, edits)
             self._keep_bulk(root, data, edits)

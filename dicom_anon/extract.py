@@ -95,8 +95,7 @@ def parse_extract(text: str) -> Extract:
             key = tags.parse_key(word)
         except tags.TagSyntaxError as error:
             raise UsageError(f'--extract: "{word}" {error} (accepted: all, main, keywords)') from None
-        if not isinstance(key, int):
-            raise UsageError(f'--extract: "{word}" names several elements (accepted: all, main, keywords)')
+        assert isinstance(key, int)  # every other form of a key has a comma in it
         wanted.add(key)
     return Extract(None, "all") if "all" in words else Extract(frozenset(wanted), ",".join(words))
 
@@ -202,7 +201,8 @@ def _attribute(buf: bytes, span: Span, encodings: values.Encodings, encoding: En
     text = values.decode(raw, vr, encodings, order)
     if not text:
         return {"vr": vr}
-    return {"vr": vr, "Value": [_value(part, vr) for part in values.split(text, vr)]}
+    parts = [text] if vr in values.SINGLE_VALUED else text.split("\\")
+    return {"vr": vr, "Value": [_value(part, vr) for part in parts]}
 
 
 def _item(buf: bytes, item: Item, outer: values.Encodings) -> Json:

@@ -211,9 +211,9 @@ class RootOnDemand(Level):
         self._walk_from = walk_from
         self._own: dict[int, Span] = {}
 
-    def add(self, spans: list[Span]) -> None:
-        """Take in elements of the file's own."""
-        self._own.update((span[0], span) for span in spans)
+    def add(self, span: Span) -> None:
+        """Take in an element of the file's own."""
+        self._own[span[0]] = span
 
     def look(self, tag: int) -> Span | None:
         """Span of an element, after a walk if it is none of the file's own."""

@@ -53,7 +53,8 @@ def encodings_of(specific_character_set: str) -> Encodings:
     >>> encodings_of(""), encodings_of("ISO_IR 192")
     (('iso8859',), ('UTF8',))
     """
-    terms = [term.strip() for term in specific_character_set.split("\\")]
+    terms = [term.strip(" \0") for term in specific_character_set.split("\\")]
+    terms = ["" if "\0" in term else term for term in terms]  # Python looks for no codec of such a name
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(convert_encodings(terms))

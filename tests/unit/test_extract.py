@@ -168,7 +168,7 @@ def test_main_and_keywords_leave_all_else_out() -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("Modalty", 'did you mean "Modality"'), ("", "names nothing"), (" , ", "names nothing"), ("(60xx,3000)", "several")],
+    [("Modalty", 'did you mean "Modality"'), ("", "names nothing"), (" , ", "names nothing"), ("(60xx,3000)", "names no DICOM element")],
 )
 def test_what_names_no_element_is_refused(text: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):

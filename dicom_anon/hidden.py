@@ -1,0 +1,91 @@
+"""Elements inside the value of another one, whose length reaches too far: what a wrong length would let pass.
+
+Lives here: finding them by their headers. Does not live here: what is then done.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from dicom_anon.elements import LONG_VRS, SHORT_VRS, Encoding
+from dicom_anon.tags import vr_of
+
+SHORTEST = 10
+"""Bytes of the shortest element that says something."""
+
+_ANY_VR = b"|".join(vr.encode() for vr in sorted(SHORT_VRS | LONG_VRS))
+_EXPLICIT = re.compile(b"(?s)(?=....(?:" + _ANY_VR + b"))")
+_IMPLICIT = re.compile(rb"(?s)(?=[^\0]\0..[^\0].\0\0)")
+
+
+def hides_elements(buf: bytes, start: int, end: int, vr: bytes, encoding: Encoding) -> bool:
+    """Tell whether a value holds whole elements of its Data Set.
+
+    Text holds one where a NUL is in it and the header of an element of PS3.6, with the right VR, whose value ends
+    within. Binary values hold numbers of all kinds: in implicit VR, where a header is but a tag and a length, elements
+    must follow each other up to the very end.
+
+    Parameters
+    ----------
+    buf : bytes
+        Bytes that hold the value.
+    start, end : int
+        Where it lies.
+    vr : bytes
+        Its VR.
+    encoding : Encoding
+        How its Data Set is written.
+
+    Examples
+    --------
+    >>> from dicom_anon.elements import EXPLICIT_LITTLE as explicit
+    >>> value = b"HEAD" + bytes.fromhex("10001000") + b"PN" + bytes.fromhex("0400") + b"Doe "
+    >>> hides_elements(value, 0, len(value), b"CS", explicit), hides_elements(value, 0, 12, b"CS", explicit)
+    (True, False)
+    """
+    if buf.find(b"\0", start, end - 4) < 0:
+        return False
+    if encoding.explicit:
+        return any(
+            _explicit_at(buf, match.start(), end, encoding) for match in _EXPLICIT.finditer(buf, start, end - 2)
+        )
+    # Implicit VR is always little endian (PS3.5 section A.1).
+    to_the_end = vr in _BINARY
+    return any(
+        _implicit_at(buf, match.start(), end, to_the_end) for match in _IMPLICIT.finditer(buf, start, end - 2)
+    )
+
+
+_BINARY = frozenset((b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SS", b"SV", b"UL", b"UN", b"US", b"UV"))
+
+
+def _explicit_at(buf: bytes, pos: int, end: int, encoding: Encoding) -> bool:
+    """Tell whether a whole element with a value starts here; a private one has to have its own kind of tag."""
+    group, element, raw_vr, length = struct.unpack_from(f"{encoding.order}HH2sH", buf, pos)
+    vr, value = raw_vr.decode(), pos + 8
+    if vr in LONG_VRS:
+        value = pos + 12
+        if value > end:
+            return False
+        length = struct.unpack_from(f"{encoding.order}L", buf, pos + 8)[0]
+    if length == 0 or length & 1 or value + length > end:
+        return False
+    if group & 1:
+        return 0x0009 <= group and (0x10 <= element <= 0xFF or element >= 0x1000)
+    known = vr_of(group << 16 | element)
+    return known is not None and (vr in known or vr == "UN")
+
+
+def _implicit_at(buf: bytes, pos: int, end: int, to_the_end: bool) -> bool:
+    """Tell whether a whole element of PS3.6 with a value starts here and, if it has to, others up to the end."""
+    last = 0
+    while pos + 8 <= end:
+        group, element, length = struct.unpack_from("<HHL", buf, pos)
+        tag = group << 16 | element
+        if tag <= last or length & 1 or pos + 8 + length > end or vr_of(tag) is None:
+            return False
+        if not to_the_end:
+            return bool(length)
+        pos, last = pos + 8 + length, tag
+    return pos == end and bool(last)

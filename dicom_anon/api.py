@@ -9,24 +9,29 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from dicom_anon import dicomfile
+from dicom_anon import dicomfile, tags
 from dicom_anon._version import __version__
+from dicom_anon.actions import Assigned, Keep, Removed, Unchanged
 from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment, resolve
+from dicom_anon.config import Rule
 from dicom_anon.crosswalk import Crosswalk
 from dicom_anon.documents import write_documents
+from dicom_anon.elements import LONG_VRS, SHORT_VRS, Encoding, implicit_vr
 from dicom_anon.engine import Decision, Engine, Plan
-from dicom_anon.errors import UsageError
+from dicom_anon.errors import FileRefused, Reason, UsageError
+from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.extract import parse_extract
 from dicom_anon.layout import LAYOUTS, NAMERS
 from dicom_anon.manifest import Manifest, TreeFacts
@@ -37,7 +42,11 @@ from dicom_anon.report import RunReport
 from dicom_anon.runfolder import ProblemList, RunFolder
 from dicom_anon.runner import Request, Watcher, check_paths, run
 from dicom_anon.taskjson import TaskFacts
+from dicom_anon.tags import Pattern
 from dicom_anon.worker import Order, deidentify
+
+PRIVATE: Final = Pattern(0x00010000, 0x00010000)
+"""All private elements: those of odd groups."""
 
 
 def make_plan(assignment: Assignment | None = None, key: bytes | None = None) -> Plan:
@@ -59,21 +68,53 @@ def make_plan(assignment: Assignment | None = None, key: bytes | None = None) ->
     )
 
 
+class Change(NamedTuple):
+    """What was done to one element; it holds no value.
+
+    Parameters
+    ----------
+    depth : int
+        0 at top level, 1 in the items of a sequence there, and so on.
+    tag : str
+        ``(gggg,eeee)``.
+    keyword : str
+        Of PS3.6, empty where it has none.
+    command : str
+        The rule.
+    outcome : str
+        ``removed``, ``changed`` or ``inserted``.
+    """
+
+    depth: int
+    tag: str
+    keyword: str
+    command: str
+    outcome: str
+
+
 @dataclass(frozen=True)
 class DatasetReport:
     """What was done to one Data Set.
 
     Parameters
     ----------
+    changes : tuple of Change
+        In tag order, nested ones after their sequence. What stayed is not listed.
     notes : frozenset of str
         Codes such as ``patient-by-name``.
     """
 
+    changes: tuple[Change, ...]
     notes: frozenset[str]
 
 
 def anonymize_dataset(
-    dataset: Dataset, assignment: Assignment | None = None, *, key: bytes | None = None
+    dataset: Dataset,
+    assignment: Assignment | Mapping[Any, Any] | None = None,
+    delete_private_tags: bool = True,
+    *,
+    extra_rules: Mapping[Any, Any] | None = None,
+    key: bytes | None = None,
 ) -> DatasetReport:
     """De-identify a Data Set in place; it needs no file.
 
@@ -82,12 +123,25 @@ def anonymize_dataset(
     dataset : pydicom.Dataset
         Read from a file or built in memory. Its file meta, where it has one, is rebuilt.
     assignment : Assignment, optional
-        From `resolve`; the preset ``default`` where it is left out.
+        From `resolve`; the preset ``default`` where it is left out. Extra rules may stand in its place.
+    delete_private_tags : bool
+        False keeps all private elements, whatever they hold. Only where no assignment is given.
+    extra_rules : Mapping, optional
+        Rules over the preset, by tag (a tuple of two or four integers, or text): commands of the rule language, actions
+        of dicom-anonymizer, or functions (dataset, tag) that change the element in the Data Set they get. Only where no
+        assignment is given.
     key : bytes, optional
         Secret of at least 16 bytes; the same key gives the same pseudonyms.
 
+    Returns
+    -------
+    DatasetReport
+        What was done, without values.
+
     Raises
     ------
+    ConfigError
+        The extra rules have problems.
     FileRefused
         It cannot be de-identified safely; it is unchanged then.
 
@@ -95,19 +149,19 @@ def anonymize_dataset(
     --------
     >>> ds = Dataset()
     >>> ds.PatientName, ds.StudyInstanceUID = "Doe^Jane", "1.2.3"
-    >>> report = anonymize_dataset(ds, key=b"a secret of 16 bytes or more")
-    >>> ds.PatientName == "Doe^Jane", ds.PatientIdentityRemoved
-    (False, 'YES')
+    >>> report = anonymize_dataset(ds, extra_rules={(0x0010, 0x0010): "clear"}, key=b"a secret of 16 bytes or more")
+    >>> ds.PatientName == "", ds.PatientIdentityRemoved, report.changes[-1].keyword
+    (True, 'YES', 'LongitudinalTemporalInformationModified')
     """
+    if not isinstance(assignment, Assignment):
+        assignment = _with_extra_rules(assignment or extra_rules or {}, delete_private_tags)
     engine = Engine(make_plan(assignment, key))
     syntax = _syntax_of(dataset)
     encoding = dicomfile.encoding_of(syntax)
-    buffer = DicomBytesIO()
-    buffer.is_implicit_VR, buffer.is_little_endian = not encoding.explicit, encoding.little
-    write_dataset(buffer, dataset)
-    content = buffer.getvalue()
+    content = _encoded(dataset, encoding)
     data = dicomfile.walk_bytes(content, encoding)
-    new = engine.run(data)
+    new = engine.run(data, syntax)
+    changes = tuple(_changes(engine.explain(data)))
     written = b"".join(
         piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
         for piece in new.pieces
@@ -121,7 +175,49 @@ def anonymize_dataset(
         dataset.file_meta = _new_meta(dataset.file_meta, new.sop_class, new.sop_instance)
     if hasattr(dataset, "preamble"):
         dataset.preamble = bytes(128)
-    return DatasetReport(new.notes)
+    return DatasetReport(changes, new.notes)
+
+
+def _with_extra_rules(rules: Mapping[Any, Any], delete_private_tags: bool) -> Assignment:
+    assigns = parse_extra_rules(rules, "extra rules") if rules else []
+    if not delete_private_tags:
+        assigns.insert(0, (PRIVATE, Rule(Keep(), "extra rules", "private elements")))
+    return resolve(assigns=assigns)
+
+
+def _encoded(dataset: Dataset, encoding: Encoding) -> bytes:
+    """Write a Data Set; an element that was built with a VR that does not exist gets its own."""
+    copy = Dataset()
+    copy.update({element.tag: element for element in dataset})
+    copy.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    for element in dataset:
+        if element.VR not in SHORT_VRS | LONG_VRS and " or " not in element.VR:
+            copy[element.tag] = DataElement(element.tag, implicit_vr(element.tag).decode(), element.value)
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = not encoding.explicit, encoding.little
+    try:
+        write_dataset(buffer, copy)
+    except (TypeError, ValueError, AttributeError, NotImplementedError, OSError) as error:
+        raise FileRefused(Reason.NOT_PARSABLE, f"cannot be encoded: {type(error).__name__}") from None
+    return buffer.getvalue()
+
+
+def _changes(decisions: Iterable[Decision]) -> Iterator[Change]:
+    for decision in decisions:
+        match decision.outcome:
+            case Unchanged():
+                continue
+            case Removed():
+                outcome = "removed"
+            case Assigned():
+                outcome = "inserted" if decision.inserted else "changed"
+        yield Change(
+            decision.depth,
+            tags.format_tag(decision.tag),
+            tags.keyword_of(decision.tag),
+            decision.action.describe(),
+            outcome,
+        )
 
 
 def _syntax_of(dataset: Dataset) -> str:

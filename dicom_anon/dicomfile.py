@@ -70,8 +70,10 @@ BULK = 1 << 20
 """A top-level binary value of this length is left in the file, as pixel data always is."""
 
 MAX_HEADER = 1 << 29
-MAX_INFLATED = 1 << 29
-MAX_NORMALISED = 1 << 29
+MAX_INFLATED = 1 << 27
+"""Longest Data Set that is worked on in memory as a whole; a worker stays below 1 GiB with it."""
+
+MAX_NORMALISED = 1 << 27
 _COPY_CHUNK = 1 << 20
 
 _TRANSFER_SYNTAX_UID = 0x00020010

@@ -17,6 +17,7 @@ from dicom_anon.actions import Action, Assigned, Keep, Outcome, Remove, Removed,
 from dicom_anon.assignment import Assignment
 from dicom_anon.crosswalk import Crossing, crossing_of
 from dicom_anon.elements import (
+    BULK_VRS,
     DataSetBytes,
     Encoding,
     FileRange,
@@ -29,6 +30,7 @@ from dicom_anon.elements import (
     walk,
 )
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.hidden import SHORTEST, hides_elements
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.objects import ObjectFacts, classify
@@ -212,10 +214,14 @@ class Rewriter:
             if kind is Keep or kind is Safe:
                 if span[5]:
                     self._edit_sequence(level, span, KEEP, None, edits)
+                elif span[4] - span[3] >= SHORTEST:
+                    _check_value(level, span)
                 continue
             if kind is Remove:
                 edits.append((span[2], span[4], b""))
                 continue
+            if span[5] is None and span[4] - span[3] >= SHORTEST:
+                _check_value(level, span)
             element = Element(level, span)
             outcome = action.decide(element)
             match outcome:
@@ -264,8 +270,17 @@ class Rewriter:
         edits.append((start, end, new))
 
     def _written(self, element: Element, value: str | bytes) -> bytes:
-        """Write an element with a new value."""
-        level, vr = element.level, element.vr
+        """Write an element with a new value, in the VR it has or, where that is wrong for it, in the dictionary's."""
+        try:
+            return self._written_in(element, element.vr, value)
+        except FileRefused:
+            known = implicit_vr(element.tag).decode()
+            if known in ("UN", element.vr) or tags.is_private(element.tag):
+                raise
+            return self._written_in(element, known, value)
+
+    def _written_in(self, element: Element, vr: str, value: str | bytes) -> bytes:
+        level = element.level
         try:
             raw = (
                 value
@@ -300,6 +315,18 @@ def _uid_in(edits: list[Edit], span: Span, buf: bytes) -> str:
     """UID that an element with a header of eight bytes has after its edit."""
     raw = edits[0][2][8:] if edits and isinstance(edits[0][2], bytes) else buf[span[3] : span[4]]
     return raw.decode("latin-1").strip("\0 ") if not edits or edits[0][2] else ""
+
+
+def _check_value(level: Level, span: Span) -> None:
+    """Refuse a value that holds whole elements, to which their own rules would not be applied.
+
+    What a private element holds in bytes is its maker's business.
+    """
+    tag, vr, _, start, end, _ = span
+    if tag & 0x10000 and vr in BULK_VRS:
+        return
+    if hides_elements(level.file.buf, start, end, vr, level.encoding):
+        raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(tag)} holds other elements")
 
 
 def _as_text(element: Element, value: str | bytes) -> str:

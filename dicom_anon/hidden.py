@@ -22,9 +22,9 @@ _IMPLICIT = re.compile(rb"(?s)(?=[^\0]\0..[^\0].\0\0)")
 def hides_elements(buf: bytes, start: int, end: int, vr: bytes, encoding: Encoding) -> bool:
     """Tell whether a value holds whole elements of its Data Set.
 
-    Text holds one where a NUL is in it and the header of an element of PS3.6, with the right VR, whose value ends
-    within. Binary values hold numbers of all kinds: in implicit VR, where a header is but a tag and a length, elements
-    must follow each other up to the very end.
+    Text holds one where a NUL is in it and the header of a private element or of one of PS3.6, with the right VR,
+    whose value ends within. Binary values hold numbers of all kinds: private headers do not count there, and in
+    implicit VR, where a header is but a tag and a length, elements must follow each other up to the very end.
 
     Parameters
     ----------
@@ -46,22 +46,20 @@ def hides_elements(buf: bytes, start: int, end: int, vr: bytes, encoding: Encodi
     """
     if buf.find(b"\0", start, end - 4) < 0:
         return False
+    binary = vr in _BINARY
     if encoding.explicit:
-        return any(
-            _explicit_at(buf, match.start(), end, encoding) for match in _EXPLICIT.finditer(buf, start, end - 2)
-        )
+        places = _EXPLICIT.finditer(buf, start, end - 2)
+        return any(_explicit_at(buf, match.start(), end, encoding, binary) for match in places)
     # Implicit VR is always little endian (PS3.5 section A.1).
-    to_the_end = vr in _BINARY
-    return any(
-        _implicit_at(buf, match.start(), end, to_the_end) for match in _IMPLICIT.finditer(buf, start, end - 2)
-    )
+    places = _IMPLICIT.finditer(buf, start, end - 2)
+    return any(_implicit_at(buf, match.start(), end, binary) for match in places)
 
 
-_BINARY = frozenset((b"AT", b"FD", b"FL", b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SL", b"SS", b"SV", b"UL", b"UN", b"US", b"UV"))
+_BINARY = frozenset(b"AT FD FL OB OD OF OL OV OW SL SS SV UL UN US UV".split())
 
 
-def _explicit_at(buf: bytes, pos: int, end: int, encoding: Encoding) -> bool:
-    """Tell whether a whole element with a value starts here; a private one has to have its own kind of tag."""
+def _explicit_at(buf: bytes, pos: int, end: int, encoding: Encoding, binary: bool) -> bool:
+    """Tell whether a whole element with a value starts here."""
     group, element, raw_vr, length = struct.unpack_from(f"{encoding.order}HH2sH", buf, pos)
     vr, value = raw_vr.decode(), pos + 8
     if vr in LONG_VRS:
@@ -72,7 +70,7 @@ def _explicit_at(buf: bytes, pos: int, end: int, encoding: Encoding) -> bool:
     if length == 0 or length & 1 or value + length > end:
         return False
     if group & 1:
-        return 0x0009 <= group and (0x10 <= element <= 0xFF or element >= 0x1000)
+        return not binary and group > 8 and (0x10 <= element <= 0xFF or element >= 0x1000)
     known = vr_of(group << 16 | element)
     return known is not None and (vr in known or vr == "UN")
 

@@ -149,6 +149,8 @@ def _real(content: bytes) -> bytes:
         return b""
     try:
         data_set = dcmread(io.BytesIO(content))
+        if "DirectoryRecordSequence" in data_set:
+            return b""
         planted(data_set)
         out = io.BytesIO()
         data_set.preamble = bytes(128)

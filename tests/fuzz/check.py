@@ -15,9 +15,9 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
 from dicom_anon.api import make_plan
 from dicom_anon.dicomfile import DicomFile
@@ -160,14 +160,13 @@ class Checker:
 
 
 def _read_all(data_set: Dataset) -> None:
-    """Read every element at every depth; a value that its VR does not allow may have been so in the source."""
+    """Read every item at every depth; a value that its VR does not allow may have been so in the source."""
     for tag in list(data_set.keys()):
-        raw: Any = data_set.get_item(tag)
-        if (raw.VR or "") in ("SQ", "UN", "") or raw.VR == "SQ":
-            element = data_set[tag]
-            if element.VR == "SQ":
-                for inner in element.value or ():
-                    _read_all(inner)
+        raw = data_set.get_item(tag)
+        vr = raw.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
+        if vr == "SQ":
+            for inner in data_set[tag].value or ():
+                _read_all(inner)
 
 
 def _alarm(*_: object) -> None:

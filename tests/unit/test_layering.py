@@ -16,6 +16,7 @@ FLOORS = {
     0: ("errors", "tags", "_version"),
     1: (
         "elements",
+        "hidden",
         "values",
         "pseudonyms",
         "standard",

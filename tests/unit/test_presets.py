@@ -361,17 +361,17 @@ def test_mercure_rows(keyword: str, command: str) -> None:
     assert rows_of("mercure")[key_of(keyword)] == command
 
 
-def test_none_does_nothing_but_the_instance_uids() -> None:
-    assert {key: value for key, value in general("none").items() if key[0] != "_"} == {
-        "remove_unknown_tags": False,
-        "remove_safe_tags": False,
-        "remove_curves": False,
-        "remove_overlays": False,
-        "SOPInstanceUID": "uid",
-        "ReferencedSOPInstanceUID": "uid",
-        "StudyInstanceUID": "uid",
-        "SeriesInstanceUID": "uid",
+def test_none_does_nothing_but_replace_uids() -> None:
+    content = {key: value for key, value in general("none").items() if key[0] != "_"}
+    assert {key: content.pop(key) for key in list(content) if key.startswith("remove_")} == dict.fromkeys(
+        ("remove_unknown_tags", "remove_safe_tags", "remove_curves", "remove_overlays"), False
+    )
+    listed = {
+        row.keyword
+        for row in standard.profile_rows()
+        if row.basic == "U" and row.tag[1:5] not in ("0000", "0002", "0004")
     }
+    assert content == dict.fromkeys(listed, "uid")
 
 
 def test_tcia_is_the_profile_with_the_options_of_the_archive() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -166,9 +167,7 @@ def anonymize_dataset(
         piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
         for piece in new.pieces
     )
-    result = DicomBytesIO(written)
-    result.is_implicit_VR, result.is_little_endian = not encoding.explicit, encoding.little
-    replacement = read_dataset(result, not encoding.explicit, encoding.little)
+    replacement = read_dataset(io.BytesIO(written), not encoding.explicit, encoding.little)
     dataset.clear()
     dataset.update(replacement)
     if getattr(dataset, "file_meta", None):
@@ -189,7 +188,8 @@ def _encoded(dataset: Dataset, encoding: Encoding) -> bytes:
     """Write a Data Set; an element that was built with a VR that does not exist gets its own."""
     copy = Dataset()
     copy.update({element.tag: element for element in dataset})
-    copy.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    implicit, little = dataset.original_encoding
+    copy.set_original_encoding(implicit, little, dataset.original_character_set)
     for element in dataset:
         if element.VR not in SHORT_VRS | LONG_VRS and " or " not in element.VR:
             copy[element.tag] = DataElement(element.tag, implicit_vr(element.tag).decode(), element.value)

@@ -5,16 +5,17 @@ Lives here: what the words of the command mean. Does not live here: work; import
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 EXIT_USAGE = 2
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_Read = TypeVar("_Read")
 
 EPILOG = """\b
 Examples:
@@ -123,25 +123,31 @@ class _Rules:
 
         problems: list[Problem] = []
 
-        def collect(read: Callable[[], _Read], default: _Read) -> _Read:
+        @contextlib.contextmanager
+        def collecting() -> Iterator[None]:
             try:
-                return read()
+                yield
             except ConfigError as error:
                 problems.extend(error.problems)
-                return default
 
-        config = collect(lambda: read_configs(self.configs), Config())
-        assigns = [rule for text in self.assigns if (rule := collect(lambda text=text: parse_assign(text), None))]
+        config, lookup = Config(), None
+        assigns: list[tuple[Key, Rule]] = []
         extra: list[tuple[Key, Rule]] = []
+        with collecting():
+            config = read_configs(self.configs)
+        for text in self.assigns:
+            with collecting():
+                assigns.append(parse_assign(text))
         if self.extra_rules is not None:
             from dicom_anon.extra_rules import read_extra_rules
 
-            extra = collect(lambda: read_extra_rules(self.extra_rules), extra)
-        lookup = None
+            with collecting():
+                extra = read_extra_rules(self.extra_rules)
         if self.lookup is not None:
             from dicom_anon.lookup import read_lookup
 
-            lookup = collect(lambda: read_lookup(self.lookup), None)
+            with collecting():
+                lookup = read_lookup(self.lookup)
         if self.project is not None and self.aet is not None:
             problems.append(Problem(COMMAND_LINE, "", "--aet", "contradicts --project", "one of the two"))
         if self.preset is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -51,10 +51,14 @@ class NotTried(NamedTuple):
 Found: TypeAlias = "FileJob | Folder | NotTried"
 
 
-def discover(source: Path, *, whole_tree: bool = True) -> Iterator[Found]:
-    """List what is below a folder, or a single file, without following symbolic links.
+def discover(
+    source: Path, *, whole_tree: bool = True, follow_links: bool = False, closed: Iterable[str] = ()
+) -> Iterator[Found]:
+    """List what is below a folder, or a single file.
 
     A folder comes before what is in it; entries come in the order of their names, so that two walks are alike.
+    Symbolic links are not followed, or only those that lead out of the folder: what they lead to within it is found
+    without them. However links lead around, no folder is listed twice.
 
     Parameters
     ----------
@@ -62,10 +66,15 @@ def discover(source: Path, *, whole_tree: bool = True) -> Iterator[Found]:
         Folder or file.
     whole_tree : bool
         Go into sub-folders.
+    follow_links : bool
+        Follow symbolic links that lead out of the source folder.
+    closed : iterable of str
+        Folders into which no link is followed, such as the destination.
     """
     if not source.is_dir():
         yield _job(source.name, source.stat())
         return
+    links = _Links(source, closed) if follow_links else None
     pending = [""]
     while pending:
         relative = pending.pop()
@@ -77,7 +86,7 @@ def discover(source: Path, *, whole_tree: bool = True) -> Iterator[Found]:
             continue
         folders = []
         for entry in listed:
-            found = _look(entry, os.path.join(relative, entry.name))
+            found = _look(entry, os.path.join(relative, entry.name), links)
             if isinstance(found, Folder):
                 if whole_tree:
                     folders.append(found)
@@ -87,13 +96,50 @@ def discover(source: Path, *, whole_tree: bool = True) -> Iterator[Found]:
         pending.extend(folder.relative for folder in reversed(folders))
 
 
-def _look(entry: os.DirEntry[str], relative: str) -> Found:
+class _Links:
+    """Which links may be followed, and which folders were listed already.
+
+    Parameters
+    ----------
+    source : Path
+        The source folder.
+    closed : iterable of str
+        Folders into which no link is followed.
+    """
+
+    def __init__(self, source: Path, closed: Iterable[str]) -> None:
+        self._closed = [os.path.realpath(source), *map(os.path.realpath, closed)]
+        self._listed = {_identity(os.stat(folder)) for folder in self._closed if os.path.isdir(folder)}
+
+    def may_follow(self, path: str) -> bool:
+        """Tell whether a link leads out of the source, and not into what is closed."""
+        real = os.path.realpath(path)
+        return not any(real == folder or real.startswith(os.path.join(folder, "")) for folder in self._closed)
+
+    def is_new(self, path: str) -> bool:
+        """Tell whether a folder was not listed so far; it counts as listed from now on."""
+        identity = _identity(os.stat(path))
+        known = identity in self._listed
+        self._listed.add(identity)
+        return not known
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _look(entry: os.DirEntry[str], relative: str, links: _Links | None) -> Found:
+    follow = False
     try:
         if entry.is_symlink():
-            return NotTried(relative, Reason.SYMLINK)
-        if entry.is_dir(follow_symlinks=False):
+            follow = links is not None and links.may_follow(entry.path)
+            if not follow:
+                return NotTried(relative, Reason.SYMLINK)
+        if entry.is_dir(follow_symlinks=follow):
+            if links is not None and not links.is_new(entry.path):
+                return NotTried(relative, Reason.SYMLINK)
             return Folder(relative)
-        status = entry.stat(follow_symlinks=False)
+        status = entry.stat(follow_symlinks=follow)
     except FileNotFoundError:
         return NotTried(relative, Reason.VANISHED)
     except OSError:

@@ -18,6 +18,7 @@ from dicom_anon.assignment import Assignment
 from dicom_anon.crosswalk import Crossing, crossing_of
 from dicom_anon.elements import (
     BULK_VRS,
+    ITEM_TAGS,
     DataSetBytes,
     Encoding,
     FileRange,
@@ -243,6 +244,8 @@ class Rewriter:
         """
         tag, _, start, value, end, items = span
         assert items is not None
+        if tag == tags.ENCRYPTED_ATTRIBUTES_SEQUENCE and items:
+            raise FileRefused(Reason.ENCRYPTED, tags.format_tag(tag))
         buf = level.file.buf
         inner: list[tuple[Item, list[Edit]]] = []
         changed = False
@@ -323,9 +326,14 @@ def _check_value(level: Level, span: Span) -> None:
     What a private element holds in bytes is its maker's business.
     """
     tag, vr, _, start, end, _ = span
+    buf = level.file.buf
+    if vr == b"UN":
+        vr = implicit_vr(tag)
+        if vr == b"SQ" or buf[start : start + 4] in ITEM_TAGS:
+            raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(tag)} is no well formed sequence")
     if tag & 0x10000 and vr in BULK_VRS:
         return
-    if hides_elements(level.file.buf, start, end, vr, level.encoding):
+    if hides_elements(buf, start, end, vr, level.encoding):
         raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(tag)} holds other elements")
 
 

@@ -23,6 +23,7 @@ from pydicom.tag import BaseTag
 from dicom_anon import tags, values
 from dicom_anon.actions import UNCHANGED, Action, Assigned, CommandError, Outcome, Regexp, Removed, Replace
 from dicom_anon.actions.base import ClearPresent
+from dicom_anon.actions.patterns import check_substitution
 from dicom_anon.config import Rule, check_fits, parse_action
 from dicom_anon.elements import LONG_VRS, Span
 from dicom_anon.errors import ConfigError, FileRefused, Problem, Reason
@@ -275,10 +276,9 @@ def _with_options(options: dict[str, Any]) -> Action:
         raise CommandError("does not have the options that its action needs", accepted)
     if name == "regexp":
         try:
-            re.compile(options["find"])
-            re.sub(f"(?:{options['find']})|", options["replace"], "")
-        except (re.error, IndexError) as error:
-            raise CommandError(f"not a regular expression: {error}", "Python's re syntax") from None
+            check_substitution(options["find"], options["replace"])
+        except ValueError as error:
+            raise CommandError(str(error), "Python's re syntax") from None
         return Regexp(options["find"], options["replace"])
     if name == "replace_with_value":
         return Replace(Template(options["value"], (options["value"],)))  # their values hold no macros

@@ -125,7 +125,7 @@ class Template:
                 if span is None or span[0] != tag:
                     return None
                 if inserted:
-                    pieces.append(inserted)  # type: ignore[arg-type] # bytes in a Gap
+                    pieces.append(inserted)
                 fill(span, pieces)
                 pos = span[4]
         return pieces, pos

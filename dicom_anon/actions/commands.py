@@ -13,6 +13,7 @@ from dicom_anon import tags
 from dicom_anon.actions.base import Action, Clear, CommandError, Keep, Remove, Safe, Set
 from dicom_anon.actions.dates import ShiftDate, TruncDate
 from dicom_anon.actions.dummies import Compound, Hash, Replace, Uid
+from dicom_anon.actions.patterns import check_substitution
 from dicom_anon.actions.text import Clean, Regexp
 from dicom_anon.macros import MacroError, Template, parse_template
 
@@ -64,10 +65,9 @@ def _parse_regexp(argument: str | None) -> Action:
         raise CommandError("regexp needs a pattern and a replacement", form)
     find, replacement = argument[:cut], argument[cut + 1 :]
     try:
-        re.sub(find, replacement, "")
-        re.compile(f"(?:{find})|").sub(replacement, "")
-    except (re.error, IndexError, OverflowError, RecursionError) as error:
-        raise CommandError(f"not a regular expression: {error}", form) from None
+        check_substitution(find, replacement)
+    except ValueError as error:
+        raise CommandError(str(error), form) from None
     return Regexp(find, replacement)
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from dicom_anon import standard, tags, values
 from dicom_anon.actions.base import UNCHANGED, Action, Assigned, CommandError, Outcome
 from dicom_anon.actions.dummies import DUMMIES
+from dicom_anon.actions.patterns import longest_text
+from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.identity import scrubber_of
 from dicom_anon.scope import Element, Level
 
@@ -34,7 +36,15 @@ class Regexp(Action):
         return f"{self.find},{self.replacement}"
 
     def decide(self, element: Element) -> Outcome:
-        """Substitute in each value."""
+        """Substitute in each value.
+
+        Raises
+        ------
+        FileRefused
+            A value is so long that the search could take for ever.
+        """
+        if any(len(value) > longest_text(self.find) for value in element.values):
+            raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} is too long for its regexp")
         found = [re.sub(self.find, self.replacement, value) for value in element.values]
         return UNCHANGED if found == element.values else Assigned("\\".join(found))
 

@@ -1,4 +1,4 @@
-"""The module of mercure, run as mercure runs it: tasks laid out from real files, and what is in OUT afterwards."""
+"""The module of mercure, run as mercure runs it: tasks laid out from real files, and what OUT holds then."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ from tests.acceptance.command import ROOT, Done, call, environment, files_below,
 from tests.datasets import real_file
 
 VECTORS = json.loads((ROOT / "tests/data/hash_acc_vectors.json").read_text("utf-8"))
-SERIES = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "emri_small.dcm", "rtplan.dcm", "SC_rgb_jpeg_dcmtk.dcm")
+SERIES = (
+    "CT_small.dcm",
+    "MR_small.dcm",
+    "JPEG2000.dcm",
+    "emri_small.dcm",
+    "rtplan.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm",
+)
 FLAT = re.compile(r"(2\.25\.\d+)#(2\.25\.\d+)\.dcm")
 INFO = {
     "action": "both",
@@ -39,7 +46,16 @@ INFO = {
     "mercure_server": "host-of-ward",
     "device_serial_number": "SN-5544",
 }
-PLANTED = ("Quarkstein", "Adalbert", "MRN-774411", "ACC-998877", "SN-5544", "10.11.12.13", "host-of-ward", "19610203")
+PLANTED = (
+    "Quarkstein",
+    "Adalbert",
+    "MRN-774411",
+    "ACC-998877",
+    "SN-5544",
+    "10.11.12.13",
+    "host-of-ward",
+    "19610203",
+)
 
 
 class Task:
@@ -49,12 +65,19 @@ class Task:
         self.source, self.out = top / "in", top / "out"
         self.source.mkdir(parents=True)
         self.out.mkdir()
-        step = {"module_name": "anon", "settings": settings or {}, "retain_input_images": False, "output": None}
+        step = {
+            "module_name": "anon",
+            "settings": settings or {},
+            "retain_input_images": False,
+            "output": None,
+        }
         content = {"id": "9f0d", "info": INFO, "dispatch": {}, "process": {**step, **process}, "study": {}}
         (self.source / "task.json").write_text(json.dumps(content), "utf-8")
         self.originals: list[Dataset] = []
 
-    def add(self, image: Path | Dataset, *, aet: str | None = "AZ_KNEE", stem: str = "", **elements: Any) -> None:
+    def add(
+        self, image: Path | Dataset, *, aet: str | None = "AZ_KNEE", stem: str = "", **elements: Any
+    ) -> None:
         """Receive an image under a title; `None` leaves its ``.tags`` out."""
         data_set = pydicom.dcmread(image) if isinstance(image, Path) else image
         for keyword, value in {**identity(), **elements}.items():
@@ -68,7 +91,7 @@ class Task:
         self.originals.append(data_set)
 
     def run(self) -> Done:
-        """Run the module, and check what holds for every run: nothing of the patient in the log, all or nothing."""
+        """Run the module, and check what holds always: no patient in the log, all or nothing."""
         before = {name: (self.source / name).read_bytes() for name in files_below(self.source)}
         done = call("mercure", self.source, self.out)
         assert {name: (self.source / name).read_bytes() for name in files_below(self.source)} == before
@@ -152,7 +175,9 @@ def test_two_images_of_one_uid_both_arrive(tmp_path: Path) -> None:
     assert {read(task.out / name).InstanceNumber for name in names} == {1, 2}
 
 
-def test_the_patient_of_today_is_the_patient_of_tomorrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_patient_of_today_is_the_patient_of_tomorrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "persistence").mkdir()
     found = []
     for day, kept in (("a", True), ("b", True), ("c", False)):
@@ -167,7 +192,9 @@ def test_the_patient_of_today_is_the_patient_of_tomorrow(tmp_path: Path, monkeyp
     assert apart.StudyInstanceUID != today.StudyInstanceUID
 
 
-def test_a_persistent_folder_that_is_not_there_is_a_failure(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_persistent_folder_that_is_not_there_is_a_failure(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task.add(real_file("CT_small.dcm"))
     monkeypatch.setenv("MODULE_PERSISTENCE_DIR", "/none")
     assert task.run().code != 0
@@ -204,7 +231,9 @@ SETTINGS_OF_THE_MANUAL: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("settings", SETTINGS_OF_THE_MANUAL)
 @pytest.mark.parametrize("aet", ["project1", "AZ_PROJECT1", "other"])
-def test_settings_of_mercures_manual_run_unchanged(tmp_path: Path, settings: dict[str, Any], aet: str) -> None:
+def test_settings_of_mercures_manual_run_unchanged(
+    tmp_path: Path, settings: dict[str, Any], aet: str
+) -> None:
     task = Task(tmp_path, settings)
     task.add(real_file("CT_small.dcm"), aet=aet, SeriesDescription="Thorax")
     done = task.run()
@@ -218,7 +247,7 @@ def test_settings_of_mercures_manual_run_unchanged(tmp_path: Path, settings: dic
         assert (output.PatientBirthDate, output.SeriesDescription) == ("19610101", "Thorax")
         assert (output.StudyDescription, output.ProtocolName) == ("Study One of abc123", "CT")
     if settings["general"].get("print_assignment"):
-        assert re.search(r'^ *\(0010,0030\): CMD=', done.out, re.MULTILINE)
+        assert re.search(r"^ *\(0010,0030\): CMD=", done.out, re.MULTILINE)
 
 
 def test_accessions_hash_as_in_mercure(tmp_path: Path) -> None:
@@ -226,7 +255,9 @@ def test_accessions_hash_as_in_mercure(tmp_path: Path) -> None:
     for number, vector in enumerate(VECTORS):
         knee = {"name": vector["name"], "owner": vector["owner"], "(0008,0050)": "set(@hash_acc@)"}
         task = Task(tmp_path / str(number), {"knee": knee})
-        task.add(real_file("CT_small.dcm"), SpecificCharacterSet="ISO_IR 192", AccessionNumber=vector["accession"])
+        task.add(
+            real_file("CT_small.dcm"), SpecificCharacterSet="ISO_IR 192", AccessionNumber=vector["accession"]
+        )
         assert task.run().code == 0
         assert [one.AccessionNumber for one in task.outputs()] == [vector["hash_acc"]]
 

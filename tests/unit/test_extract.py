@@ -59,7 +59,9 @@ def test_every_real_file_gives_real_json_with_every_element() -> None:
         assert all(one["tag"] and one["vr"] for one in document["elements"].values())
 
 
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "test-SR.dcm", "693_UNCR.dcm"])
+@pytest.mark.parametrize(
+    "name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "test-SR.dcm", "693_UNCR.dcm"]
+)
 def test_values_are_those_of_pydicoms_json_model(name: str) -> None:
     path = real_file(name)
     model = pydicom.dcmread(path).to_json_dict(bulk_data_element_handler=lambda element: "left out")
@@ -71,7 +73,9 @@ def test_values_are_those_of_pydicoms_json_model(name: str) -> None:
         if attribute["vr"] in ("SQ", "UN") or "Value" not in attribute:
             continue
         assert mine["vr"] == attribute["vr"]
-        assert [v for v in mine["Value"] if v is not None] == [v for v in attribute["Value"] if v is not None], key
+        assert [v for v in mine["Value"] if v is not None] == [
+            v for v in attribute["Value"] if v is not None
+        ], key
         compared += 1
     assert compared > 15
 
@@ -117,12 +121,17 @@ def test_times_are_ranges_and_other_texts_lists(tmp_path: Path) -> None:
     found = elements_of(
         *variants(tmp_path, 3, AcquisitionTime=lambda n: times[n], ProtocolName=lambda n: ["a", "b", "a"][n])
     )
-    assert (found["AcquisitionTime"]["Minimum"], found["AcquisitionTime"]["Maximum"]) == (["101010"], ["101500"])
+    assert (found["AcquisitionTime"]["Minimum"], found["AcquisitionTime"]["Maximum"]) == (
+        ["101010"],
+        ["101500"],
+    )
     assert found["ProtocolName"]["Values"] == [["a"], ["b"]]
 
 
 def test_lists_have_an_end_and_say_so(tmp_path: Path) -> None:
-    found = elements_of(*variants(tmp_path, MAX_VALUES + 5, ProtocolName=lambda n: f"p{n}"), extract="ProtocolName")
+    found = elements_of(
+        *variants(tmp_path, MAX_VALUES + 5, ProtocolName=lambda n: f"p{n}"), extract="ProtocolName"
+    )
     assert found["ProtocolName"]["Values"] == [[f"p{n}"] for n in range(MAX_VALUES)]
     assert found["ProtocolName"]["MoreValues"] is True
 
@@ -168,7 +177,12 @@ def test_main_and_keywords_leave_all_else_out() -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("Modalty", 'did you mean "Modality"'), ("", "names nothing"), (" , ", "names nothing"), ("(60xx,3000)", "names no DICOM element")],
+    [
+        ("Modalty", 'did you mean "Modality"'),
+        ("", "names nothing"),
+        (" , ", "names nothing"),
+        ("(60xx,3000)", "names no DICOM element"),
+    ],
 )
 def test_what_names_no_element_is_refused(text: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):

@@ -62,7 +62,9 @@ def test_a_lacking_instance_number_keeps_its_suffix() -> None:
     assert not is_pending(name)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["00001", "00002", "a"]), CODES), unique=True, max_size=12), st.data())
+@given(
+    st.lists(st.tuples(st.sampled_from(["00001", "00002", "a"]), CODES), unique=True, max_size=12), st.data()
+)
 def test_final_names_are_unique_and_do_not_depend_on_the_order(
     files: list[tuple[str, str]], data: st.DataObject
 ) -> None:
@@ -95,7 +97,16 @@ def test_a_safe_name_is_one_component_of_every_system(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("uid", "made"),
-    [("2.25.1", "2.25.1"), ("", "x"), ("..", "x"), (".", "x"), ("a/b", "x"), ("1." * 40, "x"), ("1.", "x"), ("con", "x")],
+    [
+        ("2.25.1", "2.25.1"),
+        ("", "x"),
+        ("..", "x"),
+        (".", "x"),
+        ("a/b", "x"),
+        ("1." * 40, "x"),
+        ("1.", "x"),
+        ("con", "x"),
+    ],
 )
 def test_a_uid_is_a_component_or_something_else_is(uid: str, made: str) -> None:
     assert component(uid, "x") == made
@@ -110,7 +121,9 @@ SERIES = st.builds(
 
 
 @given(st.lists(SERIES, max_size=12), st.sets(st.sampled_from(["T1", "7", "series"])))
-def test_folders_of_series_are_unique_and_do_not_depend_on_the_order(series: list[Series], taken: set[str]) -> None:
+def test_folders_of_series_are_unique_and_do_not_depend_on_the_order(
+    series: list[Series], taken: set[str]
+) -> None:
     named = series_folders(series, taken)
     assert set(named) == set(series)
     folded = [name.casefold() for name in named.values()]
@@ -123,7 +136,13 @@ def test_folders_of_series_are_unique_and_do_not_depend_on_the_order(series: lis
 
 @pytest.mark.parametrize(
     ("description", "number", "folder"),
-    [("T2 axial", "3", "T2 axial"), ("", "3", "3"), ("..", "0", "0"), ("", "", "series"), ("a/b\\c:d", "1", "a_b_c_d")],
+    [
+        ("T2 axial", "3", "T2 axial"),
+        ("", "3", "3"),
+        ("..", "0", "0"),
+        ("", "", "series"),
+        ("a/b\\c:d", "1", "a_b_c_d"),
+    ],
 )
 def test_the_folder_of_a_single_series(description: str, number: str, folder: str) -> None:
     assert list(series_folders([Series("2.25.1", description, number)], set()).values()) == [folder]

@@ -17,11 +17,18 @@ from dicom_anon.mercure import read_or_make_key
 from dicom_anon.mercure_task import Task, read_task
 from dicom_anon.taskjson import facts_of_mercure
 
+UNREADABLE_TAGS = "a .tags file is not JSON, so that the AE title of its image is not known"
+OTHER_PROJECT = "the images were sent to AE titles of different projects: one task, one project"
 SETTINGS = {"general": {"preset": "default"}, "knee": {"preset": "none", "PatientName": "clear"}}
 
 
 def task(
-    folder: Path, settings: Any = None, *, titles: tuple[Any, ...] = ("az_KNEE",), process: Any = None, **info: Any
+    folder: Path,
+    settings: Any = None,
+    *,
+    titles: tuple[Any, ...] = ("az_KNEE",),
+    process: Any = None,
+    **info: Any,
 ) -> Task:
     """Lay out a task and read it."""
     if process is None:
@@ -100,12 +107,12 @@ def test_tags_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 def test_any_bytes_of_tags_are_read_or_refused_without_a_value(tmp_path_factory: Any, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("task")
     (folder / "1#2.tags").write_bytes(content)
+    told = ""
     try:
-        read = task(folder, titles=("knee",))
+        assert task(folder, titles=("knee",)).assignment.project == "knee"
     except DicomAnonError as error:
-        assert ".tags" in str(error) or "different projects" in str(error)
-    else:
-        assert read.assignment.project == "knee"
+        told = str(error)
+    assert told in ("", UNREADABLE_TAGS, OTHER_PROJECT)
 
 
 def test_foreign_keys_are_left_out_with_a_warning(tmp_path: Path) -> None:
@@ -120,7 +127,9 @@ def test_foreign_keys_are_left_out_with_a_warning(tmp_path: Path) -> None:
         },
     )
     assert read.assignment.project == "knee"
-    assert [key for key in ("contact", "irb", "modules", "comment") if f'"{key}"' not in warnings_of(tmp_path)] == []
+    assert [
+        key for key in ("contact", "irb", "modules", "comment") if f'"{key}"' not in warnings_of(tmp_path)
+    ] == []
     assert "Who" not in warnings_of(tmp_path)
 
 
@@ -140,7 +149,9 @@ def test_foreign_keys_are_left_out_with_a_warning(tmp_path: Path) -> None:
         {"(0010,0010)": 5},
     ],
 )
-def test_what_may_be_a_rule_that_protects_somebody_is_an_error(tmp_path: Path, section: dict[str, Any]) -> None:
+def test_what_may_be_a_rule_that_protects_somebody_is_an_error(
+    tmp_path: Path, section: dict[str, Any]
+) -> None:
     with pytest.raises(ConfigError):
         task(tmp_path, {"general": section})
 
@@ -152,7 +163,7 @@ def test_sections_of_other_projects_are_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["top", "general", "Knee"])
 def test_settings_of_the_module_itself(tmp_path: Path, where: str) -> None:
     own = {"layout": "study", "extract": "Modality", "notify": "true"}
-    read = task(tmp_path, {"Knee": {}, **own} if where == "top" else {"Knee": {}, **{where: own}})
+    read = task(tmp_path, {"Knee": {}, **own} if where == "top" else {"Knee": {}, where: own})
     assert (read.layout, read.extract, read.notify) == ("study", "Modality", True)
     plain = task(tmp_path)
     assert (plain.layout, plain.extract, plain.notify) == ("mercure", None, False)
@@ -191,7 +202,7 @@ def test_settings_that_are_none_are_refused(tmp_path: Path, process: Any) -> Non
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'"x"', b"[" * 100_000])
 def test_a_task_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "task.json").write_bytes(content)
-    with pytest.raises(UsageError, match="task.json"):
+    with pytest.raises(UsageError, match=r"task\.json"):
         read_task(tmp_path, print)
 
 
@@ -212,8 +223,14 @@ def test_of_mercures_task_only_what_identifies_nobody_is_told() -> None:
         "device_serial_number": "123",
         "receiver_aet": "AZ_KNEE",
     }
-    assert facts_of_mercure(info) == {"action": "both", "uid_type": "series", "mercure_version": "0.4.0-beta.1"}
-    assert facts_of_mercure({"action": "Doe^Jane", "uid_type": ["series"], "mercure_version": "Doe^Jane"}) == {}
+    assert facts_of_mercure(info) == {
+        "action": "both",
+        "uid_type": "series",
+        "mercure_version": "0.4.0-beta.1",
+    }
+    assert (
+        facts_of_mercure({"action": "Doe^Jane", "uid_type": ["series"], "mercure_version": "Doe^Jane"}) == {}
+    )
     assert facts_of_mercure("text") == {}
 
 

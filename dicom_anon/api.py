@@ -309,6 +309,7 @@ def anonymize_tree(
     on_burned_in: str = "warn",
     crosswalk: str | os.PathLike[str] | None = None,
     whole_tree: bool = True,
+    follow_links: bool = False,
     layout: str = "mirror",
     extract: str | None = None,
     task: Mapping[str, str] | None = None,
@@ -348,6 +349,8 @@ def anonymize_tree(
         CSV file that gets the old and new identities of patients, studies and series; outside of `destination`.
     whole_tree : bool
         Go into sub-folders.
+    follow_links : bool
+        Follow symbolic links that lead out of `source`.
     layout : str
         ``mirror``: folders and names as in the source; ``study``: a folder for each study, with its images by series,
         extracted data and an account; ``mercure``: all in one folder, as mercure passes images on.
@@ -400,7 +403,7 @@ def anonymize_tree(
     order = Order(plan, os.fspath(root), os.fspath(target), dry_run, names, on_burned_in, aside)
     pseudonyms = Pseudonyms(plan.key)
     request = Request(top, order, jobs or usable_cores(), stop_on_trouble)
-    request = replace(request, crosswalk=table, whole_tree=whole_tree, arranger=arranger)
+    request = replace(request, crosswalk=table, whole_tree=whole_tree, arranger=arranger, follow_links=follow_links)
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     told = TaskFacts(plan.assignment, pseudonyms.key_id, wanted.name if wanted else "", started, task or {})
     if run_folder is None or dry_run:
@@ -411,17 +414,23 @@ def anonymize_tree(
         if table is not None and crosswalk is not None:
             table.write(Path(crosswalk))
         return report
-    with contextlib.closing(run_folder.manifest(target)) as manifest, run_folder.problems() as listed:
+    with contextlib.ExitStack() as stack:
+        manifest = stack.enter_context(contextlib.closing(run_folder.manifest(target)))
         if overwrite:
             _start_afresh(manifest, target, NameBook(pseudonyms, manifest.names()))
         rules = f"{plan.assignment.digest} names={names}"
         facts = TreeFacts(rules, pseudonyms.key_id, plan.process_date, plan.process_time)
         if table is not None and crosswalk is not None and not manifest.is_new:
             table.load(Path(crosswalk))
+        is_new = manifest.is_new
         begun = manifest.begin(facts)
         plan = replace(plan, process_date=begun.process_date, process_time=begun.process_time)
-        book = NameBook(pseudonyms, manifest.names()) if names == "safe" else None
-        request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book)
+        book = None
+        if names == "safe":
+            book = NameBook(pseudonyms, manifest.names(), manifest.tainted(), manifest.identities())
+        listed = stack.enter_context(run_folder.problems())
+        risks = stack.enter_context(run_folder.risks(anew=is_new))
+        request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book, risks=risks)
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
         report = run(request, watcher or _Unwatched(), listed)
         if wanted is not None:
@@ -446,14 +455,23 @@ def _start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None
             os.unlink(destination / document)
     for folder, _, names in os.walk(destination, topdown=False):
         for name in names:
-            if name.startswith(dicomfile.PART_PREFIX):
-                os.unlink(os.path.join(folder, name))
+            if name.startswith(dicomfile.PART_PREFIX) or _is_ours(os.path.join(folder, name)):
+                os.unlink(os.path.join(folder, name))  # a run that was killed had no time to record it
         if Path(folder) != destination:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
     if destination.exists() and any(destination.iterdir()):
         raise UsageError("DST holds files that no run of ours wrote: move them away")
     manifest.forget()
+
+
+def _is_ours(path: str) -> bool:
+    """Tell whether a file says of itself that this package wrote it."""
+    try:
+        with open(path, "rb") as file:
+            return dicomfile.IMPLEMENTATION_CLASS_UID.encode() in file.read(512)
+    except OSError:
+        return False
 
 
 def explain_file(

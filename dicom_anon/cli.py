@@ -206,6 +206,7 @@ def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--quarantine", type=_PATH, metavar="DIR", help="Put copies of what could not be done into DIR, in folders by reason.")
 @click.option("--crosswalk", type=_FILE, metavar="FILE", help="Write a CSV of old and new patients, studies and series; keep it where the key is kept.")
 @click.option("--type", "depth", type=click.Choice(["batch", "folder"]), default="batch", show_default=True, help="The whole tree, or only the files directly in SRC.")
+@click.option("--follow-links", is_flag=True, help="Follow symbolic links that lead out of SRC; without it they are listed and skipped.")
 @click.option("--names", type=click.Choice(["keep", "safe", "uid"]), default="safe", show_default=True, help="Names of files and folders: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.")
 @click.option("--layout", type=click.Choice(["mirror", "study"]), default="mirror", show_default=True, help="Folders as in SRC; or a folder for each study, with images by series, extracted data and an account.")
 @click.option("--extract", metavar="all|main|KEYWORD,...", help="Write what the outputs of each series say as JSON beside them. Default: main with the layout study, else nothing.")
@@ -228,6 +229,7 @@ def run_command(
     quarantine: Path | None,
     crosswalk: Path | None,
     depth: str,
+    follow_links: bool,
     names: str,
     layout: str,
     extract: str | None,
@@ -273,6 +275,7 @@ def run_command(
             extract=extract,
             crosswalk=crosswalk,
             whole_tree=depth == "batch",
+            follow_links=follow_links,
             watcher=progress,
         )
     summary = json.dumps(

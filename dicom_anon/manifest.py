@@ -5,15 +5,17 @@ Lives here: the SQLite file of the run folder. Does not live here: what a run do
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_anon.discovery import FileJob
 from dicom_anon.errors import UsageError
+from dicom_anon.naming import Identifiers
 from dicom_anon.worker import FileResult
 
 _SCHEMA = """
@@ -24,6 +26,8 @@ CREATE TABLE IF NOT EXISTS file (
     tree INTEGER, path BLOB, size INTEGER, modified INTEGER, target BLOB, outcome TEXT, PRIMARY KEY (tree, path)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS document (tree INTEGER, path BLOB, PRIMARY KEY (tree, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identity (tree INTEGER, identifiers TEXT, PRIMARY KEY (tree, identifiers)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS taint (tree INTEGER, name BLOB, PRIMARY KEY (tree, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY KEY (tree, name)) WITHOUT ROWID;
 """
 
@@ -123,6 +127,16 @@ class Manifest:
         rows = self._database.execute("SELECT name, stays FROM name WHERE tree = ?", (self._tree,))
         return {os.fsdecode(name): bool(stays) for name, stays in rows}
 
+    def tainted(self) -> frozenset[str]:
+        """Folder names that hold an identifier of a file below them, as far as files were recorded."""
+        rows = self._database.execute("SELECT name FROM taint WHERE tree = ?", (self._tree,))
+        return frozenset(os.fsdecode(row[0]) for row in rows)
+
+    def identities(self) -> Iterator[Identifiers]:
+        """Identifiers of the files recorded, for comparison with names that nobody else vouches for."""
+        rows = self._database.execute("SELECT identifiers FROM identity WHERE tree = ?", (self._tree,))
+        return (Identifiers(*map(frozenset, json.loads(row[0]))) for row in rows)
+
     def settle_names(self, names: Mapping[str, bool]) -> None:
         """Keep which folder names may stay."""
         rows = [(self._tree, os.fsencode(name), stays) for name, stays in names.items()]
@@ -134,8 +148,8 @@ class Manifest:
     def forget(self) -> None:
         """Drop what is on record for the destination."""
         self._database.execute("DELETE FROM file WHERE tree = ?", (self._tree,))
-        self._database.execute("DELETE FROM name WHERE tree = ?", (self._tree,))
-        self._database.execute("DELETE FROM document WHERE tree = ?", (self._tree,))
+        for table in ("name", "document", "identity", "taint"):
+            self._database.execute(f"DELETE FROM {table} WHERE tree = ?", (self._tree,))
         self._database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
         self._tree = 0
 
@@ -151,7 +165,7 @@ class Manifest:
         )
         return ((os.fsdecode(path), os.fsdecode(target)) for path, target in rows)
 
-    def outputs_of(self, jobs: list[FileJob]) -> list[str]:
+    def outputs_of(self, jobs: list[FileJob]) -> list[tuple[FileJob, str]]:
         """Outputs on record of some files, whatever their sources were then."""
         with self._lock:
             found = []
@@ -161,7 +175,7 @@ class Manifest:
                     (self._tree, os.fsencode(job.relative), WRITTEN),
                 ).fetchone()
                 if row:
-                    found.append(os.fsdecode(row[0]))
+                    found.append((job, os.fsdecode(row[0])))
             return found
 
     def documents(self) -> frozenset[str]:
@@ -191,7 +205,11 @@ class Manifest:
             return found
 
     def record(self, results: Iterable[FileResult]) -> None:
-        """Add what became of some files, in one transaction."""
+        """Add what became of some files, and what they say of the names of folders, in one transaction."""
+        results = list(results)
+        tainted = [(self._tree, os.fsencode(name)) for name in {n for result in results for n in result.tainted}]
+        said = {result.identifiers for result in results if result.identifiers is not None}
+        identities = [(self._tree, json.dumps([sorted(part) for part in identifiers])) for identifiers in said]
         rows = [
             (
                 self._tree,
@@ -206,6 +224,8 @@ class Manifest:
         with self._lock:
             self._database.execute("BEGIN")
             self._database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._database.executemany("INSERT OR IGNORE INTO taint VALUES (?, ?)", tainted)
+            self._database.executemany("INSERT OR IGNORE INTO identity VALUES (?, ?)", identities)
             self._database.execute("COMMIT")
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dicom_anon.naming import Identifiers, folder_token, holds_identifier, is_portable
@@ -25,16 +25,26 @@ class NameBook:
         Make the tokens.
     known : Mapping[str, bool]
         From earlier runs: whether a name may stay.
+    tainted : iterable of str
+        From earlier runs, also from those that were killed: names that hold an identifier of a file below them.
+    seen : iterable of Identifiers
+        Of the files of earlier runs.
     """
 
-    def __init__(self, pseudonyms: Pseudonyms, known: Mapping[str, bool]) -> None:
+    def __init__(
+        self,
+        pseudonyms: Pseudonyms,
+        known: Mapping[str, bool],
+        tainted: Iterable[str] = (),
+        seen: Iterable[Identifiers] = (),
+    ) -> None:
         self._pseudonyms = pseudonyms
         self._may_stay = dict(known)
         self._new: set[str] = set()
-        self._tainted = {name for name, stays in known.items() if not stays}
+        self._tainted = {name for name, stays in known.items() if not stays}.union(tainted)
         self._covered: set[str] = set()
         self._doubtful: set[str] = set()
-        self._seen: set[Identifiers] = set()
+        self._seen = set(seen)
         self._folders: dict[str, str] = {"": ""}
 
     def target(self, folder: str) -> str:
@@ -60,8 +70,8 @@ class NameBook:
         """Take in that a file could not be done: who knows whose it is."""
         _mark(relative, self._doubtful)
 
-    def settle(self, destination: Path) -> dict[str, bool]:
-        """Give folders their final names.
+    def settle(self) -> dict[str, bool]:
+        """Say which names are final, and what they are; `rename` then makes it so.
 
         A name below which nothing was written is compared with the identifiers of all files, since nobody else vouches
         for it; one below which a file could not be done keeps its token, and is open again in the next run.
@@ -78,21 +88,24 @@ class NameBook:
                 not is_portable(name) or any(holds_identifier(name, identifiers) for identifiers in self._seen)
             ):
                 self._tainted.add(name)
-        final = {name: name not in self._tainted for name in {*self._may_stay, *(self._new - pending)}}
+        return {name: name not in self._tainted for name in {*self._may_stay, *(self._new - pending)}}
+
+    def rename(self, destination: Path, final: Mapping[str, bool]) -> None:
+        """Give the folders of a destination the names that are on record as final.
+
+        That comes after the record, and again before the next run: so a run that is killed in the midst of it leaves
+        nothing that stays under two names.
+        """
         renames = {}
         for name, stays in final.items():
             token = folder_token(name, self._pseudonyms)
-            if stays and name in self._new:
-                renames[token] = name
-            elif not stays and self._may_stay.get(name):
-                renames[name] = token
+            renames[token if stays else name] = name if stays else token
         if renames:
             for folder, names, _ in os.walk(destination, topdown=False):
                 for name in names:
                     if name in renames:
                         with contextlib.suppress(OSError):  # it keeps its token, which tells nothing
                             os.rename(os.path.join(folder, name), os.path.join(folder, renames[name]))
-        return final
 
     @property
     def tainted(self) -> int:

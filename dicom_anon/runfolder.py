@@ -7,6 +7,7 @@ Lives here: its layout and its file modes. Does not live here: what a key is use
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import os
@@ -22,6 +23,7 @@ from dicom_anon.pseudonyms import MIN_KEY_BYTES, new_key
 KEY_NAME = "key"
 PROBLEMS_NAME = "not-written.csv"
 MANIFEST_NAME = "manifest.sqlite"
+BURNED_IN_NAME = "burned-in.csv"
 LOG_NAME = "log.txt"
 
 
@@ -96,10 +98,21 @@ class RunFolder:
         path = self.path / KEY_NAME
         if path.exists():
             return read_key(path)
-        key = new_key().hex().encode()
-        with _private_file(path) as file:
-            file.write(key.decode() + "\n")
-        return key
+        new = path.with_name(f"{KEY_NAME}.{os.getpid()}")
+        try:
+            with _private_file(new) as file:
+                file.write(new_key().hex() + "\n")
+            try:
+                os.link(new, path)  # whole or not at all, whenever a run is killed; the first of two runs has its way
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                os.replace(new, path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+        except OSError as error:
+            raise UsageError(f"the key cannot be kept: {error.strerror}") from None
+        return read_key(path)
 
     @property
     def problems_path(self) -> Path:
@@ -109,6 +122,49 @@ class RunFolder:
     def problems(self) -> ProblemList:
         """List of files that were not written, anew for this run."""
         return ProblemList(_private_file(self.problems_path))
+
+    def risks(self, *, anew: bool) -> RiskList:
+        """List of objects that were written though their pixels may show text, of all runs since `anew`."""
+        path = self.path / BURNED_IN_NAME
+        known: set[tuple[str, ...]] = set()
+        if not anew and path.exists():
+            with open(path, encoding="utf-8", newline="") as file:
+                known = {tuple(row) for row in csv.reader(file)}
+        return RiskList(_private_file(path, anew=anew), known)
+
+
+class RiskList:
+    """CSV of objects whose pixels may show text: path of the source, and what tells of it.
+
+    Parameters
+    ----------
+    file : TextIO
+        Where it is written.
+    known : set of tuple of str
+        Its rows so far.
+    """
+
+    def __init__(self, file: TextIO, known: set[tuple[str, ...]]) -> None:
+        self._file = file
+        self._known = known
+        self._writer = csv.writer(file)
+        self.add([("path", "risk")])
+
+    def add(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Add objects, each once."""
+        for relative, risk in rows:
+            row = (relative.encode("utf-8", "backslashreplace").decode(), risk)
+            if row not in self._known:
+                self._known.add(row)
+                self._writer.writerow(row)
+
+    def __enter__(self) -> RiskList:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
 
 class ProblemList:
@@ -134,6 +190,6 @@ class ProblemList:
         self._file.close()
 
 
-def _private_file(path: Path) -> TextIO:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _private_file(path: Path, *, anew: bool = True) -> TextIO:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if anew else os.O_APPEND), 0o600)
     return open(descriptor, "w", encoding="utf-8", newline="")

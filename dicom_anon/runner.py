@@ -17,22 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dicom_anon.crosswalk import Crosswalk
 from dicom_anon.arrange import Arranger
+from dicom_anon.crosswalk import Crosswalk
 from dicom_anon.dicomfile import PART_PREFIX
 from dicom_anon.discovery import FileJob, Folder, NotTried, discover
 from dicom_anon.errors import Kind, Reason, UsageError
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.report import RunReport
-from dicom_anon.runfolder import ProblemList
-from dicom_anon.worker import FileResult, Order, process_batch
+from dicom_anon.runfolder import ProblemList, RiskList
+from dicom_anon.worker import BURNED_IN, FileResult, Order, process_batch
 
 BATCH_FILES = 250
 BATCH_BYTES = 64 << 20
 RETRY_FILES = 20
 SMALL_FILES = 400
-SMALL_BYTES = 256 << 20
+SMALL_BYTES = 1 << 30
 """A tree within both limits is done in this process: starting workers would take longer."""
 
 
@@ -67,6 +67,10 @@ class Request:
         Gets the old and new identities.
     whole_tree : bool
         Go into sub-folders.
+    follow_links : bool
+        Follow symbolic links that lead out of the source.
+    risks : RiskList or None
+        Gets the objects whose pixels may show text.
     """
 
     top: Path
@@ -78,6 +82,8 @@ class Request:
     arranger: Arranger | None = None
     crosswalk: Crosswalk | None = None
     whole_tree: bool = True
+    follow_links: bool = False
+    risks: RiskList | None = None
 
 
 def check_paths(
@@ -171,6 +177,7 @@ class _Run:
     def go(self) -> RunReport:
         """Run to the end, or to Ctrl-C."""
         started = time.monotonic()
+        self._began = time.time() - 0.1  # clocks of file systems are coarse
         if not self._order.dry_run:
             try:
                 os.makedirs(self._order.destination, exist_ok=True)
@@ -178,6 +185,8 @@ class _Run:
                 raise UsageError(f"DST cannot be made: {error.strerror}") from None
             if self._resumes:
                 self._remove_parts()
+                if self._request.book is not None and self._request.manifest is not None:
+                    self._request.book.rename(Path(self._order.destination), self._request.manifest.names())
         batches = self._batches()
         with self._one_interrupt():
             with contextlib.suppress(KeyboardInterrupt):
@@ -329,12 +338,15 @@ class _Run:
             return results
         return [result for job in portion for result in self._retry([job])]
 
-    def _take(self, results: list[FileResult]) -> None:
+    def _take(self, results: list[FileResult], *, record: bool = True) -> None:
         with self._account:
             self._report.add(results)
             if self._problems is not None:
                 self._problems.add((r.job.relative, r.reason, r.detail) for r in results if r.reason is not None)
-        self._record(results)
+            if self._request.risks is not None:
+                self._request.risks.add((r.job.relative, r.detail) for r in results if BURNED_IN in r.notes)
+        if record:
+            self._record(results)
         if self._request.stop_on_trouble and self._report.trouble:
             self._ended = True
         self._ended = self._ended or any(result.ends_run for result in results)
@@ -372,11 +384,16 @@ class _Run:
                 self._report.notes["folder-names-pending"] += 1
         if book is None:
             return
-        final = book.settle(Path(self._order.destination))
+        final = book.settle()
         if book.tainted:
             self._report.notes["folder-name-replaced"] = book.tainted
         if manifest is not None:
-            manifest.settle_names(final)
+            try:
+                manifest.settle_names(final)
+            except sqlite3.Error:
+                self._report.notes["record-failed"] += 1
+                return
+        book.rename(Path(self._order.destination), final)
 
     def _settle(self) -> None:
         """Account for what was with workers when the run ended: an output that is there is whole."""
@@ -384,8 +401,9 @@ class _Run:
             left = [job for batch in self._in_flight.values() for job in batch]
             self._in_flight.clear()
         for job in left:
-            written = not self._order.dry_run and os.path.exists(self._target(job))
-            self._take([FileResult(job, None if written else Reason.NOT_REACHED)])
+            written = not self._order.dry_run and self._was_written(job)
+            # Nothing is known of it but that, so the next run does it again.
+            self._take([FileResult(job, None if written else Reason.NOT_REACHED)], record=False)
         if self._ended or self._report.reasons[Reason.WORKER_DIED]:  # workers may have been killed while they wrote
             self._remove_parts()
 
@@ -393,7 +411,13 @@ class _Run:
         """Mirror folders and cut the files found into batches of like cost."""
         batch: list[FileJob] = []
         size = 0
-        for found in discover(self._request.top, whole_tree=self._request.whole_tree):
+        found_in_order = discover(
+            self._request.top,
+            whole_tree=self._request.whole_tree,
+            follow_links=self._request.follow_links,
+            closed=(self._order.destination, *filter(None, [self._order.quarantine])),
+        )
+        for found in found_in_order:
             if self._report.interrupted:
                 return
             if isinstance(found, FileJob):
@@ -420,11 +444,20 @@ class _Run:
             with self._account:
                 self._report.unchanged += len(batch) - len(rest)
             batch = rest
-            if self._request.arranger is not None:  # mirrored outputs have the old ones' names, and replace them
-                for written_as in self._request.manifest.outputs_of(rest):
-                    self._request.arranger.remove(written_as)
+            for job, written_as in self._request.manifest.outputs_of(rest):
+                self._remove_stale(job, written_as)
         if batch:
             yield batch
+
+    def _remove_stale(self, job: FileJob, written_as: str) -> None:
+        """Remove an output whose source is no longer what it was: the new one may have another name, or none."""
+        if self._order.dry_run:
+            return
+        with contextlib.suppress(OSError):
+            if self._request.arranger is not None:
+                self._request.arranger.remove(written_as)
+            else:
+                os.unlink(os.path.join(self._order.destination, self._settled(job, written_as)))
 
     def _remove_parts(self) -> None:
         """Remove what killed runs and workers left behind."""
@@ -445,11 +478,18 @@ class _Run:
         """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""
         if self._request.arranger is not None:
             return self._request.arranger.find(written_as) != ""
-        written_as = os.path.join(os.path.dirname(job.target), os.path.basename(written_as))
-        return os.path.exists(os.path.join(self._order.destination, written_as))
+        return os.path.exists(os.path.join(self._order.destination, self._settled(job, written_as)))
 
-    def _target(self, job: FileJob) -> str:
-        return os.path.join(self._order.destination, job.target)
+    def _settled(self, job: FileJob, written_as: str) -> str:
+        """Where an output of an earlier run is now."""
+        return os.path.join(os.path.dirname(job.target), os.path.basename(written_as))
+
+    def _was_written(self, job: FileJob) -> bool:
+        """Tell whether a file got its output in this run; one of an earlier run may be there, of an older source."""
+        try:
+            return os.stat(os.path.join(self._order.destination, job.target)).st_mtime >= self._began
+        except OSError:
+            return False
 
     def _mirror(self, folder: Folder) -> None:
         self._report.folders += 1

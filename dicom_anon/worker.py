@@ -64,6 +64,10 @@ class Order:
     quarantine: str = ""
 
 
+BURNED_IN = "burned-in-risk"
+"""Note of a written object whose pixels may show text; the result's detail says why."""
+
+
 class FileResult(NamedTuple):
     """What became of one file.
 
@@ -168,10 +172,10 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
                 _write(target, source, file, new, pieces, engine, order.names in NAMERS)
             notes = new.notes | file.notes
             if new.facts.burned_in:
-                notes |= {"burned-in-risk"}
+                notes |= {BURNED_IN}
             identifiers = new.identifiers if order.names == "safe" else None
             listed = tuple(sorted(notes)) if notes else ()
-            return FileResult(job, None, "", listed, False, written_as, tainted, identifiers, new.crossing)
+            return FileResult(job, None, new.facts.burned_in, listed, False, written_as, tainted, identifiers, new.crossing)
     except FileRefused as refusal:
         ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
         return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run)

@@ -43,7 +43,7 @@ def source(tmp_path: Path) -> Path:
     """A study of series with descriptions that no folder can have, of which two have the same."""
     folder = tmp_path / "in"
     for number, description in enumerate(NAMES):
-        elements = {
+        elements: dict[str, Any] = {
             "SeriesInstanceUID": f"1.2.3.{number}",
             "SeriesNumber": number,
             "StudyInstanceUID": "1.2.3",

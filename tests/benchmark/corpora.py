@@ -28,8 +28,8 @@ REVISION = 1
 PIECE = 1 << 20
 """Bytes of noise made and written at a time."""
 
-COMMENT = 56_000
-"""Bytes of noise in each JPEG frame, as a COM segment: the frames stay decodable and have a usual size."""
+SCAN = 56_000
+"""Bytes of noise that follow the scan of each JPEG frame, where decoders pass over them: frames get a usual size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +95,21 @@ def _none(frames: Frames, rng: Random) -> Iterator[bytes]:
 def _encapsulated(frames: Frames, rng: Random) -> Iterator[bytes]:
     """Yield an encapsulated Pixel Data element (PS3.5 A.4) of real JPEG frames, one fragment each.
 
-    A comment segment of noise after the start-of-image marker gives every frame bytes of its own.
+    Noise behind the entropy-coded data, none of it a marker, gives every frame bytes of its own.
     """
     path = get_testdata_file("examples_ybr_color.dcm", download=False)
     source = dcmread(str(path))
     real = list(generate_frames(source.PixelData, number_of_frames=int(source.NumberOfFrames)))
-    sizes = [len(real[n % len(real)]) + 4 + COMMENT for n in range(frames.number)]
+    sizes = [len(real[n % len(real)]) + SCAN for n in range(frames.number)]
     sizes = [size + size % 2 for size in sizes]
     offsets = [sum(sizes[:n]) + 8 * n for n in range(frames.number)]
     yield struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
     yield struct.pack(f"<HHI{len(offsets)}I", 0xFFFE, 0xE000, 4 * len(offsets), *offsets)
     for number, size in enumerate(sizes):
         jpeg = real[number % len(real)]
-        comment = struct.pack(">HH", 0xFFFE, COMMENT + 2) + rng.randbytes(COMMENT)
-        fragment = jpeg[:2] + comment + jpeg[2:]
+        noise = rng.randbytes(SCAN).replace(b"\xff", b"\x7f")
+        end = jpeg.rindex(b"\xff\xd9")
+        fragment = jpeg[:end] + noise + jpeg[end:]
         yield struct.pack("<HHI", 0xFFFE, 0xE000, size) + fragment.ljust(size, b"\0")
     yield struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 

@@ -166,6 +166,12 @@ def test_main_is_of_keywords_each_once() -> None:
     assert len(keywords) == len(set(keywords)) == len(main_tags())
 
 
+def test_the_readme_lists_main_as_it_is() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    for group, keywords in MAIN.items():
+        assert f"| {group} | {', '.join(f'`{keyword}`' for keyword in keywords.split())} |" in text
+
+
 def test_main_and_keywords_leave_all_else_out() -> None:
     path = real_file("CT_small.dcm")
     assert set(elements_of(path, extract="Rows,Columns")) == {"Rows", "Columns"}

@@ -69,7 +69,7 @@ HEAD = 1 << 17
 BULK = 1 << 20
 """A top-level binary value of this length is left in the file, as pixel data always is."""
 
-MAX_HEADER = 1 << 29
+MAX_HEADER = 1 << 28
 MAX_INFLATED = 1 << 27
 """Longest Data Set that is worked on in memory as a whole; a worker stays below 1 GiB with it."""
 

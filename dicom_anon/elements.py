@@ -16,6 +16,9 @@ from dicom_anon.tags import vr_of
 MAX_DEPTH = 60
 """Deepest nesting of sequences that is read; real objects stay below 20."""
 
+MAX_ITEMS = 1 << 19
+"""Longest sequence that is read: one item for each of some hundred thousand frames, not for every 8 bytes of a bomb."""
+
 UNDEFINED = 0xFFFFFFFF
 ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
@@ -37,7 +40,7 @@ class Malformed(DicomAnonError):
 
 
 class TooDeep(Malformed):
-    """Sequences are nested deeper than `MAX_DEPTH`."""
+    """Sequences are nested deeper than `MAX_DEPTH`, or longer than `MAX_ITEMS`."""
 
 
 class Incomplete(DicomAnonError):
@@ -381,6 +384,8 @@ def _items(
                 except (Incomplete, struct.error):
                     raise Malformed(f"offset {pos}: elements pass the end of their item") from None
             items.append(Item(pos, value, stop, length == UNDEFINED, encoding, spans))
+            if len(items) > MAX_ITEMS:
+                raise TooDeep(f"offset {pos}: a sequence of more than {MAX_ITEMS} items")
             pos = stop
         elif tag == SEQUENCE_END and delimited:
             if value > end:

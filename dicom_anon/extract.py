@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -44,6 +44,9 @@ MAX_VALUES = 100
 """Differing values of one element that are listed; of more it is said that there are more."""
 
 MAX_LISTED_CHARACTERS = 1 << 16
+
+_SHORT = 256
+"""Encoded values up to this length are compared as they are, longer ones by their digest."""
 
 _BINARY = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 _INTEGERS = frozenset(("IS", "US", "SS", "UL", "SL", "SV", "UV"))
@@ -151,35 +154,28 @@ def _vr_of(span: Span) -> str:
     return "SQ" if span[5] is not None else (implicit_vr(span[0]) if span[1] == b"UN" else span[1]).decode()
 
 
-class _Told(NamedTuple):
-    """One element of one file: what stands under its name, and what tells it from other values."""
-
-    name: str
-    vr: str
-    attribute: Json
-    digest: bytes
+Mark: TypeAlias = "tuple[bytes, str, values.Encodings, bytes]"
+"""What tells the encoded value of an element from others; compared first, so that like values are decoded once."""
 
 
-def _elements(output: Output, extract: Extract) -> Iterator[_Told]:
-    data = output.data
-    creators: dict[int, str] = {}
-    for span in data.spans:
-        tag = span[0]
-        if tags.is_private_creator(tag):
-            creators[tag] = output.text(tag)
-        if extract.wanted is not None and tag not in extract.wanted:
-            continue
-        raw = data.buf[span[3] : span[4]]
-        digest = hashlib.blake2b(b"%b %r" % (span[1], output.encodings) + raw, digest_size=16).digest()
-        bulk = data.bulk.get(span[2])
-        if bulk is not None:
-            digest = b"%d" % bulk.length
-            attribute: Json = {"vr": span[1].decode("ascii"), "Length": bulk.length}
-        else:
-            attribute = _attribute(data.buf, span, output.encodings, data.encoding)
-        creator = creators.get(tag & 0xFFFF0000 | tag >> 8 & 0xFF) if tags.is_private(tag) else None
-        head: Json = {"tag": f"{tag:08X}"} if creator is None else {"tag": f"{tag:08X}", "creator": creator}
-        yield _Told(_name_of(tag), attribute["vr"], {**head, **attribute}, digest)
+def _mark(output: Output, span: Span) -> Mark:
+    bulk = output.data.bulk.get(span[2])
+    raw = b"%d" % bulk.length if bulk is not None else output.data.buf[span[3] : span[4]]
+    short = raw if len(raw) <= _SHORT else hashlib.blake2b(raw, digest_size=16).digest()
+    return span[1], output.data.encoding.order, output.encodings, short
+
+
+def _told(output: Output, span: Span) -> Json:
+    """One attribute under its tag, with its creator if it is private."""
+    data, tag = output.data, span[0]
+    bulk = data.bulk.get(span[2])
+    if bulk is not None:
+        attribute: Json = {"vr": span[1].decode("ascii"), "Length": bulk.length}
+    else:
+        attribute = _attribute(data.buf, span, output.encodings, data.encoding)
+    creator = output.text(tag & 0xFFFF0000 | tag >> 8 & 0xFF) if tags.is_private(tag) else ""
+    head = {"tag": f"{tag:08X}", "creator": creator} if creator else {"tag": f"{tag:08X}"}
+    return {**head, **attribute}
 
 
 def _name_of(tag: int) -> str:
@@ -240,38 +236,38 @@ def _value(text: str, vr: str) -> Any:
 class _Summed:
     """One element of a series so far."""
 
-    told: _Told
+    told: Json
+    marks: set[Mark]
     instances: int = 1
     low: list[Any] | None = None
     high: list[Any] | None = None
     others: list[list[Any]] = field(default_factory=list)
-    seen: set[bytes] = field(default_factory=set)
     listed: int = 0
     more: bool = False
 
-    def add(self, told: _Told) -> None:
-        self.instances += 1
-        if told.digest == self.told.digest or told.digest in self.seen:
-            return
-        mine, its = self.told.attribute, told.attribute
+    def add(self, its: Json, mark: Mark) -> None:
+        """Take in a value of another encoding."""
+        mine, vr = self.told, str(self.told["vr"])
         if mine.get("Value") == its.get("Value") and mine.get("Length") == its.get("Length"):
             return
-        ends = (self.low or mine.get("Value"), self.high or mine.get("Value"))
-        if not self.seen and ends[0] and ends[1] and _comparable(self.told.vr, ends[0], its.get("Value")):
-            self.low = [min(pair) for pair in zip(ends[0], its["Value"], strict=True)]
-            self.high = [max(pair) for pair in zip(ends[1], its["Value"], strict=True)]
+        low, high = self.low or mine.get("Value"), self.high or mine.get("Value")
+        if not self.others and low and high and _comparable(vr, low, its.get("Value")):
+            self.low = [min(pair) for pair in zip(low, its["Value"], strict=True)]
+            self.high = [max(pair) for pair in zip(high, its["Value"], strict=True)]
             return
         value = [its["Length"]] if "Length" in its else its.get("Value", [])
+        if value in self.others:
+            return
         size = len(json.dumps(value, ensure_ascii=False))
-        if len(self.seen) >= MAX_VALUES - 1 or self.listed + size > MAX_LISTED_CHARACTERS:
+        if len(self.others) >= MAX_VALUES - 1 or self.listed + size > MAX_LISTED_CHARACTERS:
             self.more = True
             return
-        self.seen.add(told.digest)
+        self.marks.add(mark)
         self.listed += size
         self.others.append(value)
 
     def document(self, instances: int) -> Json:
-        content = dict(self.told.attribute)
+        content = dict(self.told)
         own = content.pop("Value", None)
         length = content.pop("Length", None)
         if self.low is not None:
@@ -315,7 +311,7 @@ class Summary:
 
     def __init__(self, extract: Extract) -> None:
         self._extract = extract
-        self._elements: dict[str, _Summed] = {}
+        self._elements: dict[int, _Summed] = {}
         self.instances = 0
         self.study = self.series = ""
 
@@ -325,16 +321,21 @@ class Summary:
             self.study = output.text(tags.STUDY_INSTANCE_UID)
             self.series = output.text(tags.SERIES_INSTANCE_UID)
         self.instances += 1
-        for told in _elements(output, self._extract):
-            known = self._elements.get(told.name)
+        wanted = self._extract.wanted
+        for span in output.data.spans:
+            if wanted is not None and span[0] not in wanted:
+                continue
+            mark = _mark(output, span)
+            known = self._elements.get(span[0])
             if known is None:
-                self._elements[told.name] = _Summed(told)
-            else:
-                known.add(told)
+                self._elements[span[0]] = _Summed(_told(output, span), {mark})
+                continue
+            known.instances += 1
+            if mark not in known.marks:
+                known.add(_told(output, span), mark)
 
     def document(self) -> Json:
         """Write down what the series says."""
-        ordered = sorted(self._elements.items(), key=lambda row: str(row[1].told.attribute["tag"]))
         return {
             "tool": "dicom-anon",
             "version": __version__,
@@ -342,7 +343,10 @@ class Summary:
             "StudyInstanceUID": self.study,
             "SeriesInstanceUID": self.series,
             "NumberOfInstances": self.instances,
-            "elements": {name: summed.document(self.instances) for name, summed in ordered},
+            "elements": {
+                _name_of(tag): summed.document(self.instances)
+                for tag, summed in sorted(self._elements.items())
+            },
         }
 
 

@@ -54,6 +54,11 @@ _KIND_OF = {
 }
 
 
+def is_identifier(tag: int) -> bool:
+    """Tell whether an element holds an identifier and nothing else."""
+    return tag in _KIND_OF
+
+
 def scrubber_of(file: FileScope) -> Scrubber:
     """Scrubber of the identifiers that a file holds, made when first asked for and shared by like files."""
     scrubber = file.memo.get("scrubber")

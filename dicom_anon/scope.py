@@ -112,6 +112,8 @@ class Level:
         if self._encodings is None:
             span = self.find(tags.SPECIFIC_CHARACTER_SET)
             if span is not None:
+                if span[1] not in (b"CS", b"UN"):
+                    raise FileRefused(Reason.NOT_PARSABLE, "(0008,0005) of another VR")
                 raw = self.file.buf[span[3] : span[4]]
                 self._encodings = values.encodings_of(values.decode(raw, "CS", ()))
             elif self.parent is not None:

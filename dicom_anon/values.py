@@ -13,7 +13,7 @@ from pydicom import config as pydicom_config
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS, validate_value
 
-from dicom_anon.errors import DicomAnonError
+from dicom_anon.errors import DicomAnonError, FileRefused, Reason
 from dicom_anon.tags import TagSyntaxError, format_tag, parse_key
 
 CHARSET_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
@@ -54,7 +54,8 @@ def encodings_of(specific_character_set: str) -> Encodings:
     (('iso8859',), ('UTF8',))
     """
     terms = [term.strip(" \0") for term in specific_character_set.split("\\")]
-    terms = ["" if "\0" in term else term for term in terms]  # Python looks for no codec of such a name
+    if "\0" in "".join(terms):
+        raise FileRefused(Reason.NOT_PARSABLE, "(0008,0005)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(convert_encodings(terms))

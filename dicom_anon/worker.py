@@ -25,10 +25,11 @@ from dicom_anon.discovery import FileJob
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange
 from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Kind, Reason
+from dicom_anon.hidden import hides_elements
 from dicom_anon.layout import NAMERS, Facts
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
-from dicom_anon.pixels import plan_pixels
+from dicom_anon.pixels import NOT_CHECKED, VIDEO, plan_pixels
 from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
@@ -66,6 +67,9 @@ class Order:
 
 BURNED_IN = "burned-in-risk"
 """Note of a written object whose pixels may show text; the result's detail says why."""
+
+
+_CHUNK, _OVERLAP = 1 << 20, 1 << 10
 
 
 class FileResult(NamedTuple):
@@ -210,6 +214,8 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPie
         if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
             plan = plan_pixels(new.root, file.transfer_syntax, piece, file.read_at, piece.tag)
             file.notes.update(plan.notes)
+            if NOT_CHECKED in plan.notes and file.transfer_syntax not in VIDEO:
+                _check_unknown(piece, file, new.identifiers)
             if plan.length is not None:
                 header = pieces[-1]
                 assert isinstance(header, bytes)
@@ -219,6 +225,20 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPie
                 continue
         pieces.append(piece)
     return pieces
+
+
+def _check_unknown(content: FileRange, file: DicomFile, identifiers: Identifiers) -> None:
+    """Refuse pixel data of unknown structure that holds elements, or what identifies the patient of its header."""
+    wanted = [text.encode() for text in identifiers.inside]
+    pos, end = content.offset, content.offset + content.length
+    while pos < end:
+        chunk = file.read_at(pos, min(_CHUNK + _OVERLAP, end - pos))
+        if not chunk:
+            return  # it shrank, which the copy finds
+        low = chunk.lower()
+        if any(text in low for text in wanted) or hides_elements(chunk, 0, len(chunk), b"OW", file.encoding):
+            raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure holds text of a header")
+        pos += _CHUNK
 
 
 def _named(

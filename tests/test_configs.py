@@ -16,10 +16,14 @@ from pydicom.data import get_testdata_file
 
 from dicom_anon import anonymize_dataset, anonymize_file, read_configs, resolve
 from dicom_anon.assignment import difference
+from dicom_anon.extra_rules import read_extra_rules
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KEY = b"a key that is only for the tests"
-TESTED = {"default.json", "project.json", "light.json", "private.json", "site.json", "trial.json"}
+TESTED = {
+    "default.json", "extra-rules.json", "light.json", "private.json", "project.json",
+    "site.json", "trial.json",
+}  # fmt: skip
 
 
 class Run:
@@ -45,7 +49,8 @@ def test_every_configuration_has_a_test_here_and_says_what_it_is() -> None:
     for path in CONFIGS.iterdir():
         text = path.read_text("utf-8")
         assert text.startswith('{\n  "_about": ')
-        assert f"-c configs/{path.name}" in text
+        option = "--extra-rules" if path.name == "extra-rules.json" else "-c"
+        assert f"{option} configs/{path.name}" in text
 
 
 def test_the_default_written_out_is_the_default() -> None:
@@ -115,7 +120,11 @@ def test_light_takes_a_few_elements_and_leaves_the_rest(tmp_path: Path) -> None:
     assert changed == {
         "PatientID", "PatientName", "PatientBirthDate",
         "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID",
+        "FrameOfReferenceUID", "StorageMediaFileSetUID", "ReferencedImageSequence",
     }  # fmt: skip
+    old, new = before.ReferencedImageSequence[0], after.ReferencedImageSequence[0]
+    assert new.ReferencedSOPClassUID == old.ReferencedSOPClassUID
+    assert new.ReferencedSOPInstanceUID != old.ReferencedSOPInstanceUID
     assert private(after) == private(before) != []
     assert after[0x6000, 0x3000].value == before[0x6000, 0x3000].value
     assert after.StudyTime == before.StudyTime
@@ -161,6 +170,32 @@ def test_a_trial_lies_over_its_site(tmp_path: Path) -> None:
     assert "StudyDescription" not in site.after
     assert both.after.StudyDescription == "Lung screening, second phase"
     assert both.after.ClinicalTrialSponsorName == "Example Hospital, Radiology"
+
+
+def test_extra_rules_written_out_are_those_of_basic() -> None:
+    extra = read_extra_rules(CONFIGS / "extra-rules.json")
+    assert {key: rule.action.describe() for key, rule in extra} == dict.fromkeys(
+        (0x00080012, 0x00080013, 0x00181012, 0x00181014), "remove"
+    )
+    written = resolve(preset="basic", extra_rules=extra, default_extra=False)
+    built_in = resolve(preset="basic")
+    assert {key: row.action for key, row in written.rows.items()} == {
+        key: row.action for key, row in built_in.rows.items()
+    }
+
+
+def test_extra_rules_take_the_times_at_which_files_were_made(tmp_path: Path) -> None:
+    source = get_testdata_file("CT_small.dcm")
+    assert isinstance(source, str)
+    made = []
+    for extra in ([], read_extra_rules(CONFIGS / "extra-rules.json")):
+        rules = resolve(preset="none", extra_rules=extra)
+        anonymize_file(source, tmp_path / "out.dcm", rules, key=KEY)
+        made.append(pydicom.dcmread(tmp_path / "out.dcm"))
+    without, with_them = made
+    assert {element.keyword for element in without} - {element.keyword for element in with_them} == {
+        "InstanceCreationDate", "InstanceCreationTime",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Not here: what the commands do to files.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,15 +18,30 @@ import click
 import pydicom
 import pytest
 
-from dicom_anon import cli, presets, standard, tags, values
+from dicom_anon import (
+    cli,
+    extra_rules,
+    lookup,
+    naming,
+    objects,
+    presets,
+    profile,
+    report,
+    runfolder,
+    standard,
+    tags,
+    values,
+)
 from dicom_anon.actions import COMMANDS
 from dicom_anon.assignment import resolve
 from dicom_anon.config import SETTINGS, parse_assign, parse_config, preset_section
 from dicom_anon.errors import ConfigError, Reason
 from dicom_anon.macros import MACROS, MacroError, parse_template
 from dicom_anon.presets import PRESETS, decisions
+from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.report import NOTES
 from dicom_anon.sample import write_sample
+from tests.acceptance.command import call
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -42,9 +58,8 @@ def markdown(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def exit_codes() -> str:
     listed = cli.EPILOG.partition("Exit codes:\n")[2]
-    return markdown(
-        ("code", "meaning"), (tuple(line.split(maxsplit=1)) for line in listed.splitlines() if line.strip())
-    )
+    rows = (tuple(line.split(maxsplit=1)) for line in listed.splitlines() if line.strip())
+    return markdown(("code", "meaning"), sorted(rows, key=lambda row: int(row[0])))
 
 
 def reasons() -> str:
@@ -136,6 +151,12 @@ def code_blocks(readme: str, language: str) -> list[str]:
     return [body for name, body in _FENCE.findall(readme) if name == language]
 
 
+def indented(readme: str, title: str) -> list[str]:
+    """Indented blocks below a heading, without their indentation."""
+    blocks = re.findall(r"(?:^    .*\n)+", section(readme, title), re.MULTILINE)
+    return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks]
+
+
 def section(readme: str, title: str) -> str:
     """Text below a heading, up to the next one."""
     return re.split(r"^#+ ", readme.partition(f" {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
@@ -207,7 +228,7 @@ def test_python_examples_run_and_de_identify(
     monkeypatch.chdir(tmp_path)
     sample = write_sample(tmp_path / "sample-in")
     Path("rules.json").write_text(code_blocks(readme, "json")[0], "utf-8")
-    tree, dataset = code_blocks(readme, "python")
+    tree, dataset, by_tag = code_blocks(readme, "python")
     names: dict[str, Any] = {}
     exec(compile(tree, "README, first example", "exec"), names)
     assert names["report"].written == sample.files
@@ -219,13 +240,26 @@ def test_python_examples_run_and_de_identify(
     assert names["dataset"].StudyDescription == "Knee"
     assert names["dataset"].PatientName != "Doe^Jane"
     assert names["dataset"].PatientIdentityRemoved == "YES"
+    exec(compile(by_tag, "README, third example", "exec"), names)
+    assert "PatientName" not in names["dataset"]
+    assert names["dataset"].AdmittingDate == "20240101"
+    assert names["dataset"].StudyDescription == "Knee"
+    assert ("(0010,0010)", "removed") in {(change.tag, change.outcome) for change in names["report"].changes}
 
 
 def test_the_account_shown_is_that_of_the_sample_tree(readme: str, tmp_path: Path) -> None:
-    sample = write_sample(tmp_path / "in")
-    shown = section(readme, "What happens to a tree")
-    assert f"{sample.files + sample.others}  files found" in shown
-    assert f"{sample.files}  written" in shown
+    write_sample(tmp_path / "in")
+    done = call(tmp_path / "in", tmp_path / "out")
+    assert done.code == 0
+    (shown,) = indented(readme, "What happens to a tree")
+    printed = _without_bytes(done.out + done.err)
+    assert printed[: len(shown.splitlines()) - 1] == _without_bytes(shown)[:-1]
+    assert printed[-1].startswith(_without_bytes(shown)[-1])
+
+
+def _without_bytes(text: str) -> list[str]:
+    """Lines without the size in brackets: the deflated file is not of the same length everywhere."""
+    return [re.sub(r" \([\d.]+ kB\)", "", line).strip() for line in text.splitlines() if line.strip()]
 
 
 def _value_rows(readme: str) -> list[tuple[list[str], str]]:
@@ -282,6 +316,90 @@ def test_the_deviations_of_the_default_preset_are_all_named(readme: str) -> None
     assert named == set(decisions.USEFUL) & in_profile
 
 
+def _first_column(readme: str, title: str) -> list[list[str]]:
+    """Words in backticks in the first cell of each row, below a heading."""
+    rows = re.findall(r"^\| (`.*?) \|", section(readme, title), re.MULTILINE)
+    return [re.findall(r"`([^`]+)`", row) for row in rows]
+
+
+def test_every_kind_of_object_is_listed_with_its_policy(readme: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", section(readme, "Objects that need care"), re.MULTILINE)
+    policies = {kind: policy for kind, policy in objects.POLICIES.items() if kind != "dicomdir"}
+    assert dict(rows) == policies
+    (example,) = indented(readme, "Objects that need care")
+    assert resolve(parse_config(example, "README")).objects == {
+        **objects.POLICIES, "secondary_capture": "drop", "sr": "quarantine",
+    }  # fmt: skip
+
+
+def test_every_option_of_the_profile_is_listed(readme: str) -> None:
+    assert _first_column(readme, "Options of PS3.15") == [[option] for option in standard.PROFILE_OPTIONS]
+    assert all(f"`{name}`" in section(readme, "Options of PS3.15") for name in profile.NOT_OFFERED)
+
+
+def test_the_options_of_tcia_are_listed(readme: str) -> None:
+    listed = section(readme, "Presets").partition("**`tcia`** is `basic`")[2].partition(";")[0]
+    assert tuple(re.findall(r"`(\w+)`", listed)) == resolve(preset="tcia").profile_options
+
+
+def test_every_option_of_verify_is_listed(readme: str) -> None:
+    shown = set(re.findall(r"`(--?[\w-]+)", section(readme, "Verify"))) - {"--verify"}
+    options = [o for o in cli.cli.commands["verify"].params if isinstance(o, click.Option)]
+    assert all(shown & {*option.opts} for option in options)
+    assert shown <= {opt for option in options for opt in option.opts}
+
+
+def test_actions_of_dicom_anonymizer_are_those_that_are_read(readme: str) -> None:
+    table = section(readme, "Coming from dicom-anonymizer").partition("| their action |")[2]
+    rows = re.findall(r"^\| (`.*?) \| (`.*?)[,|]", table, re.MULTILINE)
+    shown: dict[str, str] = {}
+    for theirs, ours in rows:
+        shown.update(zip(re.findall(r"`(\w+)`", theirs), re.findall(r"`(\w+)`", ours), strict=False))
+    shown.update({same: same for same in ("keep", "clean")})
+    assert shown == extra_rules.COMMANDS
+
+
+def test_the_example_of_extra_rules_is_read(readme: str) -> None:
+    (example,) = indented(readme, "Coming from dicom-anonymizer")
+    rules = extra_rules.parse_extra_rules(json.loads(example), "README")
+    assert {key: rule.action.describe() for key, rule in rules} == {
+        0x00080012: "remove", 0x00080013: "remove", 0x00104000: "remove", 0x0008103E: "regexp([0-9]+,#)",
+    }  # fmt: skip
+
+
+def test_the_example_of_a_lookup_table_is_read_and_its_columns_can_be_used(readme: str) -> None:
+    (example,) = indented(readme, "Lookup and crosswalk")
+    table = lookup.parse_lookup(example, "README")
+    subject = table.find("4711")
+    assert subject is not None
+    assert (subject.identifier, subject.name, subject.days) == ("S-001", "Subject 1", -120)
+    rule = re.search(r'`("\w+": "set\(@lookup.*?")`', section(readme, "Lookup and crosswalk"))
+    assert rule is not None
+    config = parse_config(f'{{"general": {{{rule[1]}}}}}', "README")
+    assert 0x00120030 in resolve(config, lookup=table).rows
+    with pytest.raises(ConfigError):
+        resolve(config)
+
+
+def test_files_of_the_private_folder_are_listed(readme: str) -> None:
+    listed = set(re.findall(r"^- `(.+?)`:", section(readme, "The private folder"), re.MULTILINE))
+    assert listed == {
+        runfolder.KEY_NAME, runfolder.MANIFEST_NAME, runfolder.PROBLEMS_NAME, runfolder.BURNED_IN_NAME,
+        runfolder.LOG_NAME,
+    }  # fmt: skip
+
+
+def test_the_example_of_names_is_what_becomes_of_them(readme: str) -> None:
+    (example,) = indented(readme, "Names of folders and files")
+    before, after = (Path(side.strip()).parts for side in example.split("→"))
+    doe = naming.identifiers_of(("Doe^Jane",), ("7719-03",), ("19611230",), ())
+    pseudonyms = Pseudonyms(b"a secret of 16 bytes or more")
+    made = [naming.folder_token(name, pseudonyms) for name in before[:-1]]
+    made.append(naming.safe_file_name(before[-1], doe, pseudonyms))
+    assert all(naming.holds_identifier(name, doe) for name in before)
+    assert tuple(made) == after
+
+
 def test_links_lead_to_files(readme: str) -> None:
     links = re.findall(r"\]\(([^)#][^)]*)\)", readme)
     assert len(links) > 8
@@ -311,7 +429,16 @@ def test_help_shows_both_forms_every_command_and_the_exit_codes(top_help: str) -
     assert "dicom-anon [OPTIONS] SRC DST" in top_help
     assert "dicom-anon COMMAND ..." in top_help
     assert all(re.search(rf"^  {name} ", top_help, re.MULTILINE) for name in cli.cli.commands)
-    assert re.findall(r"^    (\d+) ", top_help, re.MULTILINE) == ["0", "1", "2", "130"]
+    listed = [int(code) for code in re.findall(r"^    (\d+) ", top_help, re.MULTILINE)]
+    assert sorted(listed) == [0, 1, 2, 3, 130]
+    codes = (
+        report.EXIT_GOOD,
+        report.EXIT_TROUBLE,
+        report.EXIT_USAGE,
+        report.EXIT_FOUND,
+        report.EXIT_INTERRUPTED,
+    )
+    assert sorted(codes) == sorted(listed)
 
 
 @pytest.mark.parametrize("name", sorted(cli.cli.commands))

@@ -15,7 +15,7 @@ from dicom_anon.actions.base import UNCHANGED, Action, Assigned, CommandError, O
 from dicom_anon.actions.dummies import DUMMIES
 from dicom_anon.actions.patterns import longest_text
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.identity import scrubber_of
+from dicom_anon.identity import is_identifier, scrubber_of
 from dicom_anon.scope import Element, Level
 
 _TEXT_AND_UNKNOWN = values.TEXT_VRS | {"UN"}
@@ -125,8 +125,8 @@ def _may_hold_words(tag: int) -> bool:
 
 def clean_value(element: Element, value: str) -> str:
     """Scrub one value; what cannot stand in its VR any more goes."""
-    if element.vr == "PN":
-        return ""  # nothing but a person's name can stand in it
+    if element.vr == "PN" or is_identifier(element.tag):
+        return ""  # nothing but a person's name, or an identifier, can stand in it
     cleaned = scrubber_of(element.file).clean(value)
     if element.vr == "UR" and cleaned != value:
         return ""  # a locator with a hole leads nowhere

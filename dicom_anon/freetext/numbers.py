@@ -150,6 +150,9 @@ _NUMBER_SIGN = re.compile(r"\d|@|://|www\.")
 _DIGIT_RUN = re.compile(
     rf"(?:{_START}[a-z]{{1,4}})?(?<!\d)(?<!\d[.,])\d{{6,}}(?:[.,]\d{{1,6}})?(?:[-/+]\d{{1,6}}){{0,3}}(?:[a-z]{_END})?"
 )
+_CODED = re.compile(  # record numbers behind the letters of their system: HOSP-44718, ACC/2019-55021
+    rf"{_START}[a-z]{{2,10}}\d{{0,4}}[-/](?:\d{{2,4}}[-/])?\d{{5,16}}(?:[-/][a-z\d]{{1,8}}){{0,3}}{_END}"
+)
 _PHONES = re.compile(
     r"(?<!\w)(?:\+|00)[1-9]\d{0,2}[ ()./-]{0,3}(?:\d[ ()./-]{0,2}){5,12}\d(?!\d)"  # international
     r"|(?<![\w.])(?:\+?1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])\d{3}[ .-]\d{4}(?!\w)"  # North America
@@ -211,6 +214,7 @@ _RULES: tuple[_Rule, ...] = (
     (frozenset("#"), 4, _HASHED, _always),
     (frozenset("./-"), 5, _MONTH_AND_YEAR, _no_unit),
     (frozenset(), 4, _HEX, _always),
+    (frozenset("-/"), 5, _CODED, _no_unit),
     (frozenset(), 6, _DIGIT_RUN, _no_unit),
     (frozenset(), 6, _GROUPED, _is_number),
     (frozenset(), 7, _PHONES, _is_number),

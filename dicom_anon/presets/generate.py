@@ -101,18 +101,27 @@ def profile_row(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow])
     return Choice(decisions.COMMANDS[row.basic], "")
 
 
-_WRITTEN_VRS = frozenset(("LT", "PN", "ST", "UC", "UT"))
-"""Names and running text that the table does not list, and that the profile asks to look at all the same (E.3)."""
-
-
 def basic_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]) -> Choice:
     """Row of `basic`: the table, the few deviations a valid object needs, and else safe, or clean where people write."""
     return (
         decisions.VALID.get(attribute.keyword)
         or profile_row(attribute, rows)
         or _never_kept(attribute)
-        or Choice("clean" if attribute.vrs & _WRITTEN_VRS else "safe", "")
+        or Choice("clean" if _is_written(attribute) else "safe", "")
     )
+
+
+_WRITTEN_VRS = FREE_TEXT_VRS - {"SH", "UR"}
+_CODE_TEXT = frozenset(
+    "CodeMeaning CodingSchemeName CodingSchemeResponsibleOrganization LongCodeValue URNCodeValue".split()
+)
+"""Parts of a code and of its scheme: they come from a table."""
+
+
+def _is_written(attribute: Attribute) -> bool:
+    """Tell whether people write into an attribute: the profile asks to look at such text all the same (E.3)."""
+    written = bool(attribute.vrs & _WRITTEN_VRS) and attribute.keyword not in decisions.TECHNICAL_TEXT
+    return written and attribute.keyword not in _CODE_TEXT
 
 
 def default_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]) -> Choice:

@@ -42,7 +42,7 @@ def _own(data_sets: list[Dataset]) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("preset", ["default", "mercure", "none"])
+@pytest.mark.parametrize("preset", ["default", "mercure", "none", "basic", "tcia"])
 @pytest.mark.parametrize("tree", ["sample_in", "real_in"])
 def test_every_reference_that_is_left_resolves_to_the_counterpart(
     deliver: Deliver, request: pytest.FixtureRequest, tree: str, preset: str

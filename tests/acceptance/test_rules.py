@@ -456,10 +456,14 @@ def test_keep_for_a_uid_keeps_it(apply: Apply) -> None:
     assert made.SeriesInstanceUID != "1.2.3.4.1"
 
 
-def test_none_keeps_everything_but_the_three_uids_and_adds_the_stamps(apply: Apply) -> None:
+def test_none_keeps_everything_but_the_uids_of_the_profile_and_adds_the_stamps(apply: Apply) -> None:
     source = read(real_file("CT_small.dcm"))
     made = apply(real_file("CT_small.dcm").read_bytes(), {})
-    changed = {"SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"}
+    changed = {
+        "FrameOfReferenceUID", "InstanceCreatorUID",
+        "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID",
+    }  # fmt: skip
+    assert changed == {element.keyword for element in source if element.VR == "UI"} - {"SOPClassUID"}
     for element in source:
         if element.keyword in changed:
             assert made[element.tag].value != element.value

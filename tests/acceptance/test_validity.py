@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Deliver
+from tests.acceptance.test_profile import PROFILES
 
 pytestmark = pytest.mark.external
 
@@ -26,6 +28,7 @@ def _said(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("Error")]
 
 
+@functools.cache
 def _errors(path: Path) -> Counter[str]:
     return Counter(VALUES.sub("#", line) for line in _said(path))
 
@@ -39,11 +42,20 @@ def _new_errors(pair: tuple[Path, Path]) -> Counter[str] | None:
     return _errors(made) - before
 
 
-@pytest.mark.parametrize(("tree", "least"), [("sample_in", 45), ("real_in", 200)])
+@pytest.mark.parametrize(
+    ("tree", "least", "name"),
+    [
+        ("sample_in", 45, "default"),
+        ("real_in", 200, "default"),
+        *(("sample_in", 45, name) for name in sorted(PROFILES)),
+        ("real_in", 200, "basic"),
+        ("real_in", 200, "tcia"),
+    ],
+)
 def test_dciodvfy_reports_nothing_new(
-    deliver: Deliver, request: pytest.FixtureRequest, tree: str, least: int
+    deliver: Deliver, request: pytest.FixtureRequest, tree: str, least: int, name: str
 ) -> None:
-    delivery = deliver(request.getfixturevalue(tree))
+    delivery = deliver(request.getfixturevalue(tree), *PROFILES.get(name, ()))
     names = list(delivery.files)
     with ThreadPoolExecutor(2) as pool:
         found = list(
@@ -54,7 +66,7 @@ def test_dciodvfy_reports_nothing_new(
     assert len(compared) >= least
 
 
-@pytest.mark.parametrize("preset", ["default", "mercure", "none"])
+@pytest.mark.parametrize("preset", ["default", "mercure", "none", "basic", "tcia"])
 @pytest.mark.parametrize("tree", ["sample_in", "real_in"])
 def test_dcmtk_reads_every_output_that_it_could_read_before(
     deliver: Deliver, request: pytest.FixtureRequest, tree: str, preset: str

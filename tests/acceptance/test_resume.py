@@ -1,0 +1,485 @@
+"""The same command again: what is done stays, what is missing is done, whatever ended the run before.
+
+Set ``DICOM_ANON_KILLS`` to a number to kill that many runs instead of the few that always are, or to ``all`` to kill
+one at each moment that there is.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from dicom_anon import dicomfile, worker
+from tests.acceptance.command import (
+    call,
+    contents,
+    environment,
+    files_below,
+    finish,
+    folders_below,
+    start,
+    write_config,
+)
+from tests.acceptance.test_run import as_anyone, spawn
+from tests.datasets import file_bytes, image
+
+KILLS = os.environ.get("DICOM_ANON_KILLS", "")
+PATIENTS = (("Grubenwald^Ottoline", "MRN448812"), ("Okonjovic^Adaeze", "QX990021"), ("Li^Na", "71"))
+
+
+def picture(patient: int, number: int, **changes: object) -> bytes:
+    """One slice of one patient."""
+    name, identity = PATIENTS[patient]
+    study = f"1.2.826.0.1.3680043.10.77.{patient + 1}"
+    attributes: dict[str, object] = {
+        "PatientName": name,
+        "PatientID": identity,
+        "InstanceNumber": number,
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": f"{study}.1",
+        "SOPInstanceUID": f"{study}.1.{number + 1}",
+    }
+    return file_bytes(image(**{**attributes, **changes}))
+
+
+def delivery(folder: Path, slices: int = 4) -> Path:
+    """Write a tree with names that identify, names that do not, empty folders and files that cannot be done."""
+    for patient, (name, identity) in enumerate(PATIENTS):
+        family = name.split("^")[0]
+        for number in range(slices):
+            for path in (f"{family}_{identity}/CT/{number:03}.dcm", f"plain{patient}/{family}_{number:03}.dcm"):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(picture(patient, number))
+    (folder / "Grubenwald, Ottoline" / "nothing yet").mkdir(parents=True)
+    (folder / "notes.txt").write_text("no DICOM")
+    (folder / "plain0/cut.dcm").write_bytes(picture(0, 1)[:-7])
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return delivery(tmp_path / "in")
+
+
+def run(source: Path, out: Path, key_file: Path, *more: object) -> dict[str, object]:
+    """Run to the end and return the columns of the account."""
+    done = call(source, out, "--key-file", key_file, "--json", "-", "-j", 1, *more)
+    account = done.account
+    assert account["balances"], done.out
+    assert not [name for name in files_below(out) if dicomfile.PART_PREFIX in name]
+    return {
+        "code": done.code,
+        "written": account["written"]["files"],
+        "unchanged": account["unchanged"]["files"],
+        **{
+            reason: count
+            for kind in ("skipped", "quarantined", "failed")
+            for reason, count in done.reasons(kind).items()
+        },
+    }
+
+
+def state(out: Path) -> tuple[dict[str, bytes], set[str]]:
+    """All that a run leaves in a destination."""
+    return contents(out), folders_below(out)
+
+
+WHOLE = {"code": 1, "written": 24, "unchanged": 0, "not-dicom": 1, "truncated": 1}
+
+
+# Only what is needed
+
+
+def test_a_second_run_does_nothing_again(tmp_path: Path, source: Path, key_file: Path) -> None:
+    assert run(source, tmp_path / "out", key_file) == WHOLE
+    before = state(tmp_path / "out")
+    times = {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in before[0]}
+    assert run(source, tmp_path / "out", key_file) == {**WHOLE, "written": 0, "unchanged": 24}
+    assert state(tmp_path / "out") == before
+    assert {name: os.stat(tmp_path / "out" / name).st_mtime_ns for name in before[0]} == times
+
+
+def test_new_changed_and_lost_files_are_done(tmp_path: Path, source: Path, key_file: Path) -> None:
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    before = contents(out)
+    lost = sorted(before)[3]
+    (out / lost).unlink()
+    (source / "plain1/new.dcm").write_bytes(picture(1, 50))
+    changed = source / "plain2/Li_002.dcm"
+    changed.write_bytes(picture(2, 2, Rows=2, Columns=8))
+    os.utime(changed, ns=(1, 1))
+    assert run(source, out, key_file) == {**WHOLE, "written": 3, "unchanged": 22}
+    after = contents(out)
+    assert after.pop("plain1/new.dcm")
+    different = {name for name in before if before[name] != after[name]}
+    assert after.keys() == before.keys()
+    assert len(different) == 1
+    assert next(iter(different)).startswith("plain2/")
+
+
+def test_outputs_of_removed_sources_stay(tmp_path: Path, source: Path, key_file: Path) -> None:
+    run(source, tmp_path / "out", key_file)
+    before = contents(tmp_path / "out")
+    shutil.rmtree(source / "plain1")
+    assert run(source, tmp_path / "out", key_file) == {**WHOLE, "written": 0, "unchanged": 20}
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_source_that_changes_its_patient_leaves_no_output_of_the_old_one(tmp_path: Path, key_file: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "a").mkdir(parents=True)
+    (source / "a/Grubenwald_7.dcm").write_bytes(picture(0, 7))
+    (source / "a/8.dcm").write_bytes(picture(0, 8))
+    run(source, out, key_file)
+    first = files_below(out)
+    (source / "a/Grubenwald_7.dcm").write_bytes(picture(1, 7, StudyDescription="longer"))
+    (source / "a/8.dcm").write_bytes(picture(1, 8)[:-3])
+    assert run(source, out, key_file) == {"code": 1, "written": 1, "unchanged": 0, "truncated": 1}
+    assert files_below(out) == ["a/Grubenwald_7.dcm"]
+    assert first != files_below(out)
+
+
+def test_later_deliveries_keep_their_pseudonyms(tmp_path: Path, key_file: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    delivery(source, 2)
+    done = call(source, out)
+    assert done.code == 1
+    first = contents(out)
+    for patient in range(2):
+        (source / f"plain{patient}/late.dcm").write_bytes(picture(patient, 9))
+    assert call(source, out).code == 1
+    second = contents(out)
+    assert {name: second[name] for name in first} == first
+    from tests.acceptance.command import read
+
+    for patient in range(2):
+        late = read(second[f"plain{patient}/late.dcm"])
+        others = [read(content) for name, content in first.items() if name.startswith(f"plain{patient}/")]
+        assert {(other.PatientID, other.StudyInstanceUID) for other in others} == {
+            (late.PatientID, late.StudyInstanceUID)
+        }
+
+
+# What is refused, and the way out
+
+
+def test_other_rules_are_refused_with_the_way_out(tmp_path: Path, source: Path, key_file: Path) -> None:
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    before, listed = state(out), (tmp_path / "out.private/not-written.csv").read_text()
+    config = write_config(tmp_path, {"general": {"PatientSex": "clear"}})
+    other_key = tmp_path / "other.key"
+    other_key.write_text("another key of the right length")
+    for words, what in (
+        (("-c", config, "--key-file", key_file), "rules"),
+        (("--names", "keep", "--key-file", key_file), "rules"),
+        (("--key-file", other_key), "key"),
+        ((), "key"),
+    ):
+        done = call(source, out, *words)
+        assert done.code == 2
+        assert f"DST was made with other {what}: choose a new DST" in done.err
+        assert "--overwrite" in done.err
+        assert state(out) == before
+        assert (tmp_path / "out.private/not-written.csv").read_text() == listed
+
+
+def test_overwrite_starts_afresh(tmp_path: Path, source: Path, key_file: Path) -> None:
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    (source / "plain2/Li_002.dcm").unlink()
+    config = write_config(tmp_path, {"general": {"PatientSex": "set(O)"}})
+    assert run(source, out, key_file, "-c", config, "--overwrite") == {**WHOLE, "written": 23}
+    fresh = tmp_path / "fresh"
+    run(source, fresh, key_file, "-c", config)
+    assert state(out) == state(fresh)
+
+
+def test_overwrite_leaves_what_is_not_ours(tmp_path: Path, source: Path, key_file: Path) -> None:
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    (out / "plain0/mine.txt").write_text("mine")
+    done = call(source, out, "--key-file", key_file, "--overwrite")
+    assert done.code == 2
+    assert "DST holds files that no run of ours wrote" in done.err
+    assert (out / "plain0/mine.txt").read_text() == "mine"
+
+
+def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path, source: Path, key_file: Path) -> None:
+    for number in range(600):
+        (source / f"plain1/more{number}.dcm").write_bytes(picture(1, number))
+    first = start(source, tmp_path / "out", "--key-file", key_file)
+    try:
+        _wait_for_files(tmp_path / "out", 5, first)
+        second = call(source, tmp_path / "out", "--key-file", key_file)
+        again = call(source, tmp_path / "out", "--key-file", key_file, "--overwrite")
+    finally:
+        done = finish(first)
+    for refused in (second, again):
+        assert refused.code == 2
+        assert "another run is at work" in refused.err
+    assert done.code == 1, done.err
+    assert len(files_below(tmp_path / "out")) == 624
+
+
+def test_a_damaged_manifest_is_refused(tmp_path: Path, source: Path, key_file: Path) -> None:
+    run(source, tmp_path / "out", key_file)
+    before = state(tmp_path / "out")
+    (tmp_path / "out.private/manifest.sqlite").write_bytes(b"this is no database" * 100)
+    done = call(source, tmp_path / "out", "--key-file", key_file)
+    assert done.code == 2
+    assert "DST is not empty" in done.err or "damaged" in done.err
+    assert "Traceback" not in done.err
+    assert state(tmp_path / "out") == before
+
+
+# Kills
+
+
+def _wait_for_files(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
+    for _ in range(6000):
+        if sum(len(names) for _, _, names in os.walk(folder)) >= count:
+            return
+        assert process.poll() is None, "the run ended before anything could be done to it"
+        time.sleep(0.005)
+    raise AssertionError("waited too long")
+
+
+KILLER = """
+import os, signal, sys
+
+MOMENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.link", "os.rmdir", "os.truncate", "sqlite3.connect"}
+left = int(os.environ["KILL_AT"])
+
+def watch(event, arguments):
+    global left
+    if event in MOMENTS and "/kill" in str(arguments[0]):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+"""
+
+
+@pytest.fixture(scope="module")
+def killer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the module that kills a run at one moment of it."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(KILLER)
+    return folder
+
+
+def _kill(moment: int, killer: Path, *words: object) -> bool:
+    """Run until the moment when so many things were done to files, and kill it; false where it ended before."""
+    where = os.pathsep.join((str(killer), *filter(None, [os.environ.get("PYTHONPATH")])))
+    done = spawn(*words, env=environment(PYTHONPATH=where, KILL_AT=str(moment)))
+    assert done.code in (-signal.SIGKILL, 1), done.err
+    return done.code == -signal.SIGKILL
+
+
+def _moments() -> list[int]:
+    if KILLS == "all":
+        return list(range(1, 400))
+    rng = random.Random(5)
+    return sorted(rng.sample(range(1, 64), min(int(KILLS or 8), 63)))
+
+
+def test_a_run_killed_at_any_moment_is_resumed_to_the_same_end(tmp_path: Path, key_file: Path, killer: Path) -> None:
+    source = delivery(tmp_path / "in", 3)
+    whole = {**WHOLE, "written": 18}
+    assert run(source, tmp_path / "whole", key_file) == whole
+    expected, survived = state(tmp_path / "whole"), 0
+    for moment in _moments():
+        out = tmp_path / f"kill{moment}"
+        words = (source, out, "--key-file", key_file, "-j", 1)
+        if not _kill(moment, killer, *words):
+            break
+        run(source, out, key_file)
+        assert state(out) == expected, f"killed at moment {moment}"
+        assert (out.parent / f"{out.name}.private/manifest.sqlite").exists()
+        shutil.rmtree(out)
+        survived += 1
+    assert survived >= 5
+
+
+def test_a_run_killed_again_and_again_comes_to_the_same_end(tmp_path: Path, key_file: Path, killer: Path) -> None:
+    source = delivery(tmp_path / "in", 3)
+    run(source, tmp_path / "whole", key_file)
+    out = tmp_path / "kill"
+    for moment in (40, 30, 60, 25, 50):
+        _kill(moment, killer, source, out, "--key-file", key_file, "-j", 1)
+    run(source, out, key_file)
+    assert state(out) == state(tmp_path / "whole")
+
+
+def test_a_killed_delivery_that_taints_a_name_is_resumed_to_the_same_end(
+    tmp_path: Path, key_file: Path, killer: Path
+) -> None:
+    expected = None
+    for moment in (0, 12, 20, 28, 30, 32, 34, 36, 38)[: None if KILLS else 6]:
+        source, out = tmp_path / f"in{moment}", tmp_path / f"kill{moment}"
+        (source / "Waldteufel").mkdir(parents=True)
+        (source / "Waldteufel/1.dcm").write_bytes(picture(0, 1))
+        run(source, out, key_file)
+        assert folders_below(out) == {"Waldteufel"}
+        (source / "Waldteufel/2.dcm").write_bytes(picture(0, 2, PatientName="Waldteufel^Emil"))
+        if moment:
+            _kill(moment, killer, source, out, "--key-file", key_file, "-j", 1)
+        run(source, out, key_file)
+        expected = expected or state(out)
+        assert state(out) == expected
+        assert "Waldteufel" not in str(folders_below(out))
+
+
+def test_overwrite_after_a_kill(tmp_path: Path, source: Path, key_file: Path, killer: Path) -> None:
+    run(source, tmp_path / "whole", key_file)
+    out = tmp_path / "kill"
+    assert _kill(60, killer, source, out, "--key-file", key_file, "-j", 1)
+    assert files_below(out)
+    assert run(source, out, key_file, "--overwrite") == WHOLE
+    assert state(out) == state(tmp_path / "whole")
+
+
+def test_a_kill_while_the_key_is_made_leaves_no_half_key(tmp_path: Path, source: Path, killer: Path) -> None:
+    out = tmp_path / "kill"
+    for moment in range(1, 9):
+        _kill(moment, killer, source, out, "-j", 1)
+    assert call(source, out).code == 1
+    assert len((tmp_path / "kill.private/key").read_text().strip()) == 64
+    assert call(source, out).code == 1
+
+
+def test_killed_parents_and_workers(tmp_path: Path, key_file: Path) -> None:
+    source = delivery(tmp_path / "in", 80)
+    whole = tmp_path / "whole"
+    run(source, whole, key_file)
+    expected, rng = state(whole), random.Random(6)
+    for round_ in range(int(KILLS) if KILLS.isdigit() else 3):
+        out = tmp_path / f"out{round_}"
+        process = start(source, out, "--key-file", key_file, "-j", 2)
+        _wait_for_files(out, rng.randrange(1, 300), process)
+        victims = [process.pid] if round_ % 2 == 0 else _children(process.pid)[:1]
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        process.communicate(timeout=120)
+        _end_of_group(process.pid)
+        run(source, out, key_file)
+        assert state(out) == expected
+        shutil.rmtree(out)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                status = Path("/proc", entry, "stat").read_text()
+                words = Path("/proc", entry, "cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(status.rpartition(")")[2].split()[1]) == parent and b"popen_loky" in words:
+                found.append(int(entry))
+    return sorted(found)
+
+
+def _end_of_group(group: int) -> None:
+    """Wait until the workers of a killed parent are gone: they see that it is."""
+    for _ in range(1000):
+        try:
+            os.killpg(group, 0)
+        except (ProcessLookupError, PermissionError):
+            return
+        time.sleep(0.01)
+        with_killed = _ < 200
+        if not with_killed:
+            os.killpg(group, signal.SIGKILL)
+
+
+# Destinations that fail
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_destination_that_takes_no_more_ends_the_run_in_order(
+    tmp_path: Path, source: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write, seen = dicomfile._write_all, []
+
+    def fail(*arguments: object) -> int:
+        seen.append(1)
+        if len(seen) > 9:
+            raise OSError(number, os.strerror(number))
+        return write(*arguments)  # type: ignore[arg-type]
+
+    run(source, tmp_path / "whole", key_file)
+    with monkeypatch.context() as patch:
+        patch.setattr(dicomfile, "_write_all", fail)
+        account = run(source, tmp_path / "out", key_file)
+    assert account["code"] == 1
+    assert account["write-failed"] == 1
+    assert account["not-reached"] >= 14  # type: ignore[operator]
+    assert account["written"] == len(files_below(tmp_path / "out"))
+    run(source, tmp_path / "out", key_file)
+    assert state(tmp_path / "out") == state(tmp_path / "whole")
+
+
+def test_a_full_disk_for_the_record_ends_the_run_in_order(
+    tmp_path: Path, source: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dicom_anon.manifest import Manifest
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "record", full)
+        account = run(source, tmp_path / "out", key_file)
+    assert account["code"] == 1
+    assert account["not-reached"]
+    assert run(source, tmp_path / "out", key_file)["unchanged"] == 0
+
+
+def test_a_read_only_destination(tmp_path: Path, source: Path, key_file: Path) -> None:
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    (source / "plain0/new.dcm").write_bytes(picture(0, 70))
+    (out / "plain0").chmod(0o500)
+    done = spawn(source, out, "--key-file", key_file, "--json", "-", preexec_fn=as_anyone)
+    (out / "plain0").chmod(0o700)
+    assert done.code == 1, done.err
+    assert done.account["balances"]
+    assert done.reasons("failed") == {"write-failed": 1}
+    assert run(source, out, key_file)["written"] == 1
+
+
+# Lists
+
+
+def test_burned_in_risks_are_listed_over_all_runs(tmp_path: Path, key_file: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (source / "plain.dcm").write_bytes(picture(0, 1))
+    (source / "yes.dcm").write_bytes(picture(0, 2, BurnedInAnnotation="YES"))
+    run(source, out, key_file)
+    (source / "screen.dcm").write_bytes(picture(0, 3, ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]))
+    run(source, out, key_file)
+    run(source, out, key_file)
+    with open(tmp_path / "out.private/burned-in.csv", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["path", "risk"],
+            ["yes.dcm", "burned-in-annotation"],
+            ["screen.dcm", "screen"],
+        ]
+    assert os.stat(tmp_path / "out.private/burned-in.csv").st_mode & 0o777 == 0o600
+    assert worker.BURNED_IN in call(source, tmp_path / "new", "--json", "-").account["notes"]

@@ -45,8 +45,8 @@ Examples:
 Exit codes:
   0   all good
   1   some files failed or were quarantined; the rest is done
-  3   --verify or verify found what identifies someone in the output
   2   the command or the configuration is wrong; nothing was touched
+  3   --verify or verify found what identifies someone in the output
   130 interrupted; what was written is whole
 """
 

@@ -346,6 +346,8 @@ def _as_text(element: Element, value: str | bytes) -> str:
 def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> Level:
     """Top level of a file of which the kind is known."""
     scope.root = Level(scope, data.spans, data.encoding, None, 0)
+    if not scope.root.encodings:  # asked for here, so that nonsense is refused in a file of plain ASCII too
+        raise FileRefused(Reason.NOT_PARSABLE, "character set")
     scope.memo[OBJECT] = classify(scope.root, transfer_syntax)
     return scope.root
 

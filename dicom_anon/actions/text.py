@@ -134,8 +134,8 @@ def clean_value(element: Element, value: str) -> str:
 
 
 def needs_value(tag: int) -> bool:
-    """Tell whether the Basic Profile has code D for the attribute, so that empty may be invalid."""
-    return tag in _dummied()
+    """Tell whether some IOD needs a value, or the Basic Profile has code D for the attribute."""
+    return tag in _dummied() or tag in standard.tags_with_value()
 
 
 @functools.cache

@@ -113,9 +113,10 @@ def basic_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]
 
 _WRITTEN_VRS = FREE_TEXT_VRS - {"SH", "UR"}
 _CODE_TEXT = frozenset(
-    "CodeMeaning CodingSchemeName CodingSchemeResponsibleOrganization LongCodeValue URNCodeValue".split()
+    "CodeMeaning CodingSchemeName CodingSchemeResponsibleOrganization LongCodeValue URNCodeValue "
+    "Manufacturer ManufacturerModelName".split()
 )
-"""Parts of a code and of its scheme: they come from a table."""
+"""Parts of a code and of its scheme, which come from a table, and the maker's own names."""
 
 
 def _is_written(attribute: Attribute) -> bool:

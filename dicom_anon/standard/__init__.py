@@ -233,6 +233,16 @@ def required_tags() -> frozenset[int]:
     return frozenset(int(tag, 16) for tag in _read("ps33_required.json")["tags"])
 
 
+@functools.cache
+def tags_with_value() -> frozenset[int]:
+    """Tags that are Type 1 or 1C in some module of PS3.3, at any nesting: there, they may not be empty.
+
+    >>> 0x00620005 in tags_with_value(), 0x00100010 in tags_with_value()
+    (True, False)
+    """
+    return frozenset(int(tag, 16) for tag in _read("ps33_required.json")["with_value"])
+
+
 class IodTypes:
     """Type (PS3.5 section 7.4) of the attributes with a compound action, in each IOD of PS3.3.
 

@@ -15,6 +15,7 @@ from dicom_anon import tags
 
 TARGET = Path(__file__).with_name("ps33_required.json")
 REQUIRED_TYPES = frozenset({"1", "1C", "2", "2C"})
+VALUE_TYPES = frozenset({"1", "1C"})
 
 
 def extract(modules: dict[str, list[dict[str, Any]]], version: str) -> dict[str, Any]:
@@ -33,20 +34,25 @@ def extract(modules: dict[str, list[dict[str, Any]]], version: str) -> dict[str,
         Content of ``ps33_required.json``; the tags are eight hex digits, in order. Attributes of repeating
         groups (overlays) have no single tag and are left out.
     """
-    keywords = {
-        attribute["keyword"]
-        for attributes in modules.values()
-        for attribute in attributes
-        if attribute["type"] in REQUIRED_TYPES
-    }
-    found = {tag for tag in map(tags.tag_for_keyword, keywords) if tag is not None}
+
+    def of_types(types: frozenset[str]) -> list[str]:
+        keywords = {
+            attribute["keyword"]
+            for attributes in modules.values()
+            for attribute in attributes
+            if attribute["type"] in types
+        }
+        found = {tag for tag in map(tags.tag_for_keyword, keywords) if tag is not None}
+        return [f"{tag:08X}" for tag in sorted(found)]
+
     return {
         "_about": "Attributes that are Type 1, 1C, 2 or 2C in some module or macro of PS3.3, at any nesting.",
         "_edition": "PS3.3 2026b",
         "_source": f"highdicom {version} (PyPI), _standard/module_attribute_map.json",
         "_command": "python -m dicom_anon.standard.extract_required",
         "_notice": "DICOM PS3.3, © NEMA",
-        "tags": [f"{tag:08X}" for tag in sorted(found)],
+        "tags": of_types(REQUIRED_TYPES),
+        "with_value": of_types(VALUE_TYPES),
     }
 
 

@@ -285,7 +285,7 @@ def _kill(moment: int, killer: Path, *words: object) -> bool:
     """Run until the moment when so many things were done to files, and kill it; false where it ended before."""
     where = os.pathsep.join((str(killer), *filter(None, [os.environ.get("PYTHONPATH")])))
     done = spawn(*words, env=environment(PYTHONPATH=where, KILL_AT=str(moment)))
-    assert done.code in (-signal.SIGKILL, 1), done.err
+    assert done.code in (-signal.SIGKILL, 0, 1), done.err
     return done.code == -signal.SIGKILL
 
 
@@ -328,7 +328,7 @@ def test_a_killed_delivery_that_taints_a_name_is_resumed_to_the_same_end(
     tmp_path: Path, key_file: Path, killer: Path
 ) -> None:
     expected = None
-    for moment in (0, 12, 20, 28, 30, 32, 34, 36, 38)[: None if KILLS else 6]:
+    for moment in range(20) if KILLS else (0, 4, 8, 10, 12, 14):
         source, out = tmp_path / f"in{moment}", tmp_path / f"kill{moment}"
         (source / "Waldteufel").mkdir(parents=True)
         (source / "Waldteufel/1.dcm").write_bytes(picture(0, 1))

@@ -210,11 +210,11 @@ def test_clean_of_a_sequence_cleans_its_texts_and_leaves_its_codes() -> None:
 def test_clean_leaves_a_dummy_where_an_iod_needs_a_value() -> None:
     found = rewrite(
         item(
-            PatientID="1", PatientName="Doe^Jane", StructureSetLabel="Jane Doe", SeriesDescription="Jane Doe"
+            PatientID="1", PatientName="Doe^Jane", StructureSetLabel="Jane Doe", ImageComments="Jane Doe"
         ),
-        {"StructureSetLabel": "clean", "SeriesDescription": "clean"},
+        {"StructureSetLabel": "clean", "ImageComments": "clean"},
     )
-    assert (found.StructureSetLabel, found.SeriesDescription) == ("ANONYMIZED", "")
+    assert (found.StructureSetLabel, found.ImageComments) == ("ANONYMIZED", "")
 
 
 def test_clean_of_a_name_is_empty_and_values_are_cleaned_one_by_one() -> None:

@@ -42,8 +42,8 @@ from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import ProblemList, RunFolder
 from dicom_anon.runner import Request, Watcher, check_paths, run
-from dicom_anon.taskjson import TaskFacts
 from dicom_anon.tags import Pattern
+from dicom_anon.taskjson import TaskFacts
 from dicom_anon.worker import Order, deidentify
 
 PRIVATE: Final = Pattern(0x00010000, 0x00010000)
@@ -341,10 +341,11 @@ def anonymize_tree(
     quarantine : path, optional
         Folder that gets copies of the files that were quarantined, in folders by reason.
     names : str
-        ``safe``: names of files and folders that hold an identifier are replaced; ``keep``: none is; ``uid``: outputs are
-        named by their new Study, Series and SOP Instance UID.
+        ``safe``: names of files and folders that hold an identifier are replaced; ``keep``: none is; ``uid``: outputs
+        are named by their new Study, Series and SOP Instance UID.
     on_burned_in : str
-        What becomes of them: ``warn`` counts objects whose pixels may show text, ``quarantine`` leaves them out, ``fail`` ends the run there.
+        What becomes of them: ``warn`` counts objects whose pixels may show text, ``quarantine`` leaves them out,
+        ``fail`` ends the run there.
     crosswalk : path, optional
         CSV file that gets the old and new identities of patients, studies and series; outside of `destination`.
     whole_tree : bool

@@ -228,9 +228,7 @@ def resolve(
     )
 
 
-def _options(
-    preset: str, base: Section, settings: Mapping[str, Any], more: Iterable[str]
-) -> tuple[str, ...]:
+def _options(preset: str, base: Section, settings: Mapping[str, Any], more: Iterable[str]) -> tuple[str, ...]:
     """Options of the profile that apply: the preset's, and those that were asked for."""
     try:
         asked = profile.parse_options([*settings.get("profile_options", ()), *more])

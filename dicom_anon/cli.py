@@ -72,9 +72,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         return
     from importlib import metadata
 
-    click.echo(
-        f"dicom-anon {__version__}, Python {platform.python_version()}, pydicom {metadata.version('pydicom')}"
-    )
+    click.echo(f"dicom-anon {__version__}, Python {platform.python_version()}, pydicom {metadata.version('pydicom')}")
     ctx.exit()
 
 
@@ -86,11 +84,15 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     subcommand_metavar="SRC DST | COMMAND ...",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
     help="Show the versions of dicom-anon, Python and pydicom.",
-)  # fmt: skip
+)
 def cli() -> None:
-    """De-identify nested folder trees of DICOM files.
+    r"""De-identify nested folder trees of DICOM files.
 
     \b
     dicom-anon [OPTIONS] SRC DST      mirrors SRC under the new folder DST ("dicom-anon run --help" lists the options)
@@ -177,17 +179,49 @@ def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
 
     for option in reversed(
         (
-            click.option("-c", "--config", "configs", type=_FILE, multiple=True, metavar="FILE", help="Rules in JSON. May be repeated: later files lie over earlier ones."),
+            click.option(
+                "-c",
+                "--config",
+                "configs",
+                type=_FILE,
+                multiple=True,
+                metavar="FILE",
+                help="Rules in JSON. May be repeated: later files lie over earlier ones.",
+            ),
             click.option("--project", metavar="NAME", help="Section of the configuration to lay over general."),
-            click.option("--aet", metavar="AET", help="Receiving AE title from which the section is found (az_KNEE: knee)."),
+            click.option(
+                "--aet", metavar="AET", help="Receiving AE title from which the section is found (az_KNEE: knee)."
+            ),
             click.option("--preset", metavar="NAME", help=f"Preset to start from: {', '.join(PRESETS)}."),
-            click.option("--profile-option", "profile_options", multiple=True, metavar="NAME", help="Option of PS3.15 Annex E over the preset basic or tcia, such as retain_uids. May be repeated."),
-            click.option("--extra-rules", type=_FILE, metavar="FILE", help="Rules in the JSON of dicom-anonymizer, over the preset."),
+            click.option(
+                "--profile-option",
+                "profile_options",
+                multiple=True,
+                metavar="NAME",
+                help="Option of PS3.15 Annex E over the preset basic or tcia, such as retain_uids. May be repeated.",
+            ),
+            click.option(
+                "--extra-rules",
+                type=_FILE,
+                metavar="FILE",
+                help="Rules in the JSON of dicom-anonymizer, over the preset.",
+            ),
             click.option("--no-extra", is_flag=True, help="Leave out the extra rules that come with the preset basic."),
-            click.option("--lookup", type=_FILE, metavar="FILE", help="CSV of original PatientID to subject id; who is not in it is quarantined."),
-            click.option("--assign", "assigns", multiple=True, metavar="TAG=COMMAND", help='One rule over all others, such as "PatientSex=clear". May be repeated.'),
+            click.option(
+                "--lookup",
+                type=_FILE,
+                metavar="FILE",
+                help="CSV of original PatientID to subject id; who is not in it is quarantined.",
+            ),
+            click.option(
+                "--assign",
+                "assigns",
+                multiple=True,
+                metavar="TAG=COMMAND",
+                help='One rule over all others, such as "PatientSex=clear". May be repeated.',
+            ),
         )
-    ):  # fmt: skip
+    ):
         with_rules = option(with_rules)
     return with_rules
 
@@ -196,23 +230,102 @@ def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("source", metavar="SRC", type=_PATH)
 @click.argument("destination", metavar="DST", type=_PATH)
 @_rule_options
-@click.option("--key-file", type=_FILE, metavar="FILE", help="Secret for the pseudonyms, at least 16 bytes. Default: made once, kept in DST.private.")
-@click.option("--run-dir", type=_PATH, metavar="DIR", help="Private folder for key and lists. Default: DST.private beside DST.")
-@click.option("--no-run-dir", is_flag=True, help="Keep no private folder: without --key-file nobody can repeat the pseudonyms.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes. Default: the cores this process may use.")
+@click.option(
+    "--key-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Secret for the pseudonyms, at least 16 bytes. Default: made once, kept in DST.private.",
+)
+@click.option(
+    "--run-dir",
+    type=_PATH,
+    metavar="DIR",
+    help="Private folder for key and lists. Default: DST.private beside DST.",
+)
+@click.option(
+    "--no-run-dir",
+    is_flag=True,
+    help="Keep no private folder: without --key-file nobody can repeat the pseudonyms.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Worker processes. Default: the cores this process may use.",
+)
 @click.option("--dry-run", is_flag=True, help="Decide for every file, write nothing.")
-@click.option("--on-error", type=click.Choice(["quarantine", "fail"]), default="quarantine", show_default=True, help="Go on after a file that cannot be done, or end the run there.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["quarantine", "fail"]),
+    default="quarantine",
+    show_default=True,
+    help="Go on after a file that cannot be done, or end the run there.",
+)
 @click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote into DST, and start afresh.")
-@click.option("--quarantine", type=_PATH, metavar="DIR", help="Put copies of what could not be done into DIR, in folders by reason.")
-@click.option("--crosswalk", type=_FILE, metavar="FILE", help="Write a CSV of old and new patients, studies and series; keep it where the key is kept.")
-@click.option("--type", "depth", type=click.Choice(["batch", "folder"]), default="batch", show_default=True, help="The whole tree, or only the files directly in SRC.")
-@click.option("--follow-links", is_flag=True, help="Follow symbolic links that lead out of SRC; without it they are listed and skipped.")
-@click.option("--names", type=click.Choice(["keep", "safe", "uid"]), default="safe", show_default=True, help="Names of files and folders: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.")
-@click.option("--layout", type=click.Choice(["mirror", "study"]), default="mirror", show_default=True, help="Folders as in SRC; or a folder for each study, with images by series, extracted data and an account.")
-@click.option("--extract", metavar="all|main|KEYWORD,...", help="Write what the outputs of each series say as JSON beside them. Default: main with the layout study, else nothing.")
-@click.option("--on-burned-in", type=click.Choice(["warn", "quarantine", "fail"]), default="warn", show_default=True, help="What becomes of objects whose pixels may show text: counted, left out, or the end of the run.")
-@click.option("--verify", is_flag=True, help="Then look independently for what is left of any identifier; exit code 3 where something is.")
-@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the account as JSON; - for standard output.")
+@click.option(
+    "--quarantine",
+    type=_PATH,
+    metavar="DIR",
+    help="Put copies of what could not be done into DIR, in folders by reason.",
+)
+@click.option(
+    "--crosswalk",
+    type=_FILE,
+    metavar="FILE",
+    help="Write a CSV of old and new patients, studies and series; keep it where the key is kept.",
+)
+@click.option(
+    "--type",
+    "depth",
+    type=click.Choice(["batch", "folder"]),
+    default="batch",
+    show_default=True,
+    help="The whole tree, or only the files directly in SRC.",
+)
+@click.option(
+    "--follow-links",
+    is_flag=True,
+    help="Follow symbolic links that lead out of SRC; without it they are listed and skipped.",
+)
+@click.option(
+    "--names",
+    type=click.Choice(["keep", "safe", "uid"]),
+    default="safe",
+    show_default=True,
+    help="Names: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["mirror", "study"]),
+    default="mirror",
+    show_default=True,
+    help="Folders as in SRC; or a folder for each study, with images by series, extracted data and an account.",
+)
+@click.option(
+    "--extract",
+    metavar="all|main|KEYWORD,...",
+    help="Write what each series says as JSON beside it. Default: main with the layout study, else nothing.",
+)
+@click.option(
+    "--on-burned-in",
+    type=click.Choice(["warn", "quarantine", "fail"]),
+    default="warn",
+    show_default=True,
+    help="What becomes of objects whose pixels may show text: counted, left out, or the end of the run.",
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Then look independently for what is left of any identifier; exit code 3 where something is.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=_FILE,
+    metavar="FILE",
+    help="Write the account as JSON; - for standard output.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show more.")
 def run_command(
@@ -242,7 +355,8 @@ def run_command(
     """De-identify SRC, a folder tree or one file, into the new folder DST.
 
     The same command again resumes: what was done is not done again, new and changed files are.
-    DST mirrors SRC: sub-folders, names, empty branches; names that hold an identifier are replaced. Files that are not DICOM, and DICOMDIRs, are not copied.
+    DST mirrors SRC: sub-folders, names, empty branches; names that hold an identifier are replaced. Files
+    that are not DICOM, and DICOMDIRs, are not copied.
     A private folder, DST.private, keeps the key of the pseudonyms and the list of what was not written: guard it.
     """
     assignment = rules.resolve()
@@ -279,7 +393,12 @@ def run_command(
             watcher=progress,
         )
     summary = json.dumps(
-        {**report.to_json(), "preset": assignment.preset, "project": assignment.project, "rules": assignment.digest},
+        {
+            **report.to_json(),
+            "preset": assignment.preset,
+            "project": assignment.project,
+            "rules": assignment.digest,
+        },
         indent=1,
     )
     if to_stdout:
@@ -339,9 +458,23 @@ def _verify(
 @click.option("--tokens", type=_FILE, metavar="FILE", help="Further texts that must not be found, one a line.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Check only N outputs, spread over the tree.")
 @click.option("--key-file", type=_FILE, metavar="FILE", help="Key of the run, where it was not the run folder's.")
-@click.option("--run-dir", type=_PATH, metavar="DIR", help="Private folder of the run. Default: DST.private beside DST.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes. Default: the cores this process may use.")
-@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write the findings as JSON; - for standard output.")
+@click.option(
+    "--run-dir", type=_PATH, metavar="DIR", help="Private folder of the run. Default: DST.private beside DST."
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Worker processes. Default: the cores this process may use.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=_FILE,
+    metavar="FILE",
+    help="Write the findings as JSON; - for standard output.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show findings only.")
 def verify_command(
     source: Path,
@@ -357,9 +490,9 @@ def verify_command(
 ) -> None:
     """Search every output under DST for every identifier of every file under SRC, with code of its own.
 
-    Names, IDs, dates, UIDs, addresses and the rest, nested and private ones too, in every encoding, in the raw bytes and
-    in the paths. Then: every source accounted for, UIDs consistent, references intact, the same pixels, all readable.
-    Give the rules of the run, so that what they keep on purpose is no finding. Exit code 3 where anything is found.
+    Names, IDs, dates, UIDs, addresses and the rest, nested and private ones too, in every encoding, in the raw bytes
+    and in the paths. Then: every source accounted for, UIDs consistent, references intact, the same pixels, all
+    readable. Give the rules of the run, so that what they keep on purpose is no finding. Exit code 3 where anything is found.
     Findings say file, place and kind, never the value.
     """
     from dicom_anon.errors import UsageError
@@ -380,7 +513,14 @@ def verify_command(
 
 @cli.command("print-assignment", short_help="Show what is done to each tag, and who said so.")
 @_rule_options
-@click.option("--format", "form", type=click.Choice(["table", "text", "json", "csv"]), default="table", show_default=True, help="text is mercure-anonymizer's own line.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "text", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="text is mercure-anonymizer's own line.",
+)
 @click.option("--all", "show_all", is_flag=True, help="Show the safe rows too.")
 @click.option("--diff", metavar="PRESET", help="Show only what differs from this preset.")
 def print_assignment(
@@ -409,7 +549,12 @@ def print_assignment(
 @cli.command("inspect", short_help="Show for one file what is decided, before and after. Shows values!")
 @click.argument("file", metavar="FILE", type=_FILE)
 @_rule_options
-@click.option("--key-file", type=_FILE, metavar="FILE", help="Secret for the pseudonyms, to see the very values of a run.")
+@click.option(
+    "--key-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Secret for the pseudonyms, to see the very values of a run.",
+)
 def inspect(
     file: Path,
     rules: _Rules,
@@ -435,7 +580,7 @@ def inspect(
 @cli.command("conformance", short_help="Print the conformance statement of these rules (PS3.15 Annex E).")
 @_rule_options
 def conformance(rules: _Rules) -> None:
-    """Print what Annex E.1.3 of PS3.15 asks a de-identifier to state, for the very assignment of these rules, as Markdown."""
+    """Print what Annex E.1.3 of PS3.15 asks a de-identifier to state, for these very rules, as Markdown."""
     from dicom_anon.conformance import statement
 
     click.echo(statement(rules.resolve()))
@@ -470,13 +615,25 @@ def sample(folder: Path) -> None:
 
 
 @cli.command("lookup", short_help="Add the new study to each line of a list of accession numbers.")
-@click.option("--accessions", type=_FILE, required=True, metavar="FILE", help="CSV with a column ACCESSION-NUMBER; values are texts, leading zeros count.")
+@click.option(
+    "--accessions",
+    type=_FILE,
+    required=True,
+    metavar="FILE",
+    help="CSV with a column ACCESSION-NUMBER; values are texts, leading zeros count.",
+)
 @click.option("--crosswalk", type=_FILE, required=True, metavar="FILE", help="CSV that a run with --crosswalk wrote.")
-@click.option("--out", type=_FILE, metavar="FILE", help="New file to write; only you can read it. Default: standard output.")
+@click.option(
+    "--out",
+    type=_FILE,
+    metavar="FILE",
+    help="New file to write; only you can read it. Default: standard output.",
+)
 def lookup(accessions: Path, crosswalk: Path, out: Path | None) -> None:
-    """Add a column ANON-StudyUID, the name of the new study's folder in the layout study, to a list of accession numbers.
+    """Add to a list of accession numbers a column ANON-StudyUID, the name of the new study's folder.
 
-    Those that the crosswalk has not stay empty and are counted. The result identifies: keep it where the crosswalk is kept.
+    Those that the crosswalk has not stay empty and are counted. The result identifies: keep it where the crosswalk is
+    kept.
     """
     from dicom_anon.accessions import join_files, write_private
 
@@ -495,13 +652,12 @@ def lookup(accessions: Path, crosswalk: Path, out: Path | None) -> None:
 def mercure(source: Path | None, destination: Path | None) -> None:
     """Do one task as a module of mercure: images, .tags and task.json in IN, de-identified images in OUT, or nothing.
 
-    IN and OUT default to MERCURE_IN_DIR and MERCURE_OUT_DIR. The rules are the settings in task.json; the project comes from
-    the receiving AE title. The key of the pseudonyms is kept in MODULE_PERSISTENCE_DIR, where mercure gives that.
+    IN and OUT default to MERCURE_IN_DIR and MERCURE_OUT_DIR. The rules are the settings in task.json; the project comes
+    from the receiving AE title. The key of the pseudonyms is kept in MODULE_PERSISTENCE_DIR, where mercure gives that.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    from dicom_anon.assignment import Assignment
     from dicom_anon.errors import DicomAnonError, UsageError
     from dicom_anon.mercure import TaskFailed, place_of, run_module
 

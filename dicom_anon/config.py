@@ -164,9 +164,7 @@ SETTINGS: dict[str, Setting] = {
     "name": Setting(_text, "a text", "name of the project, for `@project_name@`"),
     "owner": Setting(_text, "a text", "owner of the project, for `@project_owner@`"),
     "prefix": Setting(_text, "a text", "prefix of the project, for `@project_prefix@`"),
-    "remove_unknown_tags": Setting(
-        parse_flag, _FLAG, "remove every element, at any depth, that has no assignment"
-    ),
+    "remove_unknown_tags": Setting(parse_flag, _FLAG, "remove every element, at any depth, that has no assignment"),
     "remove_safe_tags": Setting(parse_flag, _FLAG, "treat `safe` as `remove`"),
     "remove_curves": Setting(parse_flag, _FLAG, "remove groups 5000-501E"),
     "remove_overlays": Setting(parse_flag, _FLAG, "remove groups 6000-601E"),
@@ -250,9 +248,7 @@ def parse_assign(text: str) -> tuple[Key, Rule]:
     written, equals, command = text.partition("=")
     problems: list[Problem] = []
     if not equals:
-        raise ConfigError(
-            [Problem(COMMAND_LINE, "", text, "has no =", "TAG=COMMAND, such as PatientName=clear")]
-        )
+        raise ConfigError([Problem(COMMAND_LINE, "", text, "has no =", "TAG=COMMAND, such as PatientName=clear")])
     parsed = _parse_rule(written.strip(), command, COMMAND_LINE, "", problems)
     if parsed is None:
         raise ConfigError(problems)
@@ -381,7 +377,8 @@ def check_fits(tag: int, action: Action) -> None:
     """
     if tag == tags.SPECIFIC_CHARACTER_SET and not isinstance(action, actions.Keep):
         raise CommandError(
-            "the character set says how all other text is to be read; it is widened to UTF-8 where needed", "keep"
+            "the character set says how all other text is to be read; it is widened to UTF-8 where needed",
+            "keep",
         )
     vr = tags.vr_of(tag)
     if vr is not None:

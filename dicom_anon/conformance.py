@@ -81,10 +81,7 @@ def _head(assignment: Assignment, claimed: Claim) -> Iterator[str]:
             ", with the options below." if claimed.options else ", with no option."
         )
     else:
-        yield (
-            "It **does not claim** conformance to the Basic Application Level Confidentiality "
-            "Profile, because:"
-        )
+        yield ("It **does not claim** conformance to the Basic Application Level Confidentiality Profile, because:")
         yield ""
         yield from (f"- {hindrance}" for hindrance in claimed.hindrances)
     yield ""
@@ -127,8 +124,7 @@ def _table(assignment: Assignment) -> Iterator[str]:
     yield "## Attributes"
     yield ""
     yield (
-        "Rules apply at every depth. A sequence that is kept is kept with its items, whose elements "
-        "have their rules."
+        "Rules apply at every depth. A sequence that is kept is kept with its items, whose elements have their rules."
     )
     for title, chosen in (
         ("Removed", [r for r in rows if isinstance(r.action, Remove)]),
@@ -170,16 +166,14 @@ def _dummies(assignment: Assignment) -> Iterator[str]:
     yield ", ".join(f"{vr} `{dummy}`" for vr, dummy in DUMMIES.items())
     yield ""
     yield (
-        "Numbers and bytes become zeros, UIDs the keyed UID. A command with `_or_` chooses by the "
-        "Type that PS3.3 gives"
+        "Numbers and bytes become zeros, UIDs the keyed UID. A command with `_or_` chooses by the Type that PS3.3 gives"
     )
     yield (
         "the attribute in the file's IOD: a dummy for Type 1, empty for Type 2, removal otherwise. "
         "In a sequence that is"
     )
     yield (
-        "replaced every value becomes a dummy; codes of structure, counts and concept names stay, so "
-        "that it is valid."
+        "replaced every value becomes a dummy; codes of structure, counts and concept names stay, so that it is valid."
     )
     yield ""
 
@@ -214,8 +208,7 @@ def _consistency(assignment: Assignment) -> Iterator[str]:
             else f"{shift.min_days} to {shift.max_days} days back, chosen by the key for each patient"
         )
         yield (
-            f"- Dates move by {how}{', or as the lookup table says' if assignment.lookup else ''}; "
-            f"order and intervals"
+            f"- Dates move by {how}{', or as the lookup table says' if assignment.lookup else ''}; order and intervals"
         )
         yield "  within a patient stay, and so do times of day."
     if assignment.lookup is not None:
@@ -237,30 +230,22 @@ def _limits(assignment: Assignment) -> Iterator[str]:
     yield "## Decisions where the Standard leaves a choice"
     yield ""
     if assignment.preset in ("basic", "tcia", "default"):
-        yield (
-            "- Presentation Creation Date and Time are X in the table and Type 1 in presentation "
-            "states: a dummy."
-        )
+        yield ("- Presentation Creation Date and Time are X in the table and Type 1 in presentation states: a dummy.")
         yield "- Responsible Person is X and Type 2C for animals: emptied where the IOD asks for it."
         yield "- An Overlay Plane without its data is invalid, so the whole group goes, and so do curves."
     if not {FULL_DATES, MODIFIED_DATES} & set(assignment.profile_options) and assignment.preset == "basic":
         yield (
-            "- Instance creation and secondary capture dates and times are removed besides, unless "
-            "that is turned off."
+            "- Instance creation and secondary capture dates and times are removed besides, unless that is turned off."
         )
     if SAFE_PRIVATE not in assignment.profile_options and assignment.remove_unknown_tags:
         yield "- Private elements go, but for those that a rule names."
-    yield (
-        "- File meta information is written anew; the preamble is zeros; digital signatures, group "
-        "lengths and what"
-    )
+    yield ("- File meta information is written anew; the preamble is zeros; digital signatures, group lengths and what")
     yield (
         "  follows the Data Set are dropped. A DICOMDIR is not passed on. An object with encrypted "
         "attributes is refused."
     )
     yield (
-        "- Pixel data are not looked at: text burned into them stays, and Burned In Annotation is "
-        "not changed to NO."
+        "- Pixel data are not looked at: text burned into them stays, and Burned In Annotation is not changed to NO."
     )
 
 

@@ -346,7 +346,12 @@ def show_decisions(engine: Engine, decisions: Iterable[Decision]) -> None:
         after = "(removed)" if gone else "=" if same else _short(decision.after)
         style = "red" if gone else "" if same else "green"
         table.add_row(
-            escape(f"{place} {name}"), decision.vr, escape(decision.action.describe()), before, after, style=style
+            escape(f"{place} {name}"),
+            decision.vr,
+            escape(decision.action.describe()),
+            before,
+            after,
+            style=style,
         )
     console.print(table)
     shown = ", ".join(sorted(creators)) or "none"

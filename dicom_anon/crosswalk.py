@@ -121,9 +121,7 @@ class Crosswalk:
         OSError
             It cannot be written.
         """
-        descriptor = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600
-        )
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
             if hasattr(os, "fchmod"):
                 os.fchmod(descriptor, 0o600)  # a file that was there keeps its old mode otherwise

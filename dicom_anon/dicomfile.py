@@ -16,7 +16,6 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from pydicom import Dataset
@@ -336,7 +335,9 @@ def _walk_file(
         if left == 0:
             break
         unread = size - len(buf) - skipped
-        if len(buf) - pos >= (12 if encoding.explicit else 8) and (found := _bulk_at(buf, pos, skipped, encoding, read_at, size)):
+        if len(buf) - pos >= (12 if encoding.explicit else 8) and (
+            found := _bulk_at(buf, pos, skipped, encoding, read_at, size)
+        ):
             value, content = found
             tag, vr = _tag_and_vr(buf, pos, encoding)
             bulk[pos] = content

@@ -150,9 +150,7 @@ _PACK: dict[bool, Any] = {
 }
 
 
-def walk(
-    buf: bytes, pos: int, encoding: Encoding, spans: list[Span], *, partial: bool = False, after: int = 0
-) -> int:
+def walk(buf: bytes, pos: int, encoding: Encoding, spans: list[Span], *, partial: bool = False, after: int = 0) -> int:
     """Find the elements of a top-level Data Set.
 
     Parameters
@@ -358,9 +356,7 @@ def _hidden_items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int
     return None
 
 
-def _items(
-    buf: bytes, pos: int, end: int, encoding: Encoding, depth: int, delimited: bool
-) -> tuple[list[Item], int]:
+def _items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int, delimited: bool) -> tuple[list[Item], int]:
     """Walk the items of a sequence; a `delimited` one ends with its Sequence Delimitation Item."""
     depth += 1
     if depth > MAX_DEPTH:

@@ -20,7 +20,6 @@ from dicom_anon.elements import (
     BULK_VRS,
     ITEM_TAGS,
     DataSetBytes,
-    Encoding,
     FileRange,
     Incomplete,
     Item,
@@ -33,8 +32,8 @@ from dicom_anon.elements import (
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import SHORTEST, hides_elements
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
-from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.objects import ObjectFacts, classify
+from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
@@ -89,9 +88,7 @@ class Plan:
     def facts(self) -> RunFacts:
         """What macros may say of the run."""
         a = self.assignment
-        return RunFacts(
-            a.name, a.owner, a.prefix, self.process_date, self.process_time, a.date_shift, a.lookup
-        )
+        return RunFacts(a.name, a.owner, a.prefix, self.process_date, self.process_time, a.date_shift, a.lookup)
 
 
 class Rewritten(NamedTuple):
@@ -285,11 +282,7 @@ class Rewriter:
     def _written_in(self, element: Element, vr: str, value: str | bytes) -> bytes:
         level = element.level
         try:
-            raw = (
-                value
-                if isinstance(value, bytes)
-                else values.encode(value, vr, level.encodings, level.encoding.order)
-            )
+            raw = value if isinstance(value, bytes) else values.encode(value, vr, level.encodings, level.encoding.order)
             return element_bytes(element.tag, vr, raw, level.encoding)
         except (values.ValueNotWritable, Malformed):
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} {vr}") from None
@@ -433,13 +426,14 @@ class Engine(Rewriter):
             if pattern.mask & 0x10000 == 0 or pattern.value & 0x10000
         ]
         self._by_creator: dict[tuple[int, str], Action] = {}
-        self._private_rules = bool(self._private) or any(
-            tags.is_private(key) for key in exact
-        ) or self._safe_private is not None or bool(self._private_patterns)
-        self._unknown: Action = REMOVE if plan.assignment.remove_unknown_tags else KEEP
-        inserts = tuple(
-            (tag, action) for tag, action in exact.items() if action.inserts and not tags.is_private(tag)
+        self._private_rules = (
+            bool(self._private)
+            or any(tags.is_private(key) for key in exact)
+            or self._safe_private is not None
+            or bool(self._private_patterns)
         )
+        self._unknown: Action = REMOVE if plan.assignment.remove_unknown_tags else KEEP
+        inserts = tuple((tag, action) for tag, action in exact.items() if action.inserts and not tags.is_private(tag))
         super().__init__(dict(exact), inserts)
         self._facts = plan.facts
         self._pseudonyms = Pseudonyms(plan.key)
@@ -554,8 +548,9 @@ class Engine(Rewriter):
     def _learn(self, data: DataSetBytes, edits: list[Edit], scope: FileScope, syntax: str) -> None:
         """Keep what was decided for a file; with the one before it, it may make a template."""
         self._rewritten([], scope)
-        last, self._learnt = self._learnt, Learnt(
-            data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root, syntax
+        last, self._learnt = (
+            self._learnt,
+            Learnt(data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root, syntax),
         )
         self._template = learn(last, self._learnt) if last is not None else None
 

@@ -93,7 +93,11 @@ class Reason(enum.Enum):
     SYMLINK = ("symlink", Kind.SKIPPED, "A symbolic link; not followed.")
     SPECIAL_FILE = ("special-file", Kind.SKIPPED, "A device, pipe or socket; not read.")
     DROPPED = ("object-dropped", Kind.SKIPPED, "An object of a kind that the rules drop.")
-    NOT_PARSABLE = ("not-parsable", Kind.QUARANTINED, "Neither the walker nor pydicom can read its structure.")
+    NOT_PARSABLE = (
+        "not-parsable",
+        Kind.QUARANTINED,
+        "Neither the walker nor pydicom can read its structure.",
+    )
     TRUNCATED = ("truncated", Kind.QUARANTINED, "The file ends before its Data Set does.")
     PIXEL_DATA_SHORT = (
         "pixel-data-short",
@@ -116,8 +120,16 @@ class Reason(enum.Enum):
         Kind.QUARANTINED,
         "Its patient is not in the lookup table.",
     )
-    BURNED_IN = ("burned-in-risk", Kind.QUARANTINED, "Its pixels may show text, and --on-burned-in asks for care.")
-    INTERNAL_ERROR = ("internal-error", Kind.QUARANTINED, "An unexpected error; please report its class and tag.")
+    BURNED_IN = (
+        "burned-in-risk",
+        Kind.QUARANTINED,
+        "Its pixels may show text, and --on-burned-in asks for care.",
+    )
+    INTERNAL_ERROR = (
+        "internal-error",
+        Kind.QUARANTINED,
+        "An unexpected error; please report its class and tag.",
+    )
     UNREADABLE = ("unreadable", Kind.FAILED, "The file or folder could not be read.")
     VANISHED = ("vanished", Kind.FAILED, "The file was there when listed and gone when read.")
     WRITE_FAILED = ("write-failed", Kind.FAILED, "The output could not be written.")

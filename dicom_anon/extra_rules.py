@@ -49,9 +49,7 @@ COMMANDS = {
 }
 """Their names of actions, and our commands. A command of ours may be written in its own name as well."""
 
-_TUPLE = re.compile(
-    r"\(?\s*((?:0[xX])?[0-9A-Fa-f]{1,8}(?:\s*,\s*(?:0[xX])?[0-9A-Fa-f]{1,8}){1,3})\s*,?\s*\)?"
-)
+_TUPLE = re.compile(r"\(?\s*((?:0[xX])?[0-9A-Fa-f]{1,8}(?:\s*,\s*(?:0[xX])?[0-9A-Fa-f]{1,8}){1,3})\s*,?\s*\)?")
 
 
 @dataclass(frozen=True)
@@ -129,9 +127,7 @@ def read_extra_rules(path: Path) -> list[tuple[Key, Rule]]:
     try:
         content = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(
-            [Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a JSON file")]
-        ) from None
+        raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a JSON file")]) from None
     except (ValueError, RecursionError):
         raise ConfigError([Problem(str(path), "", "", "is not JSON in UTF-8", "a JSON object")]) from None
     return parse_extra_rules(content, str(path))
@@ -175,9 +171,7 @@ def parse_extra_rules(content: Any, where: str) -> list[tuple[Key, Rule]]:
     return list(rules.items())
 
 
-def _parse(
-    written: str, tag: Any, command: Any, where: str, problems: list[Problem]
-) -> tuple[Key, Rule] | None:
+def _parse(written: str, tag: Any, command: Any, where: str, problems: list[Problem]) -> tuple[Key, Rule] | None:
     try:
         key = _key(tag)
         action = _action(command)
@@ -237,9 +231,7 @@ def _from_numbers(numbers: list[int]) -> Key:
         return tags.parse_key(f"{tag:08x}")
     if mask == 0:
         raise TagSyntaxError("matches every element")
-    mask |= (
-        0x00010000  # a repeating group is even (PS3.5 section 7.6); what is private is named by its creator
-    )
+    mask |= 0x00010000  # a repeating group is even (PS3.5 section 7.6); what is private is named by its creator
     return Pattern(mask, tag & mask)
 
 
@@ -251,9 +243,7 @@ def _action(command: Any) -> Action:
     if command == "empty":
         return ClearPresent()
     if command in ("regexp", "replace_with_value"):
-        raise CommandError(
-            f"{command} needs its options", '{"action": "regexp", "find": ..., "replace": ...}'
-        )
+        raise CommandError(f"{command} needs its options", '{"action": "regexp", "find": ..., "replace": ...}')
     try:
         return parse_action(COMMANDS.get(str(command), str(command)))
     except CommandError:
@@ -265,14 +255,8 @@ def _action(command: Any) -> Action:
 def _with_options(options: dict[str, Any]) -> Action:
     name = options.pop("action", None)
     wanted = {"regexp": {"find", "replace"}, "replace_with_value": {"value"}}.get(str(name), set())
-    if (
-        name is None
-        or options.keys() != wanted
-        or not all(isinstance(value, str) for value in options.values())
-    ):
-        accepted = (
-            ", ".join(['"action"', *(f'"{option}"' for option in sorted(wanted))]) + ", all of them texts"
-        )
+    if name is None or options.keys() != wanted or not all(isinstance(value, str) for value in options.values()):
+        accepted = ", ".join(['"action"', *(f'"{option}"' for option in sorted(wanted))]) + ", all of them texts"
         raise CommandError("does not have the options that its action needs", accepted)
     if name == "regexp":
         try:

@@ -344,8 +344,7 @@ class Summary:
             "SeriesInstanceUID": self.series,
             "NumberOfInstances": self.instances,
             "elements": {
-                _name_of(tag): summed.document(self.instances)
-                for tag, summed in sorted(self._elements.items())
+                _name_of(tag): summed.document(self.instances) for tag, summed in sorted(self._elements.items())
             },
         }
 

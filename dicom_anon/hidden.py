@@ -14,6 +14,9 @@ from dicom_anon.tags import vr_of
 SHORTEST = 10
 """Bytes of the shortest element that says something."""
 
+_WINDOW = 1 << 20
+"""Bytes behind the first NUL that are searched."""
+
 _ANY_VR = b"|".join(vr.encode() for vr in sorted(SHORT_VRS | LONG_VRS))
 _EXPLICIT = re.compile(b"(?s)(?=....(?:" + _ANY_VR + b"))")
 _IMPLICIT = re.compile(rb"(?s)(?=[^\0]\0..[^\0].\0\0)")
@@ -44,14 +47,16 @@ def hides_elements(buf: bytes, start: int, end: int, vr: bytes, encoding: Encodi
     >>> hides_elements(value, 0, len(value), b"CS", explicit), hides_elements(value, 0, 12, b"CS", explicit)
     (True, False)
     """
-    if buf.find(b"\0", start, end - 4) < 0:
+    first = buf.find(b"\0", start, end - 4)
+    if first < 0:
         return False
+    start, last = max(start, first - 8), min(end - 2, first + _WINDOW)
     binary = vr in _BINARY
     if encoding.explicit:
-        places = _EXPLICIT.finditer(buf, start, end - 2)
+        places = _EXPLICIT.finditer(buf, start, last)
         return any(_explicit_at(buf, match.start(), end, encoding, binary) for match in places)
     # Implicit VR is always little endian (PS3.5 section A.1).
-    places = _IMPLICIT.finditer(buf, start, end - 2)
+    places = _IMPLICIT.finditer(buf, start, last)
     return any(_implicit_at(buf, match.start(), end, binary) for match in places)
 
 

@@ -92,6 +92,4 @@ def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element
                 yield kind, Element(level, span)
         elif span[5]:
             for item in span[5]:
-                yield from _identifying(
-                    Level(level.file, item.spans, item.encoding, level, span[0]), item.spans
-                )
+                yield from _identifying(Level(level.file, item.spans, item.encoding, level, span[0]), item.spans)

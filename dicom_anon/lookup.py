@@ -69,9 +69,7 @@ class Lookup:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the table, in hex."""
-        rows = [
-            [original, subject.days, *subject.columns.values()] for original, subject in self.subjects.items()
-        ]
+        rows = [[original, subject.days, *subject.columns.values()] for original, subject in self.subjects.items()]
         return hashlib.sha256(json.dumps([self.headers, sorted(rows, key=repr)]).encode()).hexdigest()
 
     def column(self, names: tuple[str, ...]) -> str:
@@ -102,9 +100,7 @@ def read_lookup(path: Path) -> Lookup:
     except UnicodeDecodeError:
         raise ConfigError([Problem(str(path), "", "", "is not UTF-8 text", "CSV in UTF-8")]) from None
     except OSError as error:
-        raise ConfigError(
-            [Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a CSV file")]
-        ) from None
+        raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a CSV file")]) from None
     return parse_lookup(text, str(path))
 
 
@@ -126,8 +122,7 @@ def parse_lookup(text: str, where: str) -> Lookup:
         raise ConfigError([Problem(where, "", "", f"is not CSV: {error}", "a CSV file")]) from None
     headers = tuple(header.strip().lower() for header in (lines[0] if lines else ()))
     at = {
-        role: _column(headers, names)
-        for role, names in (("o", ORIGINAL), ("s", SUBJECT), ("n", NAME), ("d", OFFSET))
+        role: _column(headers, names) for role, names in (("o", ORIGINAL), ("s", SUBJECT), ("n", NAME), ("d", OFFSET))
     }
     for role, names in (("o", ORIGINAL), ("s", SUBJECT)):
         if at[role] < 0:
@@ -168,9 +163,7 @@ def _add(
     written = cells[at["d"]] if at["d"] >= 0 else ""
     if written:
         if not re.fullmatch(r"[+-]?\d{1,6}", written) or abs(int(written)) > MAX_DAYS:
-            problems.append(
-                Problem(where, "", OFFSET[0], "is no number of days", f"-{MAX_DAYS} to {MAX_DAYS}")
-            )
+            problems.append(Problem(where, "", OFFSET[0], "is no number of days", f"-{MAX_DAYS} to {MAX_DAYS}"))
             return
         days = int(written)
     for name, value in (("subject", identifier), ("name", cells[at["n"]] if at["n"] >= 0 else "")):
@@ -178,14 +171,10 @@ def _add(
             problem = f"the {name} does not fit a DICOM element"
             problems.append(Problem(where, "", "", problem, "at most 64 characters, no backslash"))
             return
-    subject = Subject(
-        identifier, cells[at["n"]] if at["n"] >= 0 else "", days, dict(zip(headers, cells, strict=True))
-    )
+    subject = Subject(identifier, cells[at["n"]] if at["n"] >= 0 else "", days, dict(zip(headers, cells, strict=True)))
     first = subjects.setdefault(original, subject)  # RSNA's index has a line for each study
     if (first.identifier, first.name, first.days) != (subject.identifier, subject.name, subject.days):
-        problems.append(
-            Problem(where, "", "", "a patient of an earlier line, with another subject", "one line")
-        )
+        problems.append(Problem(where, "", "", "a patient of an earlier line, with another subject", "one line"))
 
 
 def _column(headers: tuple[str, ...], names: tuple[str, ...]) -> int:

@@ -54,18 +54,26 @@ def _hash_acc(element: Element, _: Argument) -> str:
 
 MACROS: dict[str, Macro] = {
     "project_name": Macro(
-        lambda e, _: e.file.facts.project_name, "", "name of the project section, else of general, else Undefined"
+        lambda e, _: e.file.facts.project_name,
+        "",
+        "name of the project section, else of general, else Undefined",
     ),
     "project_owner": Macro(
-        lambda e, _: e.file.facts.project_owner, "", "owner of the project section, else of general, else Unknown"
+        lambda e, _: e.file.facts.project_owner,
+        "",
+        "owner of the project section, else of general, else Unknown",
     ),
     "project_prefix": Macro(
-        lambda e, _: e.file.facts.project_prefix, "", "prefix of the project section, else of general, else empty"
+        lambda e, _: e.file.facts.project_prefix,
+        "",
+        "prefix of the project section, else of general, else empty",
     ),
     "process_date": Macro(lambda e, _: e.file.facts.process_date, "", "start of the run, MMddyyyy"),
     "process_time": Macro(lambda e, _: e.file.facts.process_time, "", "start of the run, hhmmsszzz"),
     "random_uid": Macro(
-        lambda e, _: e.file.pseudonyms.study_uid(e.file.study), "", "a UID with no meaning, one per source study"
+        lambda e, _: e.file.pseudonyms.study_uid(e.file.study),
+        "",
+        "a UID with no meaning, one per source study",
     ),
     "fake_name": Macro(
         lambda e, _: e.file.pseudonyms.person_name(e.file.patient(e.level)),

@@ -141,11 +141,7 @@ def _images_of(source: Path, work: Path, task: Task, key: bytes | None) -> RunRe
     if report.interrupted:
         raise KeyboardInterrupt
     lines = csv.DictReader(io.StringIO(listed.getvalue(), newline=""))
-    lost = [
-        line
-        for line in lines
-        if line["path"].lower().endswith(".dcm") and line["reason"] != Reason.DROPPED.value
-    ]
+    lost = [line for line in lines if line["path"].lower().endswith(".dcm") and line["reason"] != Reason.DROPPED.value]
     if lost or report.exit_code:
         reasons = ", ".join(f"{count} {reason.value}" for reason, count in sorted(_causes(report), key=str))
         raise TaskFailed(f"nothing is passed on, since not all images could be de-identified: {reasons}")

@@ -84,9 +84,7 @@ def read_task(folder: Path, say: Say) -> Task:
     if not isinstance(process, dict):
         process = {}
     if process.get("retain_input_images") not in (None, False):
-        raise UsageError(
-            '"retain input images" is on: mercure would put the originals beside the de-identified images'
-        )
+        raise UsageError('"retain input images" is on: mercure would put the originals beside the de-identified images')
     settings = process.get("settings")
     if settings is None:
         settings = {}
@@ -98,11 +96,7 @@ def read_task(folder: Path, say: Say) -> Task:
 
 
 def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping[str, str], say: Say) -> Task:
-    sections = {
-        name: value
-        for name, value in settings.items()
-        if isinstance(value, dict) and not name.startswith("_")
-    }
+    sections = {name: value for name, value in settings.items() if isinstance(value, dict) and not name.startswith("_")}
     names = {name.lower() for name in sections} - {config.GENERAL}
     known = config.Config({name: config.Section() for name in names})
     projects = {project_for_aet(known, title) for title in titles}
@@ -130,9 +124,7 @@ def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping
     return Task(assignment, _LAYOUTS[layout or "mercure"], extract, wants_notice, facts)
 
 
-def _own_settings(
-    settings: Mapping[str, Any], chosen: Mapping[str, dict[str, Any]], project: str
-) -> dict[str, Any]:
+def _own_settings(settings: Mapping[str, Any], chosen: Mapping[str, dict[str, Any]], project: str) -> dict[str, Any]:
     """Find the module's own settings: beside the sections, in general, in the project's; later ones win."""
     found = {name: settings[name] for name in _MODULE_SETTINGS if name in settings}
     for wanted in (config.GENERAL, project):
@@ -208,13 +200,9 @@ def _titles_in(path: Path) -> set[str]:
         text = path.read_bytes().decode("utf-8-sig", "replace")
         json.loads(text, strict=False, object_pairs_hook=collect)
     except (OSError, RecursionError):
-        raise UsageError(
-            "a .tags file cannot be read, so that the AE title of its image is not known"
-        ) from None
+        raise UsageError("a .tags file cannot be read, so that the AE title of its image is not known") from None
     except ValueError:
         found.update(_TITLE.findall(text))
         if not found:
-            raise UsageError(
-                "a .tags file is not JSON, so that the AE title of its image is not known"
-            ) from None
+            raise UsageError("a .tags file is not JSON, so that the AE title of its image is not known") from None
     return found

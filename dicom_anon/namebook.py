@@ -1,8 +1,9 @@
 """Names of the folders of a destination: stand-ins while a run goes on, final ones at its end.
 
 Whether a folder's name holds an identifier is known only when every file below it was read. So folders are made under
-keyed tokens, and get their own names back when a run ends and nothing spoke against it. Lives here: that bookkeeping and
-the renaming. Does not live here: the test of a name, and names of files.
+keyed tokens, and get their own names back when a run ends and nothing spoke against it.
+
+Lives here: that bookkeeping and the renaming. Does not live here: the test of a name, and names of files.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import functools
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from dicom_anon.pseudonyms import Pseudonyms
@@ -52,7 +51,9 @@ def fold(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def identifiers_of(names: tuple[str, ...], ids: tuple[str, ...], dates: tuple[str, ...], uids: tuple[str, ...]) -> Identifiers:
+def identifiers_of(
+    names: tuple[str, ...], ids: tuple[str, ...], dates: tuple[str, ...], uids: tuple[str, ...]
+) -> Identifiers:
     """Fold the identifiers of a file.
 
     Parameters

@@ -314,9 +314,7 @@ def cell_mask(
     return clear if clear(cell) is cell else functools.partial(_clear_but, cell, clear)
 
 
-def _clear_signed(
-    unsigned: Callable[[bytes], bytes], signed: Callable[[bytes], bytes], cells: bytes
-) -> bytes:
+def _clear_signed(unsigned: Callable[[bytes], bytes], signed: Callable[[bytes], bytes], cells: bytes) -> bytes:
     """Clear cells with signs, unless the unused bits are zero in all of them."""
     return cells if unsigned(cells) is cells else signed(cells)
 

@@ -17,10 +17,32 @@ KEY_BYTES = 32
 
 MIN_KEY_BYTES = 16
 
-GREEK = (
-    "Alpha Beta Gamma Delta Epsilon Zeta Eta Theta Iota Kappa Lambda Mu "
-    "Nu Xi Omicron Pi Rho Sigma Tau Upsilon Phi Chi Psi Omega"
-).split()
+GREEK = [
+    "Alpha",
+    "Beta",
+    "Gamma",
+    "Delta",
+    "Epsilon",
+    "Zeta",
+    "Eta",
+    "Theta",
+    "Iota",
+    "Kappa",
+    "Lambda",
+    "Mu",
+    "Nu",
+    "Xi",
+    "Omicron",
+    "Pi",
+    "Rho",
+    "Sigma",
+    "Tau",
+    "Upsilon",
+    "Phi",
+    "Chi",
+    "Psi",
+    "Omega",
+]
 
 
 class Patient(NamedTuple):

@@ -201,7 +201,7 @@ class _Run:
 
     @contextlib.contextmanager
     def _one_interrupt(self) -> Iterator[None]:
-        """Let Ctrl-C end the run, but never between a file and its line in the account; a second one changes nothing."""
+        """Let Ctrl-C end the run, but not between a file and its line in the account; a second changes nothing."""
         before = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
             yield

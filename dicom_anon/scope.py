@@ -202,7 +202,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        """Its value as text, several values with `\\` between them."""
+        """Its value as text, several values with a backslash between them."""
         return values.decode(self.raw, self.vr, self.level.encodings, self.order)
 
     @property

@@ -63,8 +63,7 @@ class MethodCodes(Action):
                 (CODE_MEANING, "LO", meaning),
             )
             raw = b"".join(
-                element_bytes(tag, vr, text.encode() + b" " * (len(text) % 2), encoding)
-                for tag, vr, text in fields
+                element_bytes(tag, vr, text.encode() + b" " * (len(text) % 2), encoding) for tag, vr, text in fields
             )
             items.append(item_bytes(raw, encoding))
         return Assigned(b"".join(items))
@@ -105,9 +104,7 @@ def stamp_actions(
         Options of the profile that were asked for.
     """
     options = claim(actions, remove_unknown, asked).options
-    removed = options is not None or (
-        preset in DEIDENTIFYING_PRESETS and not _names_kept(actions, remove_unknown)
-    )
+    removed = options is not None or (preset in DEIDENTIFYING_PRESETS and not _names_kept(actions, remove_unknown))
     method = [f"dicom-anon {__version__}", f"preset {preset}"]
     codes: tuple[tuple[str, str], ...] = ()
     if options is not None:
@@ -178,9 +175,7 @@ def claim(actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[s
             if is_safe_private(key):
                 needed.add(SAFE_PRIVATE)
             else:
-                hindrances.append(
-                    f"{tags.format_key(key)}: {action.describe()}, and it is not known to be safe"
-                )
+                hindrances.append(f"{tags.format_key(key)}: {action.describe()}, and it is not known to be safe")
     if SAFE_PRIVATE in wanted:
         needed.add(SAFE_PRIVATE)
     for found in choices:
@@ -224,8 +219,7 @@ def _allowing(action: Action, row: standard.ProfileRow) -> list[str]:
 
 def _names_kept(actions: Mapping[Key, Action], remove_unknown: bool) -> bool:
     return any(
-        _retains(actions[tag]) if tag in actions else not remove_unknown
-        for tag in (tags.PATIENT_NAME, tags.PATIENT_ID)
+        _retains(actions[tag]) if tag in actions else not remove_unknown for tag in (tags.PATIENT_NAME, tags.PATIENT_ID)
     )
 
 
@@ -234,9 +228,7 @@ def _dates(actions: Mapping[Key, Action], remove_unknown: bool) -> str:
     rows = [
         key
         for key, row in _table()
-        if row.vr in ("DA", "DT")
-        and FULL_DATES in row.options
-        and "retain_device_identity" not in row.options
+        if row.vr in ("DA", "DT") and FULL_DATES in row.options and "retain_device_identity" not in row.options
     ]
     found = [actions.get(key) or (Remove() if remove_unknown else Keep()) for key in (tags.STUDY_DATE, *rows)]
     left = [action for action in found if _retains(action)]

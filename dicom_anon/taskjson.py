@@ -81,9 +81,7 @@ def facts_of_mercure(info: object) -> dict[str, str]:
     if not isinstance(info, Mapping):
         return {}
     found = {name: info.get(name) for name in _OF_MERCURE}
-    facts = {
-        name: value for name, value in found.items() if isinstance(value, str) and value in _OF_MERCURE[name]
-    }
+    facts = {name: value for name, value in found.items() if isinstance(value, str) and value in _OF_MERCURE[name]}
     version = info.get("mercure_version")
     if isinstance(version, str) and _VERSION.fullmatch(version):
         facts["mercure_version"] = version
@@ -127,13 +125,9 @@ def task_document(
         "ended": ended,
         "StudyInstanceUID": study,
         "series": [
-            {"folder": one.folder, "SeriesInstanceUID": one.uid, "NumberOfInstances": one.instances}
-            for one in series
+            {"folder": one.folder, "SeriesInstanceUID": one.uid, "NumberOfInstances": one.instances} for one in series
         ],
         "counts": {"series": len(series), "instances": sum(one.instances for one in series)},
-        "run": {
-            name: account[name]
-            for name in ("found", "written", "unchanged", "skipped", "quarantined", "failed")
-        },
+        "run": {name: account[name] for name in ("found", "written", "unchanged", "skipped", "quarantined", "failed")},
     }
     return {**document, "mercure": dict(facts.mercure)} if facts.mercure else document

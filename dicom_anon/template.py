@@ -150,7 +150,12 @@ def learn(first: Learnt, second: Learnt) -> Template | None:
         if one_buf[a[2] : a[4]] != two_buf[b[2] : b[4]]:
             gaps.add(b[0])
     behind = {span[0] for span in second.data.spans[len(two) :]}
-    if EVERYTHING in second.reads or behind & second.reads or gaps & second.reads or first.root.encodings != second.root.encodings:
+    if (
+        EVERYTHING in second.reads
+        or behind & second.reads
+        or gaps & second.reads
+        or first.root.encodings != second.root.encodings
+    ):
         return None
     same = frozenset(span[0] for span in two if span[0] not in gaps)
     return Template(second.data.encoding, tuple(_parts(second, two, gaps)), two[-1][0], same, second)

@@ -13,6 +13,8 @@ import os
 import shutil
 import signal
 import struct
+import threading
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +72,7 @@ BURNED_IN = "burned-in-risk"
 
 
 _CHUNK, _OVERLAP = 1 << 20, 1 << 10
+_PARENT_SECONDS = 0.1
 
 
 class FileResult(NamedTuple):
@@ -120,6 +123,7 @@ def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
     """
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+        _end_with_parent()
     engine = _engine(order.plan)
     results: list[FileResult] = []
     with warnings.catch_warnings():
@@ -135,6 +139,19 @@ def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
             if result.ends_run:
                 break
     return results
+
+
+@functools.cache
+def _end_with_parent() -> None:
+    """Let this worker end soon after the run that started it: the next run may be at work on the same destination."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @functools.lru_cache(maxsize=1)
@@ -179,7 +196,9 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
                 notes |= {BURNED_IN}
             identifiers = new.identifiers if order.names == "safe" else None
             listed = tuple(sorted(notes)) if notes else ()
-            return FileResult(job, None, new.facts.burned_in, listed, False, written_as, tainted, identifiers, new.crossing)
+            return FileResult(
+                job, None, new.facts.burned_in, listed, False, written_as, tainted, identifiers, new.crossing
+            )
     except FileRefused as refusal:
         ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
         return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run)
@@ -241,9 +260,7 @@ def _check_unknown(content: FileRange, file: DicomFile, identifiers: Identifiers
         pos += _CHUNK
 
 
-def _named(
-    job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: Engine
-) -> tuple[str, tuple[str, ...]]:
+def _named(job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: Engine) -> tuple[str, tuple[str, ...]]:
     """Path of the output, and the folders above the source whose names hold an identifier."""
     namer = NAMERS.get(order.names)
     if namer is not None:

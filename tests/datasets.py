@@ -136,9 +136,7 @@ def assignment(
     prefix: str = "",
 ) -> Assignment:
     """Assignment of exactly these rules: no preset, no stamps."""
-    parsed = sorted(
-        ((parse_key(key), parse_action(command)) for key, command in rules.items()), key=_in_order
-    )
+    parsed = sorted(((parse_key(key), parse_action(command)) for key, command in rules.items()), key=_in_order)
     rows = {key: Row(key, action, "test") for key, action in parsed}
     return Assignment("none", "", rows, remove_unknown, name, owner, prefix, print_assignment=False)
 
@@ -172,9 +170,7 @@ def rewrite(
     remove_unknown: bool = False,
 ) -> Dataset:
     """Data Set after these rules, written and read again by pydicom."""
-    return decode(
-        rewrite_bytes(encode(data_set, encoding), rules, encoding, remove_unknown=remove_unknown), encoding
-    )
+    return decode(rewrite_bytes(encode(data_set, encoding), rules, encoding, remove_unknown=remove_unknown), encoding)
 
 
 def image(**attributes: Any) -> Dataset:
@@ -221,13 +217,7 @@ def file_bytes(data_set: Dataset, syntax: str = ExplicitVRLittleEndian, **meta: 
     stream = DicomBytesIO()
     write_file_meta_info(stream, file_meta, enforce_standard=False)
     encodings = {str(uid): ENCODINGS[name] for name, uid in SYNTAXES.items()}
-    return (
-        b"TIFF"
-        + bytes(124)
-        + b"DICM"
-        + stream.getvalue()
-        + encode(data_set, encodings.get(syntax, EXPLICIT_LITTLE))
-    )
+    return b"TIFF" + bytes(124) + b"DICM" + stream.getvalue() + encode(data_set, encodings.get(syntax, EXPLICIT_LITTLE))
 
 
 def nested(*tags: int | str, leaf: Dataset) -> Dataset:
@@ -248,15 +238,13 @@ def levels(data_set: Dataset) -> Iterator[Dataset]:
                 yield from levels(inner)
 
 
-_TEXT = st.text(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz0123456789.-ÄÖÜäöüßéè", max_size=12
-).map(str.strip)
+_TEXT = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz0123456789.-ÄÖÜäöüßéè", max_size=12).map(
+    str.strip
+)
 _WORD = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", max_size=8)
 _DAY = st.dates().map(lambda day: f"{day.year:04}{day.month:02}{day.day:02}")
 _TIME = st.times().map(lambda time: time.strftime("%H%M%S"))
-_UID = st.lists(st.integers(1, 10**6), min_size=1, max_size=4).map(
-    lambda arcs: ".".join(map(str, [1, 2, *arcs]))
-)
+_UID = st.lists(st.integers(1, 10**6), min_size=1, max_size=4).map(lambda arcs: ".".join(map(str, [1, 2, *arcs])))
 _WORDS = st.binary(max_size=4).map(lambda raw: raw * 2)
 
 

@@ -113,9 +113,7 @@ def test_light_takes_a_few_elements_and_leaves_the_rest(tmp_path: Path) -> None:
         "InstitutionAddress", "OperatorsName", "PatientAddress", "ReferringPhysicianName",
     }  # fmt: skip
     changed = {
-        element.keyword
-        for element in before
-        if element.tag in after and after[element.tag].value != element.value
+        element.keyword for element in before if element.tag in after and after[element.tag].value != element.value
     }
     assert changed == {
         "PatientID", "PatientName", "PatientBirthDate",

@@ -63,9 +63,7 @@ def exit_codes() -> str:
 
 
 def reasons() -> str:
-    return markdown(
-        ("reason", "column", "meaning"), ((f"`{r.value}`", r.kind.value, r.meaning) for r in Reason)
-    )
+    return markdown(("reason", "column", "meaning"), ((f"`{r.value}`", r.kind.value, r.meaning) for r in Reason))
 
 
 def notes() -> str:
@@ -95,8 +93,7 @@ def settings() -> str:
 
 def commands() -> str:
     rows = (
-        (", ".join(f"`{form}`" for form in row.form.split(", ")), row.meaning, row.profile)
-        for row in COMMANDS.values()
+        (", ".join(f"`{form}`" for form in row.form.split(", ")), row.meaning, row.profile) for row in COMMANDS.values()
     )
     return markdown(("command", "effect", "PS3.15"), rows)
 
@@ -119,9 +116,7 @@ def _is_macro(text: str) -> bool:
 
 
 def preset_names() -> str:
-    return markdown(
-        ("preset", "meaning"), ((f"`{name}`", presets.load(name)["general"]["_about"]) for name in PRESETS)
-    )
+    return markdown(("preset", "meaning"), ((f"`{name}`", presets.load(name)["general"]["_about"]) for name in PRESETS))
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -216,15 +211,11 @@ def test_json_examples_are_valid_and_their_projects_resolve(readme: str) -> None
 def test_example_errors_are_the_ones_that_are_printed(readme: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse_config('{"general": {"PatientNam": "keep", "0010,0010": "keepX"}}', "rules.json")
-    shown = [
-        f"    error: {str(problem).partition(' (accepted')[0]} (...)" for problem in error.value.problems
-    ]
+    shown = [f"    error: {str(problem).partition(' (accepted')[0]} (...)" for problem in error.value.problems]
     assert [line for line in readme.splitlines() if line.startswith("    error: ")] == shown
 
 
-def test_python_examples_run_and_de_identify(
-    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_examples_run_and_de_identify(readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sample = write_sample(tmp_path / "sample-in")
     Path("rules.json").write_text(code_blocks(readme, "json")[0], "utf-8")
@@ -420,9 +411,7 @@ def top_help() -> str:
 def _help(*command: str) -> str:
     environment = {**os.environ, "COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
     asked = [sys.executable, "-m", "dicom_anon", *command, "--help"]
-    return subprocess.run(
-        asked, capture_output=True, text=True, check=True, env=environment, encoding="utf-8"
-    ).stdout
+    return subprocess.run(asked, capture_output=True, text=True, check=True, env=environment, encoding="utf-8").stdout
 
 
 def test_help_shows_both_forms_every_command_and_the_exit_codes(top_help: str) -> None:

@@ -43,9 +43,7 @@ def _template(command: str, argument: str) -> Template:
     try:
         return parse_template(argument)
     except MacroError as error:
-        raise CommandError(
-            str(error), "see the macros in the README; a lone @ is a plain character"
-        ) from None
+        raise CommandError(str(error), "see the macros in the README; a lone @ is a plain character") from None
 
 
 def _parse_set(argument: str | None) -> Action:
@@ -192,7 +190,5 @@ def parse_action(text: str) -> Action:
     if match is None or command is None:
         near = tags.nearest(match[1] if match else text, tuple(COMMANDS))
         hint = f'; did you mean "{near}"?' if near else ""
-        raise CommandError(
-            f'unknown command "{text}"{hint}', ", ".join(row.form for row in COMMANDS.values())
-        )
+        raise CommandError(f'unknown command "{text}"{hint}', ", ".join(row.form for row in COMMANDS.values()))
     return command.parse(match[2])

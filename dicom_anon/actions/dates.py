@@ -49,11 +49,7 @@ class ShiftDate(Action):
             return UNCHANGED
         if element.vr == "TM":
             found = element.values
-            return (
-                UNCHANGED
-                if all(map(_is_time, found))
-                else Assigned("\\".join(v for v in found if _is_time(v)))
-            )
+            return UNCHANGED if all(map(_is_time, found)) else Assigned("\\".join(v for v in found if _is_time(v)))
         if not element.values:
             return UNCHANGED
         days = element.file.day_offset(element.level)
@@ -153,6 +149,4 @@ def _is_time(value: str) -> bool:
     if not value or _TIME.fullmatch(value):
         return True
     halves = value.split("-")
-    return (
-        len(halves) == 2 and any(halves) and all(not half or _TIME.fullmatch(half.strip()) for half in halves)
-    )
+    return len(halves) == 2 and any(halves) and all(not half or _TIME.fullmatch(half.strip()) for half in halves)

@@ -73,9 +73,7 @@ class Replace(Action):
         return Assigned(bytes(min(len(element.raw), 8) or 8))
 
 
-_OTHER_DUMMIES = {
-    0x00080102: "99ANON"
-}  # Coding Scheme Designator: private ones begin with 99 (PS3.16 section 8.2)
+_OTHER_DUMMIES = {0x00080102: "99ANON"}  # Coding Scheme Designator: private ones begin with 99 (PS3.16 section 8.2)
 
 _CONTENT_FREE_VRS = frozenset(("AT", "CS", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _STRUCTURE = frozenset(
@@ -134,9 +132,7 @@ def mapped_uids(element: Element) -> Outcome:
     if element.vr != "UI":
         return Assigned("\\".join(replace(value.strip(" \0")) for value in element.values))
     text = element.raw.decode("latin-1")
-    replaced = (
-        "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if text.strip(" \0") else ""
-    )
+    replaced = "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if text.strip(" \0") else ""
     raw = replaced.encode("latin-1")  # what is registered, or made by us: nothing to check
     return Assigned(raw + b"\0" if len(raw) & 1 else raw)
 
@@ -177,10 +173,8 @@ class Compound(Action):
 
     def choose(self, element: Element) -> Action:
         """Command for this element."""
-        if not element.type_is_known:
-            wanted = self.codes[-1]
-        else:
-            wanted = _BY_TYPE.get(element.iod_type or "3", "XZDU")
+        known = element.type_is_known
+        wanted = _BY_TYPE.get(element.iod_type or "3", "XZDU") if known else self.codes[-1]
         return next(_BY_CODE[code] for code in wanted if code in self.codes)
 
     def enter(self, item: Level) -> Action | None:

@@ -1,4 +1,4 @@
-"""Regular expressions of a configuration: which are refused because they could search for ever, and how long a text each may get.
+"""Regular expressions of a configuration: which could search for ever and are refused, and how long a text may be.
 
 Lives here: that estimate, from the parsed pattern. Does not live here: the command `regexp`.
 """
@@ -53,7 +53,9 @@ def check_substitution(find: str, replacement: str) -> None:
     except (re.error, IndexError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
     if effort.choices > _MAX_CHOICES or effort.opens > _MANY:
-        raise ValueError("the pattern can match in too many ways: repetitions such as .* and optional parts are too many")
+        raise ValueError(
+            "the pattern can match in too many ways: repetitions such as .* and optional parts are too many"
+        )
 
 
 @functools.lru_cache(maxsize=256)

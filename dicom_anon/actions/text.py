@@ -118,9 +118,7 @@ def _may_hold_words(tag: int) -> bool:
     if tag in CODES:
         return False
     vr = tags.vr_of(tag)
-    return (
-        vr is None or vr == "SQ" or (vr != "CS" and vr in CLEAN_VRS)
-    )  # inside items, CS are terms of the Standard
+    return vr is None or vr == "SQ" or (vr != "CS" and vr in CLEAN_VRS)  # inside items, CS are terms of the Standard
 
 
 def clean_value(element: Element, value: str) -> str:

@@ -180,9 +180,7 @@ def _number_needles(value: str) -> tuple[_Needle, ...]:
     touching = "solid" if compact.isdecimal() and len(compact) > 4 else "no"
     texts = dict.fromkeys((compact, compact.lstrip("0")))
     own_gap, any_gap = (_ANY_GAP, _ID_GAP) if len(compact) > 5 else (_SHORT_ID_OWN_GAP, _SHORT_ID_GAP)
-    return _joined(parts, own_gap, "no"), *(
-        _Needle(text, None, any_gap, touching) for text in texts if len(text) > 3
-    )
+    return _joined(parts, own_gap, "no"), *(_Needle(text, None, any_gap, touching) for text in texts if len(text) > 3)
 
 
 @lru_cache(maxsize=1024)

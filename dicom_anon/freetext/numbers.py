@@ -21,9 +21,7 @@ _UNIT = re.compile(
     r"cps|counts?|gy|cgy|mgy|kvp?|mas|ma|hu|px|pixels?|voxels?|bpm|rpm|weeks?|wks?|months|days|slices|"
     r"images|frames|s ?/ ?mm2?)(?![^\W_])|%)"
 )
-_MATRIX = frozenset(
-    {64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 448, 512, 576, 640, 768, 1024, 2048}
-)
+_MATRIX = frozenset({64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 448, 512, 576, 640, 768, 1024, 2048})
 
 
 def _no_unit(found: re.Match[str], seen: View) -> bool:
@@ -78,9 +76,7 @@ _NAMED_DATES = (
     ),
     re.compile(rf"{_START}{_NAMED}(?P<y>\.?[ ,'/-]{{0,3}}(?:de |of )?(?:(?:19|20)\d\d|'\d\d)){_END}"),
 )
-_TIME = re.compile(
-    rf"(?<![\d:.]){_CLOCK}(?: ?(?:[ap]\.?m{_END}\.?|(?:uhr|hrs?|h|z|utc|gmt){_END}))?(?![\d:])"
-)
+_TIME = re.compile(rf"(?<![\d:.]){_CLOCK}(?: ?(?:[ap]\.?m{_END}\.?|(?:uhr|hrs?|h|z|utc|gmt){_END}))?(?![\d:])")
 _SPOKEN_TIME = re.compile(
     rf"{_START}(?:{_MONTH}(?:[.:][0-5]\d)? ?[ap]\.?m{_END}\.?"  # an hour of twelve, like a month
     rf"|(?:[01]?\d|2[0-4])(?:[.:][0-5]\d)? ?uhr{_END}|(?:[01]\d|2[0-4])h[0-5]\d{_END}"
@@ -98,18 +94,14 @@ def _is_date(found: re.Match[str], seen: View) -> bool:
         return True
     # With a year of two digits nothing else may make it look like levels, a version or a list with a unit.
     before = seen.folded[found.start() - 1 : found.start()] if found.start() else ""
-    return (
-        found["s"] == found["t"] and " " not in found["s"] and not before.isalpha() and _no_unit(found, seen)
-    )
+    return found["s"] == found["t"] and " " not in found["s"] and not before.isalpha() and _no_unit(found, seen)
 
 
 def _is_named_date(found: re.Match[str], seen: View) -> bool:
     """Without a year of four digits an ambiguous month must be written as one: ``Mar 4``, not ``MAR 4``."""
     if len(_GROUPS.findall(found["y"] or "")) == 1 and len(_GROUPS.findall(found["y"])[0]) == 4:
         return True
-    return _no_unit(found, seen) and (
-        found["m"] not in _UNSURE_MONTHS or seen.case(*found.span("m")) == "title"
-    )
+    return _no_unit(found, seen) and (found["m"] not in _UNSURE_MONTHS or seen.case(*found.span("m")) == "title")
 
 
 # --- Numbers ----------------------------------------------------------------------------------------------

@@ -112,9 +112,7 @@ def _end_of_name(seen: View, at: int, certainty: int, known: frozenset[str]) -> 
         elif initial or word in PARTICLES or (count and word in _AND):
             end = token.end() if initial and (count or certainty >= _SURE) else end
         elif count < _MOST_WORDS and (
-            _continues(word, case, first_case, count, certainty)
-            if count
-            else _begins(word, case, certainty, known)
+            _continues(word, case, first_case, count, certainty) if count else _begins(word, case, certainty, known)
         ):
             count, first_case, end = count + 1, first_case or case, token.end("word")
         else:

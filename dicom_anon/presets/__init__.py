@@ -34,7 +34,5 @@ def load(name: str) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise KeyError(name)
-    content: dict[str, Any] = json.loads(
-        resources.files(__name__).joinpath(f"{name}.json").read_text("utf-8")
-    )
+    content: dict[str, Any] = json.loads(resources.files(__name__).joinpath(f"{name}.json").read_text("utf-8"))
     return content

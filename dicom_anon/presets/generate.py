@@ -63,9 +63,7 @@ def attributes() -> list[Attribute]:
     entries = {tag: (entry[0], entry[4]) for tag, entry in DicomDictionary.items()}
     entries |= {tag: (entry.vr, entry.keyword) for tag, entry in standard.dictionary_additions().items()}
     found = [
-        _attribute(tag, *entry)
-        for tag, entry in entries.items()
-        if tag >> 16 not in NOT_IN_DATA_SET and tag & 0xFFFF
+        _attribute(tag, *entry) for tag, entry in entries.items() if tag >> 16 not in NOT_IN_DATA_SET and tag & 0xFFFF
     ]
     found += [
         _attribute(tags.parse_key(f"{mask[:4]},{mask[4:]}"), entry[0], entry[4])
@@ -78,9 +76,7 @@ def attributes() -> list[Attribute]:
 
 def _attribute(key: tags.Key, vr: str, keyword: str) -> Attribute:
     by_keyword = bool(keyword) and tags.tag_for_keyword(keyword) == key and keyword not in _MISNAMED
-    return Attribute(
-        key, keyword if by_keyword else tags.format_key(key), keyword, frozenset(vr.split(" or "))
-    )
+    return Attribute(key, keyword if by_keyword else tags.format_key(key), keyword, frozenset(vr.split(" or ")))
 
 
 _MISNAMED = frozenset({"SummarizedFilterLookupTable", "AnalogFilterType"})
@@ -102,7 +98,7 @@ def profile_row(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow])
 
 
 def basic_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]) -> Choice:
-    """Row of `basic`: the table, the few deviations a valid object needs, and else safe, or clean where people write."""
+    """Row of `basic`: the table, the few deviations a valid object needs, else safe, or clean where people write."""
     return (
         decisions.VALID.get(attribute.keyword)
         or profile_row(attribute, rows)
@@ -113,8 +109,15 @@ def basic_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]
 
 _WRITTEN_VRS = FREE_TEXT_VRS - {"SH", "UR"}
 _CODE_TEXT = frozenset(
-    "CodeMeaning CodingSchemeName CodingSchemeResponsibleOrganization LongCodeValue URNCodeValue "
-    "Manufacturer ManufacturerModelName".split()
+    [
+        "CodeMeaning",
+        "CodingSchemeName",
+        "CodingSchemeResponsibleOrganization",
+        "LongCodeValue",
+        "URNCodeValue",
+        "Manufacturer",
+        "ManufacturerModelName",
+    ]
 )
 """Parts of a code and of its scheme, which come from a table, and the maker's own names."""
 

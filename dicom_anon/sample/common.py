@@ -33,14 +33,10 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
 
 def reference(dataset: Dataset, **more: Any) -> Dataset:
     """Return an item that references this SOP Instance."""
-    return item(
-        ReferencedSOPClassUID=dataset.SOPClassUID, ReferencedSOPInstanceUID=dataset.SOPInstanceUID, **more
-    )
+    return item(ReferencedSOPClassUID=dataset.SOPClassUID, ReferencedSOPInstanceUID=dataset.SOPInstanceUID, **more)
 
 
-def header(
-    visit: Visit, series: int, number: int, sop_class: UID, modality: str, description: str
-) -> Dataset:
+def header(visit: Visit, series: int, number: int, sop_class: UID, modality: str, description: str) -> Dataset:
     """Return the modules every object has: SOP Common, Patient, Study, Series and Equipment.
 
     Parameters

@@ -80,9 +80,7 @@ def segmentation(visit: Visit, series: int, images: Sequence[Dataset]) -> Datase
             ],
             SharedFunctionalGroupsSequence=[
                 item(
-                    PixelMeasuresSequence=[
-                        item(PixelSpacing=first.PixelSpacing, SliceThickness=first.SliceThickness)
-                    ],
+                    PixelMeasuresSequence=[item(PixelSpacing=first.PixelSpacing, SliceThickness=first.SliceThickness)],
                     PlaneOrientationSequence=[item(ImageOrientationPatient=first.ImageOrientationPatient)],
                     SegmentIdentificationSequence=[item(ReferencedSegmentNumber=1)],
                 )

@@ -67,9 +67,7 @@ def _patient(source: Dataset) -> Dataset:
 
 
 def _study(source: Dataset) -> Dataset:
-    return _record(
-        "STUDY", source, "StudyDate StudyTime AccessionNumber StudyDescription StudyInstanceUID StudyID"
-    )
+    return _record("STUDY", source, "StudyDate StudyTime AccessionNumber StudyDescription StudyInstanceUID StudyID")
 
 
 def _series(source: Dataset) -> Dataset:

@@ -101,9 +101,7 @@ def _shared_groups() -> Dataset:
     return item(
         PixelMeasuresSequence=[item(PixelSpacing=["1.5", "1.5"], SliceThickness="8")],
         PlaneOrientationSequence=[item(ImageOrientationPatient=["1", "0", "0", "0", "1", "0"])],
-        FrameAnatomySequence=[
-            item(FrameLaterality="U", AnatomicRegionSequence=[code("80891009", "SCT", "Heart")])
-        ],
+        FrameAnatomySequence=[item(FrameLaterality="U", AnatomicRegionSequence=[code("80891009", "SCT", "Heart")])],
         PixelValueTransformationSequence=[item(RescaleIntercept="0", RescaleSlope="1", RescaleType="US")],
         FrameVOILUTSequence=[item(WindowCenter="450", WindowWidth="900")],
         MRImageFrameTypeSequence=[

@@ -40,9 +40,7 @@ def bitmap(rows: int, columns: int, bits: Sequence[int]) -> bytes:
     """Pack single bits as PS3.5 8.1.1 wants them, the first pixel lowest; padded to even length."""
     count = rows * columns
     padded = [*bits[:count], *[0] * (-count % 16)]
-    return bytes(
-        sum(bit << place for place, bit in enumerate(padded[at : at + 8])) for at in range(0, len(padded), 8)
-    )
+    return bytes(sum(bit << place for place, bit in enumerate(padded[at : at + 8])) for at in range(0, len(padded), 8))
 
 
 def rle_frame(values: Sequence[int], columns: int) -> bytes:

@@ -104,9 +104,7 @@ def key_objects(visit: Visit, series: int, images: Sequence[Dataset]) -> Dataset
     dataset = _document(visit, series, KeyObjectSelectionDocumentStorage, "KO", images)
     dataset.ConceptNameCodeSequence = [code("113000", "DCM", "Of Interest")]
     dataset.ContentSequence = [
-        _text(
-            "CONTAINS", "113012", "Key Object Description", f"{visit.person.name}, for {visit.site.referring}"
-        ),
+        _text("CONTAINS", "113012", "Key Object Description", f"{visit.person.name}, for {visit.site.referring}"),
         *[_image("CONTAINS", image, named=False) for image in images],
     ]
     dataset.ContentTemplateSequence = [item(MappingResource="DCMR", TemplateIdentifier="2010")]

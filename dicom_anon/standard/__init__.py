@@ -259,13 +259,9 @@ class IodTypes:
         rows = {iod: self._decode(tags, row) for iod, row in table["iods"].items()}
         self._fallback = self._decode(tags, table["fallback"])
         self._by_class = {
-            uid: rows[iod]
-            for uid, iod in (table["sop_classes"] | table["retired_aliases"]).items()
-            if iod in rows
+            uid: rows[iod] for uid, iod in (table["sop_classes"] | table["retired_aliases"]).items() if iod in rows
         }
-        self._nested = {
-            tuple(int(tag, 16) for tag in path.split(">")): kind for path, kind in table["nested"].items()
-        }
+        self._nested = {tuple(int(tag, 16) for tag in path.split(">")): kind for path, kind in table["nested"].items()}
         self._deepest = max(map(len, self._nested))
         self._covered = frozenset(tags)
 

@@ -13,9 +13,7 @@ Range = tuple[int, int]
 
 _PICTURE_APPS = frozenset({0xE8, 0xEE})  # SPIFF and Adobe: both say how colours are to be read
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
-_NEXT_MARKER = re.compile(
-    rb"\xff+([\xc0-\xcf\xd8-\xfe])"
-)  # JPEG-LS stuffs bits, so FF 01 to FF 7F are data there
+_NEXT_MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd8-\xfe])")  # JPEG-LS stuffs bits, so FF 01 to FF 7F are data there
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 _PICTURE_BOXES = frozenset({b"jP  ", b"ftyp", b"rreq", b"jp2h", b"jpch", b"jplh"})
 _EOI = b"\xff\xd9"

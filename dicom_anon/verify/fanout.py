@@ -42,9 +42,7 @@ def fan_out(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) ->
     try:
         for number in range(workers):
             ours, theirs = multiprocessing.Pipe(duplex=False)
-            process = multiprocessing.Process(
-                target=_serve, args=(theirs, work, jobs[number::workers]), daemon=True
-            )
+            process = multiprocessing.Process(target=_serve, args=(theirs, work, jobs[number::workers]), daemon=True)
             process.start()
             theirs.close()  # so that the end of the process is the end of the pipe
             processes.append(process)

@@ -91,9 +91,7 @@ def date_in(value: str) -> str | None:
 
 def is_instance_uid(value: str) -> bool:
     """Say whether a value is a UID that is not registered by the Standard (PS3.6 Annex A)."""
-    return (
-        value.count(".") >= 1 and not value.startswith("1.2.840.10008.") and value.replace(".", "").isdigit()
-    )
+    return value.count(".") >= 1 and not value.startswith("1.2.840.10008.") and value.replace(".", "").isdigit()
 
 
 def _identify(reader: Reader, span: Span, kept: bool) -> Iterator[Identifier]:

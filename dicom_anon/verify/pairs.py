@@ -16,9 +16,7 @@ from .identifiers import Collected, Identifier, Kept, date_in, is_instance_uid, 
 from .layout import Layout, Reader, Span
 from .uids import UidPair
 
-_RECORDS = (
-    "(0004,1220)"  # Directory Record Sequence: a DICOMDIR, whose records are not in the order of the source
-)
+_RECORDS = "(0004,1220)"  # Directory Record Sequence: a DICOMDIR, whose records are not in the order of the source
 
 
 class Counterparts:
@@ -39,9 +37,7 @@ class Counterparts:
         return self._spans.get(path)
 
 
-def uid_pairs(
-    collected: Collected, match: Counterparts, reader: Reader, rewritten: Kept
-) -> Iterator[UidPair]:
+def uid_pairs(collected: Collected, match: Counterparts, reader: Reader, rewritten: Kept) -> Iterator[UidPair]:
     """Yield old and new UID for every place that both files have.
 
     Parameters

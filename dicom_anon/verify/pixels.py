@@ -16,9 +16,7 @@ from .layout import BIG_ENDIAN, NATIVE, RLE, Layout, Reader, Span
 from .search import Area
 
 CHUNK = 1 << 20
-FRAME_LIMIT = (
-    1 << 26
-)  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
+FRAME_LIMIT = 1 << 26  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +141,7 @@ def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) 
     if [span.tag for span in ours] != [span.tag for span in theirs]:
         return False
     form = pixel_format(reader, layout)
-    if form.used != pixel_format(other, result).used or form.big_endian != (
-        result.transfer_syntax == BIG_ENDIAN
-    ):
+    if form.used != pixel_format(other, result).used or form.big_endian != (result.transfer_syntax == BIG_ENDIAN):
         return False
     for a, b in zip(ours, theirs, strict=True):
         length = a.end - a.start
@@ -153,9 +149,7 @@ def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) 
             length = form.length
         if b.end - b.start < length:
             return False
-        pieces = zip(
-            _chunks(reader, a.start, a.start + length), _chunks(other, b.start, b.start + length), strict=True
-        )
+        pieces = zip(_chunks(reader, a.start, a.start + length), _chunks(other, b.start, b.start + length), strict=True)
         for one, two in pieces:
             if one != two and not (form.has_unused and _used(one, form) == _used(two, form)):
                 return False
@@ -171,9 +165,7 @@ def _used(chunk: bytes, form: Format) -> list[bytes]:
     ]
 
 
-def _same_frame(
-    reader: Reader, ours: list[Span], other: Reader, theirs: list[Span], cells: int | None
-) -> bool:
+def _same_frame(reader: Reader, ours: list[Span], other: Reader, theirs: list[Span], cells: int | None) -> bool:
     if [span.end - span.start for span in ours] == [span.end - span.start for span in theirs]:
         pairs = (
             (one, two)
@@ -251,9 +243,7 @@ def _nothing_unused(chunk: bytes, form: Format) -> bool:
     sign = _masks(1 << form.high if form.signed else 0, form)
     for plane, mask in enumerate(_masks(top ^ form.used, form)):
         fine = bytes(
-            value
-            for value in range(256)
-            if not value & mask or (value & sign[plane] and value & mask == above[plane])
+            value for value in range(256) if not value & mask or (value & sign[plane] and value & mask == above[plane])
         )
         if mask and chunk[plane :: form.cell].translate(None, fine):
             return False

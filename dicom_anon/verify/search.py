@@ -229,9 +229,7 @@ def _area_of(reader: Reader, span: Span) -> str:
     return "binary"
 
 
-def _match(
-    index: Index, dates: Mapping[str, str], hit: _Hit, area: str, element: str, offset: int
-) -> Match | None:
+def _match(index: Index, dates: Mapping[str, str], hit: _Hit, area: str, element: str, offset: int) -> Match | None:
     """Return the match if its context lets it count."""
     needle, length, kind = hit.needle, hit.pattern.length, hit.needle.kind
     if needle.rule == "uid":

@@ -173,9 +173,7 @@ class _Walk:
         if length == UNDEFINED:
             binary = vr in ("OB", "OW") or tag in PIXEL_TAGS
             # PS3.5 6.2.2: UN of undefined length is a sequence in implicit VR little endian.
-            explicit, little = (
-                (False, True) if vr == "UN" and level.explicit else (level.explicit, level.little)
-            )
+            explicit, little = (False, True) if vr == "UN" and level.explicit else (level.explicit, level.little)
             inner = _Level(
                 "fragments" if binary else "sequence",
                 level.end,

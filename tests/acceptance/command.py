@@ -111,19 +111,13 @@ def finish(process: subprocess.Popen[str]) -> Done:
 def files_below(folder: Path) -> list[str]:
     """Relative paths of all files, in order."""
     return sorted(
-        os.path.relpath(os.path.join(top, name), folder)
-        for top, _, names in os.walk(folder)
-        for name in names
+        os.path.relpath(os.path.join(top, name), folder) for top, _, names in os.walk(folder) for name in names
     )
 
 
 def folders_below(folder: Path) -> set[str]:
     """Relative paths of all folders."""
-    return {
-        os.path.relpath(os.path.join(top, name), folder)
-        for top, names, _ in os.walk(folder)
-        for name in names
-    }
+    return {os.path.relpath(os.path.join(top, name), folder) for top, names, _ in os.walk(folder) for name in names}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -173,10 +167,7 @@ def same_pixels(before: bytes, after: bytes, bits: int = 16) -> bool:
         one, other = ([word & mask for word in value] for value in words)
         return one == other
     free = {i for fragment in _fragments(before) for i in _comments(before, *fragment)}
-    return (
-        before == after
-        or {i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new} <= free
-    )
+    return before == after or {i for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new} <= free
 
 
 def _fragments(value: bytes) -> Iterator[tuple[int, int]]:

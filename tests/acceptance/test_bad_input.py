@@ -155,9 +155,7 @@ def refused(done: Done, folder: Path, *pieces: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "pieces"), RULES, ids=lambda part: repr(part)[:50])
-def test_a_rule_that_is_wrong(
-    tmp_path: Path, source: Path, key: str, value: object, pieces: tuple[str, ...]
-) -> None:
+def test_a_rule_that_is_wrong(tmp_path: Path, source: Path, key: str, value: object, pieces: tuple[str, ...]) -> None:
     config = write_config(tmp_path, {"general": {key: value}})
     done = call(source, tmp_path / "out", "-c", config)
     place = f'error: {config}, section "general"' + (f', key "{key}": ' if key else ": ")
@@ -283,9 +281,7 @@ def test_words_that_are_missing_or_too_many(tmp_path: Path, source: Path, words:
 
 def test_a_dry_run_refuses_the_same(tmp_path: Path, source: Path) -> None:
     refused(call(source, source / "out", "--dry-run"), tmp_path, "DST lies inside SRC")
-    refused(
-        call(source, tmp_path / "out", "--dry-run", "--assign", "x=y"), tmp_path, "names no DICOM element"
-    )
+    refused(call(source, tmp_path / "out", "--dry-run", "--assign", "x=y"), tmp_path, "names no DICOM element")
 
 
 def test_inspect_of_what_is_no_dicom_file(tmp_path: Path, source: Path) -> None:

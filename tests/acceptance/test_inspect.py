@@ -78,9 +78,7 @@ def _flat(data_set: Dataset, depth: int = 0) -> list[tuple[int, int, Dataset]]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_decisions_are_those_of_the_run(
-    sample_in: Path, sample_out: Delivery, key_file: Path, name: str
-) -> None:
+def test_the_decisions_are_those_of_the_run(sample_in: Path, sample_out: Delivery, key_file: Path, name: str) -> None:
     shown = inspected(sample_in / name, "--key-file", key_file)
     made = read(sample_out.files[name])
     # What is not removed, in this order, is what the output holds.
@@ -88,11 +86,7 @@ def test_the_decisions_are_those_of_the_run(
     assert stays == [(depth, tag) for depth, tag, _ in _flat(made)]
     values = 0
     for line in shown:
-        if (
-            line.depth
-            or line.after in ("(removed)", "=", "(sequence)")
-            or line.vr in ("SQ", "OB", "OW", "UN")
-        ):
+        if line.depth or line.after in ("(removed)", "=", "(sequence)") or line.vr in ("SQ", "OB", "OW", "UN"):
             continue
         element = made[line.tag]
         listed = element.value if element.VM > 1 else [element.value]
@@ -106,9 +100,7 @@ def test_what_is_there_before_is_the_file(sample_in: Path) -> None:
     name = FILES[0]
     shown = inspected(sample_in / name)
     source = read(sample_in / name)
-    assert [line.tag for line in shown if not line.depth and line.before != "(absent)"] == sorted(
-        source.keys()
-    )
+    assert [line.tag for line in shown if not line.depth and line.before != "(absent)"] == sorted(source.keys())
     by_tag = {line.tag: line for line in shown if not line.depth}
     assert by_tag[0x00100010].before == str(source.PatientName)
     assert by_tag[0x00100010].command == "set(@fake_name@)"
@@ -159,9 +151,7 @@ def test_a_file_without_private_elements_says_so(tmp_path: Path) -> None:
 
 def test_a_private_rule_is_shown_with_its_creator(tmp_path: Path, sample_in: Path) -> None:
     rule = '(0019,xx0c,"SIEMENS MR HEADER")=keep'
-    shown = {
-        line.tag: line for line in inspected(sample_in / "BZ-0042-8815/knee/pd_tse/IM_0001", "--assign", rule)
-    }
+    shown = {line.tag: line for line in inspected(sample_in / "BZ-0042-8815/knee/pd_tse/IM_0001", "--assign", rule)}
     assert shown[0x0019100C].command == "keep"
     assert shown[0x0019100C].after == "="
     assert shown[0x00190010].after == "="
@@ -178,9 +168,7 @@ def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_control_characters_and_markup_do_nothing_to_the_terminal(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(
-        file_bytes(image(StudyDescription="[bold]x[/] \x1b[31mred", ImageComments="a\rb"))
-    )
+    (tmp_path / "file").write_bytes(file_bytes(image(StudyDescription="[bold]x[/] \x1b[31mred", ImageComments="a\rb")))
     done = call("inspect", tmp_path / "file")
     assert "\x1b" not in done.out
     assert "\r" not in done.out

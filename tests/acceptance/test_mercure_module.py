@@ -75,9 +75,7 @@ class Task:
         (self.source / "task.json").write_text(json.dumps(content), "utf-8")
         self.originals: list[Dataset] = []
 
-    def add(
-        self, image: Path | Dataset, *, aet: str | None = "AZ_KNEE", stem: str = "", **elements: Any
-    ) -> None:
+    def add(self, image: Path | Dataset, *, aet: str | None = "AZ_KNEE", stem: str = "", **elements: Any) -> None:
         """Receive an image under a title; `None` leaves its ``.tags`` out."""
         data_set = pydicom.dcmread(image) if isinstance(image, Path) else image
         for keyword, value in {**identity(), **elements}.items():
@@ -175,9 +173,7 @@ def test_two_images_of_one_uid_both_arrive(tmp_path: Path) -> None:
     assert {read(task.out / name).InstanceNumber for name in names} == {1, 2}
 
 
-def test_the_patient_of_today_is_the_patient_of_tomorrow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_patient_of_today_is_the_patient_of_tomorrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "persistence").mkdir()
     found = []
     for day, kept in (("a", True), ("b", True), ("c", False)):
@@ -192,9 +188,7 @@ def test_the_patient_of_today_is_the_patient_of_tomorrow(
     assert apart.StudyInstanceUID != today.StudyInstanceUID
 
 
-def test_a_persistent_folder_that_is_not_there_is_a_failure(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_persistent_folder_that_is_not_there_is_a_failure(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     task.add(real_file("CT_small.dcm"))
     monkeypatch.setenv("MODULE_PERSISTENCE_DIR", "/none")
     assert task.run().code != 0
@@ -231,9 +225,7 @@ SETTINGS_OF_THE_MANUAL: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("settings", SETTINGS_OF_THE_MANUAL)
 @pytest.mark.parametrize("aet", ["project1", "AZ_PROJECT1", "other"])
-def test_settings_of_mercures_manual_run_unchanged(
-    tmp_path: Path, settings: dict[str, Any], aet: str
-) -> None:
+def test_settings_of_mercures_manual_run_unchanged(tmp_path: Path, settings: dict[str, Any], aet: str) -> None:
     task = Task(tmp_path, settings)
     task.add(real_file("CT_small.dcm"), aet=aet, SeriesDescription="Thorax")
     done = task.run()
@@ -255,9 +247,7 @@ def test_accessions_hash_as_in_mercure(tmp_path: Path) -> None:
     for number, vector in enumerate(VECTORS):
         knee = {"name": vector["name"], "owner": vector["owner"], "(0008,0050)": "set(@hash_acc@)"}
         task = Task(tmp_path / str(number), {"knee": knee})
-        task.add(
-            real_file("CT_small.dcm"), SpecificCharacterSet="ISO_IR 192", AccessionNumber=vector["accession"]
-        )
+        task.add(real_file("CT_small.dcm"), SpecificCharacterSet="ISO_IR 192", AccessionNumber=vector["accession"])
         assert task.run().code == 0
         assert [one.AccessionNumber for one in task.outputs()] == [vector["hash_acc"]]
 

@@ -62,9 +62,7 @@ def test_a_hash_that_is_cut_is_told(tmp_path: Path) -> None:
     top.mkdir()
     for number in range(3):
         (top / str(number)).write_bytes(file_bytes(image(AccessionNumber=f"A1234{number}")))
-    config = write_config(
-        tmp_path, {"general": {"name": "Studie-Ä", "owner": "abc", "StudyID": "set(@hash_acc@)"}}
-    )
+    config = write_config(tmp_path, {"general": {"name": "Studie-Ä", "owner": "abc", "StudyID": "set(@hash_acc@)"}})
     done = call(top, tmp_path / "out", "-c", config, "--json", "-")
     assert done.account["notes"] == {"hash-acc-cut": 3}
     assert {read(content).StudyID for content in contents(tmp_path / "out").values()} == {"B77218E52E5068BA"}
@@ -88,9 +86,7 @@ def test_precedence_is_preset_general_project(tmp_path: Path) -> None:
 
 def test_set_and_clear_insert_at_top_level_only(tmp_path: Path) -> None:
     source = image(ReferencedStudySequence=[item(StudyDescription="x")])
-    made = outcome(
-        tmp_path, source, {"general": {"preset": "none", "PatientComments": "set(new)", "StudyID": "clear"}}
-    )
+    made = outcome(tmp_path, source, {"general": {"preset": "none", "PatientComments": "set(new)", "StudyID": "clear"}})
     assert made.PatientComments == "new"
     assert made.StudyID == ""
     assert list(made.ReferencedStudySequence[0].keys()) == [0x00081030]
@@ -338,9 +334,7 @@ def test_one_unreadable_file_costs_that_file(tmp_path: Path) -> None:
 
 def test_what_its_default_forgets_is_gone_under_ours(tmp_path: Path) -> None:
     source = image(
-        VerifyingObserverSequence=[
-            item(VerifyingObserverName="Doe^John", VerifyingOrganization="Klinikum Zwiebrecht")
-        ],
+        VerifyingObserverSequence=[item(VerifyingObserverName="Doe^John", VerifyingOrganization="Klinikum Zwiebrecht")],
         InstanceCreationTime="101112",
         PatientAge="093Y",
         StudyDescription="CT of Doe",
@@ -352,9 +346,7 @@ def test_what_its_default_forgets_is_gone_under_ours(tmp_path: Path) -> None:
         assert text not in made
 
 
-@pytest.mark.parametrize(
-    ("age", "left"), [("089Y", "089Y"), ("090Y", "090Y"), ("091Y", "090Y"), ("006W", "006W")]
-)
+@pytest.mark.parametrize(("age", "left"), [("089Y", "089Y"), ("090Y", "090Y"), ("091Y", "090Y"), ("006W", "006W")])
 def test_ages_over_89_are_one_age(tmp_path: Path, age: str, left: str) -> None:
     assert outcome(tmp_path, image(PatientAge=age), {"general": {}}).PatientAge == left
 
@@ -365,9 +357,7 @@ def test_functional_groups_segmentations_and_plans_stay_usable(sample_in: Path, 
     enhanced = read(files["cardio/2019/mr/IM_0001"])
     frames = read(sample_in / "cardio/2019/mr/IM_0001").PerFrameFunctionalGroupsSequence
     assert len(enhanced.PerFrameFunctionalGroupsSequence) == len(frames)
-    assert (
-        enhanced.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence == frames[0].PlanePositionSequence
-    )
+    assert enhanced.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence == frames[0].PlanePositionSequence
     segmentation = read(files[f"{chest}/series_4/IM_0001.dcm"])
     source = read(sample_in / f"{chest}/series_4/IM_0001.dcm")
     assert len(segmentation.SegmentSequence) == len(source.SegmentSequence)
@@ -402,9 +392,7 @@ def test_random_uid_is_one_for_each_study_and_no_reference_to_it(tmp_path: Path)
         "b": image(SOPInstanceUID="1.2.2"),
         "c": image(SOPInstanceUID="1.2.3", StudyInstanceUID="1.9"),
     }
-    made = outcomes(
-        tmp_path, sources, {"general": {"preset": "none", "FrameOfReferenceUID": "set(@random_uid@)"}}
-    )
+    made = outcomes(tmp_path, sources, {"general": {"preset": "none", "FrameOfReferenceUID": "set(@random_uid@)"}})
     frames = {name: data_set.FrameOfReferenceUID for name, data_set in made.items()}
     assert frames["a"] == frames["b"] != frames["c"]
     assert frames["a"] not in {value for place, value in uids(made["a"]) if place[0] != 0x00200052}

@@ -166,9 +166,7 @@ def test_a_run_prints_no_assignment_otherwise(tmp_path: Path) -> None:
     assert "CMD=" not in call(tmp_path / "in", tmp_path / "out").out
 
 
-def test_printing_the_assignment_touches_nothing(
-    tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_printing_the_assignment_touches_nothing(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert call("print-assignment", "-c", config).code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["rules.json"]

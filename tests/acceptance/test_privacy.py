@@ -98,9 +98,7 @@ def _without(content: bytes, goes: Iterable[int]) -> bytes:
     return encode(data_set)
 
 
-def test_mercure_leaves_what_its_table_keeps_and_no_more(
-    deliver: Deliver, sample_in: Path, sample: Sample
-) -> None:
+def test_mercure_leaves_what_its_table_keeps_and_no_more(deliver: Deliver, sample_in: Path, sample: Sample) -> None:
     delivery = deliver(sample_in, "--preset", "mercure")
     assert delivery.done.code == 0
     kept = {key for key, command in presets.load("mercure")["general"].items() if command in ("keep", "safe")}
@@ -162,11 +160,7 @@ def test_pixel_data_is_the_same_bytes(deliver: Deliver, sample_in: Path, real_in
         for name, content in delivery.files.items():
             source = read(tree / name)
             before, after = (_bulk(dcmread(path, force=True)) for path in (tree / name, io.BytesIO(content)))
-            bits = (
-                source.get("BitsStored", 16)
-                if source.get("HighBit", 15) + 1 == source.get("BitsStored")
-                else 16
-            )
+            bits = source.get("BitsStored", 16) if source.get("HighBit", 15) + 1 == source.get("BitsStored") else 16
             assert after.keys() == before.keys(), name
             if (surplus := len(before.get(0x7FE00010, b"")) - _native_length(source)) > 0 and surplus < 2000:
                 before[0x7FE00010] = before[0x7FE00010][:-surplus]  # the padding after the last pixel may go

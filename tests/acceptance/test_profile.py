@@ -51,7 +51,12 @@ def test_the_independent_look_finds_nothing(
 
 @pytest.mark.parametrize(
     ("name", "modified"),
-    [("basic", "REMOVED"), ("retain_full_dates", "UNMODIFIED"), ("retain_modified_dates", "MODIFIED"), ("tcia", "MODIFIED")],
+    [
+        ("basic", "REMOVED"),
+        ("retain_full_dates", "UNMODIFIED"),
+        ("retain_modified_dates", "MODIFIED"),
+        ("tcia", "MODIFIED"),
+    ],
 )
 def test_every_output_states_what_was_done(
     deliver: Deliver, request: pytest.FixtureRequest, name: str, modified: str

@@ -274,9 +274,7 @@ VALUES: list[tuple[str, int, str, Any]] = [
 
 @pytest.mark.parametrize("encoding", ["explicit", "implicit", "big"])
 @pytest.mark.parametrize(("vr", "tag", "text", "value"), VALUES, ids=lambda part: str(part)[:20])
-def test_set_packs_into_every_vr(
-    apply: Apply, encoding: str, vr: str, tag: int, text: str, value: Any
-) -> None:
+def test_set_packs_into_every_vr(apply: Apply, encoding: str, vr: str, tag: int, text: str, value: Any) -> None:
     key = f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
     raw = file_bytes(image(), SYNTAXES[encoding])
     made = apply(raw, {key: f"set({text})"})[tag]
@@ -359,9 +357,7 @@ def test_rules_work_on_real_files_of_every_encoding(apply: Apply, name: str) -> 
     }
     made = apply(path.read_bytes(), rules)
     assert made.PatientName == "Grüße^薬"
-    assert made.SpecificCharacterSet == (
-        "GB18030" if name == "chrX2.dcm" else "ISO_IR 192"
-    )  # that one has the letters
+    assert made.SpecificCharacterSet == ("GB18030" if name == "chrX2.dcm" else "ISO_IR 192")  # that one has the letters
     assert made.PatientID == ""
     assert made.StudyDescription == "odd"
     assert "StationName" not in made
@@ -508,7 +504,5 @@ def test_what_a_rule_removes_is_in_no_byte_of_the_output(apply: Apply, tmp_path:
         {"PatientComments": "remove"},
     )
     assert "PatientComments" not in made
-    out = next(
-        path for path in tmp_path.iterdir() if path.name.startswith("out") and path.suffix != ".private"
-    )
+    out = next(path for path in tmp_path.iterdir() if path.name.startswith("out") and path.suffix != ".private")
     assert all(b"SECRET" not in searchable(content) for content in contents(out).values())

@@ -78,11 +78,7 @@ def account_of(done: Done) -> dict[str, object]:
     assert account["exit_code"] == done.code
     return {
         "written": columns[0],
-        **{
-            reason: n
-            for kind in ("skipped", "quarantined", "failed")
-            for reason, n in done.reasons(kind).items()
-        },
+        **{reason: n for kind in ("skipped", "quarantined", "failed") for reason, n in done.reasons(kind).items()},
     }
 
 
@@ -104,9 +100,7 @@ def as_anyone() -> None:
 # What is found
 
 
-def test_the_sample_tree_is_mirrored_and_accounted_for(
-    sample_in: Path, sample: Sample, sample_out: Delivery
-) -> None:
+def test_the_sample_tree_is_mirrored_and_accounted_for(sample_in: Path, sample: Sample, sample_out: Delivery) -> None:
     assert sample_out.done.code == 0
     assert account_of(sample_out.done) == {"written": sample.files, "not-dicom": 3, "dicomdir": 1}
     assert folders_below(sample_out.destination) == folders_below(sample_in)
@@ -335,9 +329,7 @@ def test_a_full_disk_ends_the_run_in_order(tmp_path: Path, monkeypatch: pytest.M
 def test_a_disk_that_is_really_full_or_read_only(tmp_path: Path) -> None:
     source = tree(tmp_path / "in", *(f"{number:02}" for number in range(30)))
     for number in range(30):
-        (source / f"{number:02}").write_bytes(
-            file_bytes(image(Rows=250, Columns=200, PixelData=bytes(100_000)))
-        )
+        (source / f"{number:02}").write_bytes(file_bytes(image(Rows=250, Columns=200, PixelData=bytes(100_000))))
     volume = tmp_path / "volume"
     volume.mkdir()
     words = [*COMMAND, source, volume / "out", "--run-dir", tmp_path / "private", "--json", "-"]
@@ -528,9 +520,7 @@ def test_on_error_fail_ends_at_the_first_trouble(tmp_path: Path, crowd: Path, jo
     assert sum(account.values()) == 1501  # type: ignore[arg-type]
 
 
-def test_on_error_fail_is_a_good_run_where_nothing_fails(
-    tmp_path: Path, sample_in: Path, sample: Sample
-) -> None:
+def test_on_error_fail_is_a_good_run_where_nothing_fails(tmp_path: Path, sample_in: Path, sample: Sample) -> None:
     done = call(sample_in, tmp_path / "out", "--on-error", "fail", "--json", "-")
     assert done.code == 0
     assert account_of(done)["written"] == sample.files
@@ -576,9 +566,7 @@ def test_json_on_standard_output_is_nothing_else(tmp_path: Path, sample_in: Path
     assert account["interrupted"] is False
 
 
-def test_json_in_a_file_goes_with_the_account_for_people(
-    tmp_path: Path, sample_in: Path, sample: Sample
-) -> None:
+def test_json_in_a_file_goes_with_the_account_for_people(tmp_path: Path, sample_in: Path, sample: Sample) -> None:
     done = call(sample_in, tmp_path / "out", "--json", tmp_path / "account.json")
     assert account_of(Done(0, (tmp_path / "account.json").read_text(), ""))["written"] == sample.files
     assert f"{sample.files}  written" in done.out
@@ -623,9 +611,7 @@ def test_plain_lines_of_progress_where_there_is_no_terminal(
     done = call(source, tmp_path / "out", "-j", 1)
     lines = done.err.splitlines()
     assert 3 <= len(lines) <= 8
-    pattern = (
-        r"\d+ of 101 files found so far, [\d.]+ k?B, \d+ files/s, about \d+ s left for these, 1 in trouble"
-    )
+    pattern = r"\d+ of 101 files found so far, [\d.]+ k?B, \d+ files/s, about \d+ s left for these, 1 in trouble"
     assert all(re.fullmatch(pattern, line) for line in lines), lines
     assert "\x1b" not in done.err + done.out
 

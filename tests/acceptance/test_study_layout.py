@@ -78,9 +78,7 @@ def study_of(tmp_path: Path, out: str = "out") -> Path:
 
 
 def uids(folder: Path) -> Counter[str]:
-    return Counter(
-        str(read(folder / name).SOPInstanceUID) for name in files_below(folder) if name.endswith(".dcm")
-    )
+    return Counter(str(read(folder / name).SOPInstanceUID) for name in files_below(folder) if name.endswith(".dcm"))
 
 
 def test_all_series_arrive_whatever_their_descriptions(tmp_path: Path, source: Path, run: Run) -> None:
@@ -92,10 +90,7 @@ def test_all_series_arrive_whatever_their_descriptions(tmp_path: Path, source: P
     assert len({name.casefold() for name in folders}) == len(NAMES)
     assert {"T1", "T1-5", "t1-9", "x" * 60, "a_b_c_d", "1", "4", "_con", "10"} <= set(folders)
     assert all(os.listdir(study / "anonymised-images" / name) for name in folders)
-    assert all(
-        sorted(os.listdir(study / "anonymised-images" / name)) == ["00001.dcm", "00002.dcm"]
-        for name in folders
-    )
+    assert all(sorted(os.listdir(study / "anonymised-images" / name)) == ["00001.dcm", "00002.dcm"] for name in folders)
     assert sorted(os.listdir(study / "extracted-data")) == sorted(f"{name}.json" for name in folders)
     assert sorted(os.listdir(study)) == ["anonymised-images", "extracted-data", "task.json"]
     found = uids(study)
@@ -187,9 +182,7 @@ def test_a_changed_source_replaces_its_own_output_only(tmp_path: Path, run: Run)
     assert sorted(int(read(tmp_path / "out" / name).KVP) for name in images) == [101, 150]
 
 
-def test_afresh_removes_all_that_is_ours_and_refuses_what_is_not(
-    tmp_path: Path, source: Path, run: Run
-) -> None:
+def test_afresh_removes_all_that_is_ours_and_refuses_what_is_not(tmp_path: Path, source: Path, run: Run) -> None:
     assert run(source).code == 0
     assert run(source, "--overwrite").code == 0
     names = files_below(tmp_path / "out")
@@ -229,9 +222,7 @@ def test_a_description_that_names_the_patient_names_no_folder(tmp_path: Path, ru
     assert os.listdir(study_of(tmp_path) / "anonymised-images") == ["8"]
 
 
-def test_by_default_descriptions_go_and_numbers_name_the_folders(
-    tmp_path: Path, source: Path, key_file: Path
-) -> None:
+def test_by_default_descriptions_go_and_numbers_name_the_folders(tmp_path: Path, source: Path, key_file: Path) -> None:
     done = call(source, tmp_path / "out", "--key-file", key_file, "--layout", "study")
     assert done.code == 0
     folders = os.listdir(study_of(tmp_path) / "anonymised-images")
@@ -241,18 +232,13 @@ def test_by_default_descriptions_go_and_numbers_name_the_folders(
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory: pytest.TempPathFactory, sample_in: Path, key_file: Path) -> Path:
     out = tmp_path_factory.mktemp("study") / "out"
-    assert (
-        call(sample_in, out, "--key-file", key_file, "--layout", "study", "--extract", "all", "--verify").code
-        == 0
-    )
+    assert call(sample_in, out, "--key-file", key_file, "--layout", "study", "--extract", "all", "--verify").code == 0
     return out
 
 
 def documents(out: Path) -> dict[str, Any]:
     return {
-        name: json.loads(
-            (out / name).read_text("utf-8"), parse_constant=lambda constant: pytest.fail(constant)
-        )
+        name: json.loads((out / name).read_text("utf-8"), parse_constant=lambda constant: pytest.fail(constant))
         for name in files_below(out)
         if name.endswith(".json")
     }
@@ -364,9 +350,7 @@ def test_accession_numbers_lead_to_the_new_studies(tmp_path: Path, run: Run) -> 
     rows = list(csv.DictReader(done.out.splitlines()))
     assert [row["ACCESSION-NUMBER"] for row in rows] == ["0042", "42", "042"]
     for place, row in enumerate(rows[:2]):
-        [image_of] = [
-            name for name in files_below(tmp_path / "out" / row["ANON-StudyUID"]) if name.endswith(".dcm")
-        ]
+        [image_of] = [name for name in files_below(tmp_path / "out" / row["ANON-StudyUID"]) if name.endswith(".dcm")]
         assert read(tmp_path / "out" / row["ANON-StudyUID"] / image_of).SliceThickness == place
     assert rows[2]["ANON-StudyUID"] == ""
     assert call(*given, "--out", tmp_path / "joined.csv").out == ""

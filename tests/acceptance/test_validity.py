@@ -58,9 +58,7 @@ def test_dciodvfy_reports_nothing_new(
     delivery = deliver(request.getfixturevalue(tree), *PROFILES.get(name, ()))
     names = list(delivery.files)
     with ThreadPoolExecutor(2) as pool:
-        found = list(
-            pool.map(_new_errors, [(delivery.source / name, delivery.destination / name) for name in names])
-        )
+        found = list(pool.map(_new_errors, [(delivery.source / name, delivery.destination / name) for name in names]))
     compared = {name: errors for name, errors in zip(names, found, strict=True) if errors is not None}
     assert {name: dict(errors) for name, errors in compared.items() if errors} == {}
     assert len(compared) >= least

@@ -76,9 +76,7 @@ def _measure(corpus: Corpus, tools: Mapping[Tool, str], setup: Setup, repeat: in
         jobs += [Job(tool, small) for tool in tools if tool.share == 1 and tool.family != "cp"]
     results = dict(zip(jobs, rounds(jobs, setup, repeat, runs, _tell), strict=True))
     return [
-        row(
-            tool.name, tools[tool], tree, results[Job(tool, tree)], results.get(Job(tool, small)), small.files
-        )
+        row(tool.name, tools[tool], tree, results[Job(tool, tree)], results.get(Job(tool, small)), small.files)
         for tool, tree in trees.items()
     ]
 

@@ -199,9 +199,7 @@ def once(job: Job, setup: Setup, folder: Path) -> Run:
     return replace(run, problem=problem)
 
 
-def rounds(
-    jobs: Sequence[Job], setup: Setup, repeat: int, runs: Path, tell: Callable[[str], None]
-) -> list[list[Run]]:
+def rounds(jobs: Sequence[Job], setup: Setup, repeat: int, runs: Path, tell: Callable[[str], None]) -> list[list[Run]]:
     """Run all jobs in turn, ``repeat`` times after one round that is not counted; return each job's runs.
 
     The round that is not counted warms the page cache and pays for the first use of everything.

@@ -94,9 +94,7 @@ class Table:
     def noise(self) -> str:
         """Return in words how steady the machine was, beginning with the verdict if it was not."""
         spread = self.cp_spread
-        copies = (
-            "`cp -r` was not measured" if spread is None else f"the runs of `cp -r` differ {spread:.2f}-fold"
-        )
+        copies = "`cp -r` was not measured" if spread is None else f"the runs of `cp -r` differ {spread:.2f}-fold"
         noisy = (spread or 1.0) > NOISY or self.others > CROWDED
         verdict = "**Too noisy to tell**: " if noisy else "Noise: "
         return f"{verdict}{copies}; other programs kept up to {self.others:.2f} processors busy."
@@ -200,9 +198,7 @@ def _file_system(folder: Path) -> str:
     return best[1]
 
 
-def as_json(
-    about: Mapping[str, object], options: Mapping[str, object], tables: Sequence[Table]
-) -> dict[str, object]:
+def as_json(about: Mapping[str, object], options: Mapping[str, object], tables: Sequence[Table]) -> dict[str, object]:
     """Return everything measured as plain data, every single run's seconds included."""
     corpora = [
         {

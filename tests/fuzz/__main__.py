@@ -30,15 +30,14 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool,
     ):
+
         def place(name: object) -> Path:
             made = Path(folder, str(name))
             made.mkdir()
             return made
 
         parts = 8
-        work = [
-            pool.apply_async(check_boundaries, (place(f"b{n}"), n, parts, options.dcmdump)) for n in range(parts)
-        ]
+        work = [pool.apply_async(check_boundaries, (place(f"b{n}"), n, parts, options.dcmdump)) for n in range(parts)]
         end = options.first + options.files
         for first in range(options.first, end, CHUNK):
             last = min(first + CHUNK, end)

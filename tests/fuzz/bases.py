@@ -22,9 +22,7 @@ from tests.datasets import SYNTAXES, encode, file_bytes, image, item, real_files
 FAMILY, GIVEN, PHYSICIAN = "Grubenwald", "Ottoline", "Okonjovic"
 PATIENT_ID, ACCESSION, INSTITUTION = "MRNQX448812", "ACCZ7719X4", "Sankt Verena Spital"
 ROOT = "1.3.6.1.4.1.99999.20190614"
-SECRETS = tuple(
-    text.encode() for text in (FAMILY, GIVEN, PHYSICIAN, PATIENT_ID, ACCESSION, INSTITUTION, ROOT)
-)
+SECRETS = tuple(text.encode() for text in (FAMILY, GIVEN, PHYSICIAN, PATIENT_ID, ACCESSION, INSTITUTION, ROOT))
 """What no output may hold."""
 
 _LARGEST = 40_000
@@ -158,4 +156,3 @@ def _real(content: bytes) -> bytes:
     except Exception:
         return b""  # some are broken already, in ways that pydicom cannot write
     return out.getvalue()
-

@@ -120,7 +120,8 @@ class Checker:
     def _looked_at(self, one: Broken, target: Path) -> str:
         output = target.read_bytes()
         if unreadable := self._unreadable(output, target):
-            return unreadable
+            same = unreadable == self._unreadable(one.content, self._source / "file")
+            return "written" if same else unreadable  # the source was no better, in the very same place
         if one.honest:
             visible = searchable(output)
             found = [secret.decode() for secret in SECRETS if secret in visible]
@@ -136,7 +137,7 @@ class Checker:
             try:
                 _read_all(dcmread(io.BytesIO(output)))
             except Exception as error:
-                return f"unreadable: pydicom {type(error).__name__} {error}"
+                return f"unreadable: pydicom {type(error).__name__}"
         if self._second:
             words = [self._second, "-q", str(target)]
             done = subprocess.run(words, capture_output=True, timeout=60, check=False)

@@ -17,8 +17,17 @@ from dicom_anon.elements import ITEM, ITEM_END, SEQUENCE_END, Encoding, Span, el
 from tests.fuzz.bases import FAMILY, PATIENT_ID, Base, bases, deflate
 
 GIANT = (0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, 0x3FFFFFFF, 0x10000000, 0x10000, 0xFFFF, 0xFFFE, 0)
-CHARACTER_SETS = (b"\\ISO 2022 IR 87", b"ISO_IR 192", b"NONSENSE", b"ISO 2022 IR 149\\ISO 2022 IR 58", b"\xff\xfe", b"")
-VRS = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV ZZ".split()
+CHARACTER_SETS = (
+    b"\\ISO 2022 IR 87",
+    b"ISO_IR 192",
+    b"NONSENSE",
+    b"ISO 2022 IR 149\\ISO 2022 IR 58",
+    b"\xff\xfe",
+    b"",
+)
+VRS = (
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV ZZ".split()
+)
 
 
 class Broken(NamedTuple):
@@ -185,7 +194,9 @@ def nest(base: Base, rng: random.Random) -> tuple[bytes, bool]:
 def giant(base: Base, rng: random.Random) -> tuple[bytes, bool]:
     """An element, item or fragment of a length that no file has."""
     encoding = base.encoding
-    tag, vr = rng.choice(((0x00081140, "SQ"), (0x00091001, "UN"), (0x00091001, "OB"), (0x00281201, "OW"), (0x7FE00010, "OW")))
+    tag, vr = rng.choice(
+        ((0x00081140, "SQ"), (0x00091001, "UN"), (0x00091001, "OB"), (0x00281201, "OW"), (0x7FE00010, "OW"))
+    )
     size = struct.pack(f"{encoding.order}L", rng.choice(GIANT))
     inner = rng.choice((b"", item_bytes(_patient(encoding), encoding)))
     if inner and rng.random() < 0.5:
@@ -197,14 +208,23 @@ def private(base: Base, rng: random.Random) -> tuple[bytes, bool]:
     """Private creators that are doubled, missing, empty, or name each other's blocks."""
     encoding = base.encoding
     group = rng.choice((0x0009, 0x0019, 0x0029, 0x0001, 0x0007, 0xFFFF))
-    places = sorted({rng.choice((0x00, 0x10, 0x11, 0x12, 0xFF, 0x0001, 0x1010, 0x1011, 0x1110, 0x1111, 0x1210, 0xFF10, 0xFFFF)) for _ in range(8)})
+    places = sorted(
+        {
+            rng.choice((0x00, 0x10, 0x11, 0x12, 0xFF, 0x0001, 0x1010, 0x1011, 0x1110, 0x1111, 0x1210, 0xFF10, 0xFFFF))
+            for _ in range(8)
+        }
+    )
     rng.random() < 0.3 and rng.shuffle(places)
     content = b""
     for place in places:
         vr = rng.choice(("LO", "UN", "SQ", "PN", "UT"))
-        value = rng.choice((b"SIEMENS MR HEADER ", b"", bytes((0x10, 0x11)), f"{PATIENT_ID} ".encode(), b"GEMS_IDEN_01"))
+        value = rng.choice(
+            (b"SIEMENS MR HEADER ", b"", bytes((0x10, 0x11)), f"{PATIENT_ID} ".encode(), b"GEMS_IDEN_01")
+        )
         if vr == "SQ":
-            value = item_bytes(element_bytes(group << 16 | 0x10, "LO", b"A\\B ", encoding) + _patient(encoding)[:0], encoding)
+            value = item_bytes(
+                element_bytes(group << 16 | 0x10, "LO", b"A\\B ", encoding) + _patient(encoding)[:0], encoding
+            )
         content += element_bytes(group << 16 | place, vr, value, encoding)
     return _inserted(base, group << 16, content), True
 

@@ -56,19 +56,13 @@ def test_the_columns_of_a_crosswalk_are_those_that_a_run_writes() -> None:
         ('ACCESSION-NUMBER\n"secret', CROSSWALK, "--accessions is no CSV"),
     ],
 )
-def test_what_is_no_such_table_is_refused_without_a_value(
-    accessions: str, crosswalk: str, problem: str
-) -> None:
+def test_what_is_no_such_table_is_refused_without_a_value(accessions: str, crosswalk: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem) as error:
         join(accessions, crosswalk)
     assert "secret" not in str(error.value)
 
 
-@given(
-    st.lists(
-        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8), max_size=6
-    )
-)
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8), max_size=6))
 def test_every_line_arrives_with_its_own_text(values: list[str]) -> None:
     written = io.StringIO()
     table = csv.writer(written)

@@ -69,10 +69,7 @@ def test_shift_date(value: str, days: int, expected: str) -> None:
 
 @given(DAYS, DAYS, st.integers(-36000, 36000))
 def test_order_and_intervals_survive_a_shift(one: datetime.date, other: datetime.date, days: int) -> None:
-    new = [
-        datetime.datetime.strptime(shift_date(written(day), days).zfill(8), "%Y%m%d").date()
-        for day in (one, other)
-    ]
+    new = [datetime.datetime.strptime(shift_date(written(day), days).zfill(8), "%Y%m%d").date() for day in (one, other)]
     assert new[0] - new[1] == one - other
     assert shift_date(shift_date(written(one), days), -days) == written(one)
 
@@ -157,9 +154,7 @@ def test_a_pet_series_keeps_its_decay_arithmetic() -> None:
         start = data_set.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime
         acquired = data_set.AcquisitionDate + data_set.AcquisitionTime
         form = "%Y%m%d%H%M%S"
-        return (
-            datetime.datetime.strptime(acquired, form) - datetime.datetime.strptime(start, form)
-        ).total_seconds()
+        return (datetime.datetime.strptime(acquired, form) - datetime.datetime.strptime(start, form)).total_seconds()
 
     assert seconds(found) == seconds(source) == 3000
     assert found.SeriesDate != "20200301"
@@ -176,9 +171,7 @@ def test_truncate_date_has_no_other_day_left(value: str) -> None:
 
 def test_clean_knows_the_identifiers_of_the_whole_file() -> None:
     deep = item(
-        ReferencedPatientSequence=Sequence(
-            [item(OperatorsName="Kowalski^Jan", InstitutionName="Northside Clinic")]
-        )
+        ReferencedPatientSequence=Sequence([item(OperatorsName="Kowalski^Jan", InstitutionName="Northside Clinic")])
     )
     private = item(PatientID="ID-77812", PatientName="Doe^Jane",
         StudyDescription="KNEE for Brunner, seen by Kowalski at Northside Clinic",
@@ -209,9 +202,7 @@ def test_clean_of_a_sequence_cleans_its_texts_and_leaves_its_codes() -> None:
 
 def test_clean_leaves_a_dummy_where_an_iod_needs_a_value() -> None:
     found = rewrite(
-        item(
-            PatientID="1", PatientName="Doe^Jane", StructureSetLabel="Jane Doe", ImageComments="Jane Doe"
-        ),
+        item(PatientID="1", PatientName="Doe^Jane", StructureSetLabel="Jane Doe", ImageComments="Jane Doe"),
         {"StructureSetLabel": "clean", "ImageComments": "clean"},
     )
     assert (found.StructureSetLabel, found.ImageComments) == ("ANONYMIZED", "")
@@ -249,9 +240,7 @@ def test_clean_takes_options_on_sequences_only() -> None:
 
 def content(value_type: str, code: str, scheme: str = "DCM", **value: object) -> Dataset:
     name = item(CodeValue=code, CodingSchemeDesignator=scheme, CodeMeaning="concept")
-    return item(
-        RelationshipType="CONTAINS", ValueType=value_type, ConceptNameCodeSequence=Sequence([name]), **value
-    )
+    return item(RelationshipType="CONTAINS", ValueType=value_type, ConceptNameCodeSequence=Sequence([name]), **value)
 
 
 @pytest.mark.parametrize(
@@ -271,9 +260,7 @@ def content(value_type: str, code: str, scheme: str = "DCM", **value: object) ->
         (("SRT", "121022"), "IMAGE", (), "K"),
     ],
 )  # fmt: skip
-def test_code_of_a_concept(
-    concept: tuple[str, str], value_type: str, options: tuple[str, ...], code: str
-) -> None:
+def test_code_of_a_concept(concept: tuple[str, str], value_type: str, options: tuple[str, ...], code: str) -> None:
     assert concept_code(concept, value_type, options) == code
 
 
@@ -321,9 +308,7 @@ def test_structured_content_is_cleaned_by_concept() -> None:
 
 
 def test_structured_content_without_clean_descriptors_has_dummies_for_listed_texts() -> None:
-    found = run(
-        report(), Engine(Plan(resolve(preset="basic", profile_options=["clean_structured_content"]), KEY))
-    )
+    found = run(report(), Engine(Plan(resolve(preset="basic", profile_options=["clean_structured_content"]), KEY)))
     findings = found.ContentSequence[-1].ContentSequence
     assert findings[0].TextValue == "ANONYMIZED"
     assert "fracture" in findings[1].TextValue

@@ -13,9 +13,7 @@ from tests.datasets import real_file
 STUDY = "2.25.9/anonymised-images"
 
 
-def put(
-    top: Path, path: str, *, uid: str = "2.25.1", description: str = "", number: int | None = None
-) -> Path:
+def put(top: Path, path: str, *, uid: str = "2.25.1", description: str = "", number: int | None = None) -> Path:
     data_set = pydicom.dcmread(real_file("CT_small.dcm"))
     data_set.SeriesInstanceUID, data_set.SeriesDescription, data_set.SeriesNumber = uid, description, number
     target = top / path

@@ -194,9 +194,7 @@ def test_a_tool_that_links_to_the_source_does_not_lose_the_source(work: Path, tm
 
 def test_a_tool_that_loses_files_or_fails_is_reported(work: Path, tmp_path: Path) -> None:
     corpus = build(work, "tiny", 0.001)
-    loses = script(
-        tmp_path, COPY + "; import pathlib; next(pathlib.Path(sys.argv[2]).rglob('*.dcm')).unlink()"
-    )
+    loses = script(tmp_path, COPY + "; import pathlib; next(pathlib.Path(sys.argv[2]).rglob('*.dcm')).unlink()")
     assert once(Job(loses, corpus), SETUP, tmp_path / "a").problem == "wrote 9 of 10 files"
     fails = script(tmp_path, COPY + "; sys.exit(3)")
     assert once(Job(fails, corpus), SETUP, tmp_path / "b").problem == "exit code 3, wrote 10 of 10 files"

@@ -258,11 +258,7 @@ def test_broken_frames_end_in_order(data: st.DataObject, name: str, through: boo
 def rle(header: bytes, segments: bytes) -> tuple[bytes, bytes]:
     content = header + segments
     patches: list[tuple[int, bytes]] = []
-    check_rle(
-        Stream(
-            lambda offset, length: content[offset : offset + length], [Part(0, len(content), b"")], patches
-        )
-    )
+    check_rle(Stream(lambda offset, length: content[offset : offset + length], [Part(0, len(content), b"")], patches))
     result = bytearray(content)
     for offset, patch in patches:
         result[offset : offset + len(patch)] = patch

@@ -170,8 +170,7 @@ def test_a_private_transfer_syntax_is_refused(tmp_path: Path) -> None:
 def test_a_meta_with_a_wrong_group_length_or_none_is_read(tmp_path: Path) -> None:
     content = file_bytes(image())
     assert (
-        read_file(put(tmp_path, content[:140] + b"\0\0\0\1" + content[144:])).transfer_syntax
-        == ExplicitVRLittleEndian
+        read_file(put(tmp_path, content[:140] + b"\0\0\0\1" + content[144:])).transfer_syntax == ExplicitVRLittleEndian
     )
     assert read_file(put(tmp_path, content[:132] + content[144:])).transfer_syntax == ExplicitVRLittleEndian
     assert read_file(real_file("meta_missing_tsyntax.dcm")).transfer_syntax == ImplicitVRLittleEndian
@@ -206,15 +205,13 @@ def test_however_little_is_read_at_first_all_is_found(
             assert found.whole == whole.whole
             assert [span[:2] for span in found.data.spans] == [span[:2] for span in whole.data.spans]
             copy(path, tmp_path / "target")
-            assert decode(
-                (tmp_path / "target").read_bytes()[-len(whole.whole) :], whole.data.encoding
-            ) == decode(whole.whole, whole.data.encoding)
+            assert decode((tmp_path / "target").read_bytes()[-len(whole.whole) :], whole.data.encoding) == decode(
+                whole.whole, whole.data.encoding
+            )
     assert left == {0x00420011, 0x7FE00010}
 
 
-def test_long_values_are_copied_and_pixel_data_can_be_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_values_are_copied_and_pixel_data_can_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dicomfile, "HEAD", 400)
     source = image(ImageComments="x")
     source.PixelData = bytes(range(256)) * 20
@@ -263,9 +260,7 @@ def test_compressed_real_files_keep_their_fragments(tmp_path: Path) -> None:
         assert target.file_meta.TransferSyntaxUID == source.file_meta.TransferSyntaxUID
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in real_files() if p.stat().st_size < 1_000_000], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", [p for p in real_files() if p.stat().st_size < 1_000_000], ids=lambda p: p.name)
 def test_pixels_of_real_files_are_the_same_bytes(tmp_path: Path, path: Path) -> None:
     try:
         read_file(path)
@@ -371,9 +366,7 @@ def test_the_copy_notices_that_its_source_has_shrunk(tmp_path: Path, monkeypatch
             if not kernel:
                 monkeypatch.delattr(os, "copy_file_range", raising=False)
             with pytest.raises(FileRefused) as refused:
-                dicomfile.write(
-                    tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces
-                )
+                dicomfile.write(tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces)
         assert refused.value.reason is Reason.TRUNCATED
         assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
         path.write_bytes(file_bytes(source))
@@ -419,10 +412,7 @@ def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
     content = real_file("image_dfl.dcm").read_bytes()
     assert refusal(tmp_path, content[:-100]).reason is Reason.TRUNCATED
     start = 144 + struct.unpack_from("<L", content, 140)[0]
-    assert (
-        refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason
-        is Reason.NOT_PARSABLE
-    )
+    assert refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason is Reason.NOT_PARSABLE
     monkeypatch.setattr(dicomfile, "MAX_INFLATED", 10_000)
     assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
 
@@ -449,20 +439,12 @@ def test_items_out_of_order_are_put_right(tmp_path: Path, undefined: bool) -> No
     content = encode(item(CodeValue="1")) + encode(item(StudyDate="20040119"))
     if undefined:
         value = (
-            b"\xfe\xff\0\xe0"
-            + b"\xff" * 4
-            + content
-            + b"\xfe\xff\x0d\xe0"
-            + bytes(4)
-            + b"\xfe\xff\xdd\xe0"
-            + bytes(4)
+            b"\xfe\xff\0\xe0" + b"\xff" * 4 + content + b"\xfe\xff\x0d\xe0" + bytes(4) + b"\xfe\xff\xdd\xe0" + bytes(4)
         )
         raw = b"\x40\0\x75\2SQ\0\0" + b"\xff" * 4 + value
     else:
         raw = element_bytes(0x00400275, "SQ", item_bytes(content, EXPLICIT_LITTLE), EXPLICIT_LITTLE)
-    found = read_file(
-        put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + encode(item(Modality="CT")) + raw)
-    )
+    found = read_file(put(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + encode(item(Modality="CT")) + raw))
     expected = item(Modality="CT", RequestAttributesSequence=[item(StudyDate="20040119", CodeValue="1")])
     assert decode(found.whole) == expected
 
@@ -492,9 +474,7 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
         raw = encode(nested(*[0x00081140] * 61, leaf=item(Modality="CT")))
         for tag in order:
             raw += element_bytes(tag, "SH", b"", EXPLICIT_LITTLE)
-        assert (
-            refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + raw).reason is Reason.NOT_PARSABLE
-        )
+        assert refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + raw).reason is Reason.NOT_PARSABLE
 
 
 def test_messages_hold_no_values(tmp_path: Path) -> None:
@@ -508,9 +488,7 @@ def test_messages_hold_no_values(tmp_path: Path) -> None:
 
 @EVERY_SYNTAX
 def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, syntax: str) -> None:
-    target = copy(
-        put(tmp_path, file_bytes(image(), syntax)), tmp_path / "target", {"SOPInstanceUID": "set(1.9.8)"}
-    )
+    target = copy(put(tmp_path, file_bytes(image(), syntax)), tmp_path / "target", {"SOPInstanceUID": "set(1.9.8)"})
     content = (tmp_path / "target").read_bytes()
     assert content[:132] == bytes(128) + b"DICM"
     for secret in (b"TIFF", b"HOSPITAL_PACS", b"MAKER_1", b"MRN 4711", b"1.2.3.4.5"):
@@ -572,9 +550,7 @@ def test_the_name_of_a_part_tells_nothing_and_stays_short(tmp_path: Path) -> Non
     assert part != Path(dicomfile.part_name(tmp_path / "other"))
 
 
-@pytest.mark.parametrize(
-    "code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM]
-)
+@pytest.mark.parametrize("code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
 def test_where_the_kernel_does_not_copy_a_buffer_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
 ) -> None:

@@ -91,9 +91,7 @@ def test_a_walk_is_enough_to_write_the_same_bytes(data_set: Dataset, name: str) 
         tag, vr, start, value, end, items = span
         if items is None or raw[value - 4 : value] == b"\xff" * 4:
             if items is not None:
-                inner = b"".join(
-                    raw[i.start : i.value] + rebuilt(i.spans, i.encoding) + tail(i) for i in items
-                )
+                inner = b"".join(raw[i.start : i.value] + rebuilt(i.spans, i.encoding) + tail(i) for i in items)
                 return raw[start:value] + inner + raw[end - 8 : end]
             return element_bytes(tag, vr.decode(), raw[value:end], around)
         inner = b"".join(
@@ -301,9 +299,7 @@ def test_unknown_bytes_that_only_begin_like_a_sequence_are_a_value() -> None:
 
 
 def test_private_sequences_of_a_real_file_are_walked_in_implicit_vr() -> None:
-    outer = next(
-        span for span in read_file(real_file("nested_priv_SQ.dcm")).data.spans if span[0] == 0x00010001
-    )
+    outer = next(span for span in read_file(real_file("nested_priv_SQ.dcm")).data.spans if span[0] == 0x00010001)
     assert outer[1] == b"UN"
     assert outer[5] is not None
     inner = next(span for span in outer[5][0].spans if span[0] == 0x00010001)

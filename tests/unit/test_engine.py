@@ -186,11 +186,7 @@ class Model:
         if group == 0x28 and "(0028,xxxx)" in self.rules:
             return self.rules["(0028,xxxx)"]
         if group % 2 and 0x10 <= element < 0x100 and self.unknown == "remove":
-            block = [
-                t
-                for t in map(int, level.keys())
-                if t >> 16 == group and t >> 8 & 0xFF == element and t & 0xF000
-            ]
+            block = [t for t in map(int, level.keys()) if t >> 16 == group and t >> 8 & 0xFF == element and t & 0xF000]
             return "keep" if any(self.command(level, t) != "remove" for t in block) else "remove"
         return self.unknown
 
@@ -209,9 +205,7 @@ class Model:
             if items is not None and command in ("keep", "safe", "replace", "uid"):
                 within = command == "replace" or (command == "uid" and replaced)
                 kept = DataElement(tag, "SQ", Sequence(self.rewrite(i, False, within) for i in items))
-                kept.is_undefined_length = getattr(
-                    raw, "is_undefined_length", getattr(raw, "length", 0) == 0xFFFFFFFF
-                )
+                kept.is_undefined_length = getattr(raw, "is_undefined_length", getattr(raw, "length", 0) == 0xFFFFFFFF)
                 for new, old in zip(kept.value, items, strict=True):
                     new.is_undefined_length_sequence_item = old.is_undefined_length_sequence_item
                 result.add(kept)
@@ -241,9 +235,7 @@ class Model:
         if vr == "SQ":
             result.add(DataElement(tag, vr, []))
             return
-        result[tag] = RawDataElement(
-            Tag(tag), vr, len(raw), raw, 0, not self.encoding.explicit, self.encoding.little
-        )
+        result[tag] = RawDataElement(Tag(tag), vr, len(raw), raw, 0, not self.encoding.explicit, self.encoding.little)
 
     def value(self, command: str, element: DataElement, raw: Any, top: bool) -> bytes:
         vr = element.VR
@@ -258,20 +250,14 @@ class Model:
             return packed(SET[vr][1], self.encoding)
         if command == "truncdate":
             return b"\\".join(
-                text[:4] + (b"0101" + text[8:] if len(text) > 9 - (vr == "DA") else text[4:])
-                for text in texts
+                text[:4] + (b"0101" + text[8:] if len(text) > 9 - (vr == "DA") else text[4:]) for text in texts
             )
         if command == "uid" or (command == "replace" and vr == "UI"):
-            keyed = (
-                self.pseudonyms.instance_uid
-                if top and int(element.tag) in INSTANCE_UIDS
-                else self.pseudonyms.uid
-            )
+            keyed = self.pseudonyms.instance_uid if top and int(element.tag) in INSTANCE_UIDS else self.pseudonyms.uid
             return b"\\".join(keyed(text.decode()).encode() for text in texts)
         if command == "hash":
             return b"\\".join(
-                self.pseudonyms.code("hash", t.decode("latin-1").strip(" \0")).encode() if t else b""
-                for t in texts
+                self.pseudonyms.code("hash", t.decode("latin-1").strip(" \0")).encode() if t else b"" for t in texts
             )
         if command.startswith("regexp"):
             return b"\\".join(text.replace(b"A", b"bb") for text in texts)
@@ -298,9 +284,7 @@ def commands_for(vr: str) -> list[str]:
 def rules(draw: st.DrawFn) -> dict[str, str]:
     keys = {f"{tag:08X}": commands_for(vr) for vr, (tags, _) in VALUES.items() for tag in tags}
     keys |= {f"{tag:08X}": commands_for("SQ") for tag in SEQUENCES}
-    keys |= {
-        f'(0009,xx{low:02X},"{CREATOR}")': ["keep", "remove", "clear", "replace"] for low in (0, 1, 2, 5)
-    }
+    keys |= {f'(0009,xx{low:02X},"{CREATOR}")': ["keep", "remove", "clear", "replace"] for low in (0, 1, 2, 5)}
     keys |= {"(0028,xxxx)": ["keep", "remove", "clear", "replace"]}
     chosen = draw(st.lists(st.sampled_from(sorted(keys)), max_size=20, unique=True))
     return {"00080005": "keep", **{key: draw(st.sampled_from(keys[key])) for key in chosen}}
@@ -468,9 +452,7 @@ def test_sequences_that_a_file_holds_as_unknown_are_worked_on() -> None:
 
 
 def test_nested_private_sequences_of_a_real_file_are_worked_on() -> None:
-    before, after, encoding = run(
-        real_file("nested_priv_SQ.dcm"), {"(0001,0001)": "keep"}, remove_unknown=True
-    )
+    before, after, encoding = run(real_file("nested_priv_SQ.dcm"), {"(0001,0001)": "keep"}, remove_unknown=True)
     assert tags_of(decode(before, encoding))[0] == (0x00010001, 0)
     assert set(tags_of(decode(after, encoding))) == {(0x00010001, 0), (0x00010001, 1), (0x00010001, 2)}
 
@@ -498,9 +480,7 @@ def series(draw: st.DrawFn) -> list[Dataset]:
         slice_.SOPInstanceUID, slice_.InstanceNumber = f"1.2.3.{number}", number
         slice_.PixelData = bytes(draw(st.integers(0, 40)) * 2)
         if draw(st.integers(0, 2)) == 0:  # most slices differ in no more than that
-            change = draw(
-                st.sampled_from(("StudyID", "PatientID", "Modality", "PatientName", "gone", "more"))
-            )
+            change = draw(st.sampled_from(("StudyID", "PatientID", "Modality", "PatientName", "gone", "more")))
             if change == "more":
                 slice_.update(draw(datasets.data_sets()))
             elif change == "gone":
@@ -590,9 +570,7 @@ def texts_of(data_set: Dataset, path: tuple[int, ...] = ()) -> list[tuple[tuple[
 
 @pytest.mark.parametrize("path", CHARACTER_SETS, ids=lambda path: path.name)
 def test_widening_keeps_all_text_of_a_real_file(path: Path) -> None:
-    before, after, encoding = run(
-        path, {"InstitutionName": "set(Больница 病院 Ä)", "StationName": "regexp(x,x)"}
-    )
+    before, after, encoding = run(path, {"InstitutionName": "set(Больница 病院 Ä)", "StationName": "regexp(x,x)"})
     source, target = decode(before, encoding), decode(after, encoding)
     assert target.InstitutionName == "Больница 病院 Ä"
     kept = [text for text in texts_of(source) if text[0] != (0x00080080,)]
@@ -625,9 +603,7 @@ def test_widening_reaches_items_with_a_character_set_of_their_own(encoding: Enco
         "ISO_IR 192",
         None,
     ]
-    assert rewrite_bytes(raw, {"PatientName": "set(Ж)"}, encoding).count("Ж".encode("iso-8859-5")) == 1, (
-        "not widened"
-    )
+    assert rewrite_bytes(raw, {"PatientName": "set(Ж)"}, encoding).count("Ж".encode("iso-8859-5")) == 1, "not widened"
 
 
 def test_widening_adds_the_character_set_where_there_is_none_and_is_counted() -> None:

@@ -28,9 +28,7 @@ def described(content: Any) -> dict[Any, str]:
 def run(data_set: Dataset, content: Any, preset: str = "none", encoding: str = "explicit") -> Dataset:
     assignment = resolve(preset=preset, extra_rules=parse_extra_rules(content, "test"))
     pieces = (
-        Engine(Plan(assignment, KEY))
-        .run(walked(encode(data_set, ENCODINGS[encoding]), ENCODINGS[encoding]))
-        .pieces
+        Engine(Plan(assignment, KEY)).run(walked(encode(data_set, ENCODINGS[encoding]), ENCODINGS[encoding])).pieces
     )
     return decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), ENCODINGS[encoding])
 
@@ -44,9 +42,7 @@ def test_a_tag_in_any_form(tag: Any) -> None:
     assert described({"delete": [tag]}) == {0x00100020: "remove"}
 
 
-@pytest.mark.parametrize(
-    "key", ["(0x0010, 0x0020)", "(0x0010,0x0020)", "PatientID", (0x10, 0x20), 0x00100020]
-)
+@pytest.mark.parametrize("key", ["(0x0010, 0x0020)", "(0x0010,0x0020)", "PatientID", (0x10, 0x20), 0x00100020])
 def test_the_form_by_tag(key: Any) -> None:
     assert described({key: "delete"}) == {0x00100020: "remove"}
 
@@ -224,9 +220,7 @@ def test_a_function_over_a_real_file() -> None:
     source = dcmread(str(get_testdata_file("MR_small.dcm")))
     header = Dataset({tag: element for tag, element in source.items() if tag.group < 0x7FE0})
     header.SeriesDescription = "AX T1"
-    found = run(
-        header, {(0x0008, 0x103E): add_suffix, (0x0018, 0x0081): lambda dataset, tag: None}, preset="basic"
-    )
+    found = run(header, {(0x0008, 0x103E): add_suffix, (0x0018, 0x0081): lambda dataset, tag: None}, preset="basic")
     assert found.SeriesDescription == "AX T1 - suffix"
     assert found.EchoTime == source.EchoTime
     assert found.PatientName == ""

@@ -73,9 +73,7 @@ def test_values_are_those_of_pydicoms_json_model(name: str) -> None:
         if attribute["vr"] in ("SQ", "UN") or "Value" not in attribute:
             continue
         assert mine["vr"] == attribute["vr"]
-        assert [v for v in mine["Value"] if v is not None] == [
-            v for v in attribute["Value"] if v is not None
-        ], key
+        assert [v for v in mine["Value"] if v is not None] == [v for v in attribute["Value"] if v is not None], key
         compared += 1
     assert compared > 15
 
@@ -129,9 +127,7 @@ def test_times_are_ranges_and_other_texts_lists(tmp_path: Path) -> None:
 
 
 def test_lists_have_an_end_and_say_so(tmp_path: Path) -> None:
-    found = elements_of(
-        *variants(tmp_path, MAX_VALUES + 5, ProtocolName=lambda n: f"p{n}"), extract="ProtocolName"
-    )
+    found = elements_of(*variants(tmp_path, MAX_VALUES + 5, ProtocolName=lambda n: f"p{n}"), extract="ProtocolName")
     assert found["ProtocolName"]["Values"] == [[f"p{n}"] for n in range(MAX_VALUES)]
     assert found["ProtocolName"]["MoreValues"] is True
 

@@ -89,9 +89,7 @@ def test_case_file_holds_hits_and_misses() -> None:
 
 
 def test_identifiers_are_equal_however_they_were_collected() -> None:
-    one = Identifiers.of(
-        names=["Doe^Jane ", "", "Roe^Al"], dates=["19700101123000.5", "1970", ""], ids=["7\\8\0"]
-    )
+    one = Identifiers.of(names=["Doe^Jane ", "", "Roe^Al"], dates=["19700101123000.5", "1970", ""], ids=["7\\8\0"])
     two = Identifiers.of(names=["Roe^Al", "Doe^Jane", "Doe^Jane"], dates=["1970.01.01"], ids=["8", "7"])
     assert one == two
     assert hash(one) == hash(two)
@@ -113,9 +111,7 @@ cased = st.sampled_from([str.upper, str.lower, str.title, str.swapcase])
 numbers = st.text("ABCDEFGHXYZ0123456789-", min_size=5, max_size=14).filter(
     lambda text: len(re.sub(r"[^A-Z0-9]", "", text)) >= 5 and re.search(r"\d", text) is not None
 )
-surroundings = st.tuples(
-    st.lists(st.sampled_from(NEUTRAL), max_size=6), st.lists(st.sampled_from(NEUTRAL), max_size=6)
-)
+surroundings = st.tuples(st.lists(st.sampled_from(NEUTRAL), max_size=6), st.lists(st.sampled_from(NEUTRAL), max_size=6))
 
 
 @given(
@@ -129,15 +125,10 @@ surroundings = st.tuples(
 def test_a_name_goes_and_only_the_name(
     surname: str, given_name: str, case: Callable[[str], str], around: tuple[list[str], list[str]], form: str
 ) -> None:
-    assume(
-        not {surname, given_name}
-        & {word.lower() for text in NEUTRAL for word in re.findall(r"[A-Za-z]+", text)}
-    )
+    assume(not {surname, given_name} & {word.lower() for text in NEUTRAL for word in re.findall(r"[A-Za-z]+", text)})
     before, after = around
     planted = case(form.format(s=surname, g=given_name))
-    cleaned = Scrubber(Identifiers.of(names=[f"{surname}^{given_name}"])).clean(
-        " ".join([*before, planted, *after])
-    )
+    cleaned = Scrubber(Identifiers.of(names=[f"{surname}^{given_name}"])).clean(" ".join([*before, planted, *after]))
     assert words_of(cleaned) == words_of(" ".join([*before, *after]))
     assert not re.search(rf"(?<![a-z])(?:{surname}|{given_name})(?![a-z])", cleaned.lower())
 
@@ -156,9 +147,7 @@ def test_a_number_goes_with_or_without_its_punctuation(
 @given(
     st.dates(date(1900, 1, 1), date(2099, 12, 31)),
     surroundings,
-    st.sampled_from(
-        ["%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%d %m %Y", "%d%m%y"]
-    ),
+    st.sampled_from(["%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%d %m %Y", "%d%m%y"]),
 )
 @settings(max_examples=300)
 def test_a_date_of_the_patient_goes_in_any_notation(

@@ -154,12 +154,8 @@ def test_only_the_pseudonyms_compute_with_the_key() -> None:
 
 def test_the_engine_hands_the_key_to_the_pseudonyms_and_to_nobody_else() -> None:
     tree = ast.parse((ROOT / "engine.py").read_text("utf-8"))
-    uses = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) == "plan.key"
-    ]
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) == "plan.key"]
     calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node) == "Pseudonyms(plan.key)"
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node) == "Pseudonyms(plan.key)"
     ]
     assert len(uses) == len(calls) == 1

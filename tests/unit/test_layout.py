@@ -62,9 +62,7 @@ def test_a_lacking_instance_number_keeps_its_suffix() -> None:
     assert not is_pending(name)
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["00001", "00002", "a"]), CODES), unique=True, max_size=12), st.data()
-)
+@given(st.lists(st.tuples(st.sampled_from(["00001", "00002", "a"]), CODES), unique=True, max_size=12), st.data())
 def test_final_names_are_unique_and_do_not_depend_on_the_order(
     files: list[tuple[str, str]], data: st.DataObject
 ) -> None:
@@ -121,9 +119,7 @@ SERIES = st.builds(
 
 
 @given(st.lists(SERIES, max_size=12), st.sets(st.sampled_from(["T1", "7", "series"])))
-def test_folders_of_series_are_unique_and_do_not_depend_on_the_order(
-    series: list[Series], taken: set[str]
-) -> None:
+def test_folders_of_series_are_unique_and_do_not_depend_on_the_order(series: list[Series], taken: set[str]) -> None:
     named = series_folders(series, taken)
     assert set(named) == set(series)
     folded = [name.casefold() for name in named.values()]

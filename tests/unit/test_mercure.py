@@ -127,9 +127,7 @@ def test_foreign_keys_are_left_out_with_a_warning(tmp_path: Path) -> None:
         },
     )
     assert read.assignment.project == "knee"
-    assert [
-        key for key in ("contact", "irb", "modules", "comment") if f'"{key}"' not in warnings_of(tmp_path)
-    ] == []
+    assert [key for key in ("contact", "irb", "modules", "comment") if f'"{key}"' not in warnings_of(tmp_path)] == []
     assert "Who" not in warnings_of(tmp_path)
 
 
@@ -149,9 +147,7 @@ def test_foreign_keys_are_left_out_with_a_warning(tmp_path: Path) -> None:
         {"(0010,0010)": 5},
     ],
 )
-def test_what_may_be_a_rule_that_protects_somebody_is_an_error(
-    tmp_path: Path, section: dict[str, Any]
-) -> None:
+def test_what_may_be_a_rule_that_protects_somebody_is_an_error(tmp_path: Path, section: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         task(tmp_path, {"general": section})
 
@@ -228,9 +224,7 @@ def test_of_mercures_task_only_what_identifies_nobody_is_told() -> None:
         "uid_type": "series",
         "mercure_version": "0.4.0-beta.1",
     }
-    assert (
-        facts_of_mercure({"action": "Doe^Jane", "uid_type": ["series"], "mercure_version": "Doe^Jane"}) == {}
-    )
+    assert facts_of_mercure({"action": "Doe^Jane", "uid_type": ["series"], "mercure_version": "Doe^Jane"}) == {}
     assert facts_of_mercure("text") == {}
 
 

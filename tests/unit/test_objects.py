@@ -75,11 +75,7 @@ def test_every_storage_class_of_the_dictionary_is_known_and_in_the_family_of_its
     wrong = []
     for uid, row in UID_dictionary.items():
         name = row[0]
-        if (
-            row[1] != "SOP Class"
-            or not uid.startswith(STORAGE)
-            or not name.split(" - ")[0].endswith("Storage")
-        ):
+        if row[1] != "SOP Class" or not uid.startswith(STORAGE) or not name.split(" - ")[0].endswith("Storage"):
             continue
         expected = next((kind for kind, words in families.items() if words.search(name)), "other")
         if kind_of_class(uid) != expected:
@@ -96,9 +92,7 @@ def test_the_classes_with_a_risk_are_those_of_their_name() -> None:
         "camera": "VL .*Image|Video .*Image|Dermoscopic",
         "ophthalmic-camera": "Ophthalmic Photography",
     }
-    assert [
-        name for suffix, name in names.items() if not re.search(words[BURNED_IN_CLASSES[suffix]], name)
-    ] == []
+    assert [name for suffix, name in names.items() if not re.search(words[BURNED_IN_CLASSES[suffix]], name)] == []
 
 
 def test_a_plain_image_has_no_policy_and_no_risk() -> None:
@@ -196,9 +190,7 @@ def test_real_files(name: str, expected: ObjectFacts) -> None:
 
 
 def test_every_kind_has_a_default_that_is_accepted() -> None:
-    assert {kind: POLICIES[kind] in accepted for kind, accepted in ACCEPTED.items()} == dict.fromkeys(
-        POLICIES, True
-    )
+    assert {kind: POLICIES[kind] in accepted for kind, accepted in ACCEPTED.items()} == dict.fromkeys(POLICIES, True)
 
 
 def test_policies_are_the_defaults_and_what_the_config_changes() -> None:

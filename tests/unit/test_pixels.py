@@ -252,9 +252,7 @@ def test_fragments_that_cannot_be_told_apart_are_left_and_said(tmp_path: Path) -
 
 
 def test_fewer_fragments_than_frames_are_refused(tmp_path: Path) -> None:
-    path = with_frames(
-        tmp_path / "file", "JPGExtended.dcm", [[frame] for frame in frames_of("JPGExtended.dcm")]
-    )
+    path = with_frames(tmp_path / "file", "JPGExtended.dcm", [[frame] for frame in frames_of("JPGExtended.dcm")])
     data_set = dcmread(path)
     data_set.NumberOfFrames = 2
     data_set.save_as(path)
@@ -306,9 +304,7 @@ def test_surplus_is_cut(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_length_of_native_pixel_data(
-    tmp_path: Path, attributes: dict[str, Any], length: int, syntax: str
-) -> None:
+def test_length_of_native_pixel_data(tmp_path: Path, attributes: dict[str, Any], length: int, syntax: str) -> None:
     whole = b"\x01" * (length - 1) + b"\0"
     path = tmp_path / "file"
     assert Cleaned(written(path, image(**attributes, PixelData=whole), syntax)).after == whole
@@ -419,9 +415,7 @@ def test_masked_cells_are_the_value_and_nothing_else(
     raw = raw[: len(raw) // size * size]
     before = _cells(raw, size, order)
     result = cell_mask(allocated, stored, high, signed=signed, little=little)(raw)
-    expected = [
-        (_value(cell, stored, high, signed) << (high + 1 - stored)) & (1 << allocated) - 1 for cell in before
-    ]
+    expected = [(_value(cell, stored, high, signed) << (high + 1 - stored)) & (1 << allocated) - 1 for cell in before]
     zero_filled = [(_value(cell, stored, high, False) << (high + 1 - stored)) for cell in before]
     if before in (expected, zero_filled):
         assert result is raw

@@ -85,11 +85,7 @@ def general(name: str) -> dict[str, Any]:
 
 
 def rows_of(name: str) -> dict[tags.Key, str]:
-    return {
-        tags.parse_key(key): value
-        for key, value in general(name).items()
-        if key not in OPTIONS and key[0] != "_"
-    }
+    return {tags.parse_key(key): value for key, value in general(name).items() if key not in OPTIONS and key[0] != "_"}
 
 
 def table_keys() -> list[tuple[tags.Key, standard.ProfileRow]]:
@@ -174,9 +170,7 @@ def test_every_row_of_table_e_1_1_is_as_the_profile_says_or_a_commented_exceptio
 
 @pytest.mark.parametrize("name", ["default", "basic"])
 def test_rows_left_out_are_those_no_data_set_rule_can_name(name: str) -> None:
-    left_out = [
-        row.tag for row in standard.profile_rows() if "g" in row.tag or row.tag[1:5] in ("0000", "0002")
-    ]
+    left_out = [row.tag for row in standard.profile_rows() if "g" in row.tag or row.tag[1:5] in ("0000", "0002")]
     assert len(left_out) == 4
     for text in left_out:
         with pytest.raises(tags.TagSyntaxError):
@@ -210,9 +204,7 @@ def test_default_keeps_what_an_iod_needs() -> None:
     weaker = {tags.keyword_of(tag): rows[tag] for tag in needed if rows[tag] != "keep"}
     assert set(weaker) <= commented("default") | {"ItemInventoryDateTime", "StudyUpdateDateTime"}
     assert set(weaker.values()) == {"replace", "remove_or_clear", "uid", "hash", "remove"}
-    assert {keyword for keyword, command in weaker.items() if command == "remove"} == {
-        "EncryptedAttributesSequence"
-    }
+    assert {keyword for keyword, command in weaker.items() if command == "remove"} == {"EncryptedAttributesSequence"}
     for keyword in (
         "PixelData",
         "SharedFunctionalGroupsSequence",
@@ -227,15 +219,12 @@ def test_default_lets_no_text_through_that_no_iod_needs_and_no_list_names() -> N
     typed = {"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "DA", "DT", "TM"}
     entries = {tag: (tags.vr_of(tag) or "", tags.keyword_of(tag)) for tag in rows if isinstance(tag, int)}
     patterns = {
-        tags.parse_key(f"{mask[:4]},{mask[4:]}"): (entry[0], entry[4])
-        for mask, entry in RepeatersDictionary.items()
+        tags.parse_key(f"{mask[:4]},{mask[4:]}"): (entry[0], entry[4]) for mask, entry in RepeatersDictionary.items()
     }
     passed = {
         keyword
         for key, (vr, keyword) in (entries | patterns).items()
-        if typed & set(vr.split(" or "))
-        and key not in standard.required_tags()
-        and rows.get(key) in ("keep", "safe")
+        if typed & set(vr.split(" or ")) and key not in standard.required_tags() and rows.get(key) in ("keep", "safe")
     }
     assert passed == set(decisions.TECHNICAL_TEXT)
 

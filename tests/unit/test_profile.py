@@ -146,16 +146,11 @@ def test_options_need_a_preset_that_follows_the_table() -> None:
         resolve(preset="tcia", profile_options=["retain_full_dates"])
 
 
-@pytest.mark.parametrize(
-    "written", ['["retain_uids", "clean_descriptors"]', '"clean_descriptors, retain_uids"']
-)
+@pytest.mark.parametrize("written", ['["retain_uids", "clean_descriptors"]', '"clean_descriptors, retain_uids"'])
 def test_options_in_a_configuration(written: str) -> None:
     config = parse_config(f'{{"general": {{"preset": "basic", "profile_options": {written}}}}}', "test")
     assert resolve(config).profile_options == ("clean_descriptors", "retain_uids")
-    assert (
-        resolve(config, profile_options=["retain_uids", "clean_graphics"]).profile_options[0]
-        == "clean_graphics"
-    )
+    assert resolve(config, profile_options=["retain_uids", "clean_graphics"]).profile_options[0] == "clean_graphics"
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,7 @@ def identifying_values(dataset: Dataset) -> Iterator[str]:
             yield from values
 
 
-def test_no_identifier_in_the_instances_is_missing_from_planted(
-    sample: Sample, instances: dict[str, Dataset]
-) -> None:
+def test_no_identifier_in_the_instances_is_missing_from_planted(sample: Sample, instances: dict[str, Dataset]) -> None:
     datasets = [part for dataset in instances.values() for part in (dataset, dataset.file_meta)]
     found = {str(value) for dataset in datasets for value in identifying_values(dataset)}
     assert found - set(sample.planted) == set()
@@ -212,9 +210,7 @@ def test_references_resolve_inside_the_tree(instances: dict[str, Dataset]) -> No
 
 
 def test_all_encodings_are_there(tree: Path, instances: dict[str, Dataset]) -> None:
-    syntaxes = {
-        ds.file_meta.TransferSyntaxUID for ds in instances.values() if "TransferSyntaxUID" in ds.file_meta
-    }
+    syntaxes = {ds.file_meta.TransferSyntaxUID for ds in instances.values() if "TransferSyntaxUID" in ds.file_meta}
     assert syntaxes == {
         ExplicitVRLittleEndian,
         ImplicitVRLittleEndian,
@@ -385,9 +381,7 @@ def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.external
 def test_dcmdump_reads_every_instance(tree: Path, instances: dict[str, Dataset]) -> None:
-    done = subprocess.run(
-        ["dcmdump", "-q", *(tree / path for path in instances)], capture_output=True, check=False
-    )
+    done = subprocess.run(["dcmdump", "-q", *(tree / path for path in instances)], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 

@@ -50,8 +50,7 @@ DEVIATIONS = words(
 )
 """Where the preset deviates from the code, each with a reason; the presets' own test holds the list."""
 ALWAYS_EMPTY = words(
-    "PatientName PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber "
-    "ReferringPhysicianName"
+    "PatientName PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber ReferringPhysicianName"
 )
 KEEPER = "ReferencedSeriesSequence"
 
@@ -77,9 +76,7 @@ def full(sop_class: str) -> Dataset:
             vr = (row.vr or "LO").split(" or ")[0]
             if vr == "SQ":
                 data_set.add(
-                    DataElement(
-                        tag, "SQ", Sequence([item(ReferencedSOPInstanceUID="1.2.3.4.5", CodeMeaning="words")])
-                    )
+                    DataElement(tag, "SQ", Sequence([item(ReferencedSOPInstanceUID="1.2.3.4.5", CodeMeaning="words")]))
                 )
             else:
                 data_set.add(DataElement(tag, vr, VALUES[vr]))

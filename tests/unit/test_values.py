@@ -25,9 +25,7 @@ NUMBERS = {vr: values.NUMBER_FORMATS[vr] for vr in ("US", "SS", "UL", "SL", "UV"
 def texts(element: DataElement) -> str:
     """Value of pydicom's element in the form of `decode`."""
     many = [] if element.is_empty else element.value if element.VM > 1 else [element.value]
-    return "\\".join(
-        f"({int(v) >> 16:04x},{int(v) & 0xFFFF:04x})" if element.VR == "AT" else str(v) for v in many
-    )
+    return "\\".join(f"({int(v) >> 16:04x},{int(v) & 0xFFFF:04x})" if element.VR == "AT" else str(v) for v in many)
 
 
 @given(datasets.data_sets(), st.sampled_from(sorted(ENCODINGS)))
@@ -48,9 +46,7 @@ def test_reads_any_value_as_pydicom_does(data_set: Dataset, name: str) -> None:
             assert found.strip(" ") == texts(element).strip(" "), hex(tag)
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in real_files() if p.stat().st_size < 300_000], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", [p for p in real_files() if p.stat().st_size < 300_000], ids=lambda p: p.name)
 def test_reads_text_of_real_files_as_pydicom_does(path: Any) -> None:
     try:
         file = read_file(path)
@@ -106,9 +102,7 @@ def test_text_of_a_character_set_comes_back(term: str, data: st.DataObject) -> N
         ("ISO_IR 192", "山ЖÄ", None),
     ],
 )
-def test_a_text_is_written_only_in_a_character_set_that_has_it(
-    term: str, fits: str, too_wide: str | None
-) -> None:
+def test_a_text_is_written_only_in_a_character_set_that_has_it(term: str, fits: str, too_wide: str | None) -> None:
     encodings = encodings_of(term)
     assert decode(encode(fits, "PN", encodings), "PN", encodings) == fits
     if too_wide is not None:
@@ -134,9 +128,7 @@ def test_numbers_come_back(vr: str, data: st.DataObject, order: str) -> None:
     raw = encode("\\".join(map(repr, numbers)), vr, (), order)
     assert raw == struct.pack(f"{order}{len(numbers)}{NUMBERS[vr]}", *numbers)
     assert decode(raw, vr, (), order) == "\\".join(map(repr, numbers))
-    assert decode(raw + b"\0", vr, (), order) == decode(raw, vr, (), order), (
-        "a length that does not fit is cut"
-    )
+    assert decode(raw + b"\0", vr, (), order) == decode(raw, vr, (), order), "a length that does not fit is cut"
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,7 @@ def test_sample(tmp_path: Path) -> None:
     assert pair.verify(sample=3) == report
     (pair.source / f"{FAMILY}.dcm").write_bytes(raw(image(12)))
     (pair.destination / f"{FAMILY}.dcm").write_bytes(clean_file(raw(image(12))))
-    assert "[hidden]" in {finding.file for finding in pair.verify(sample=1).findings}, (
-        "paths are all searched"
-    )
+    assert "[hidden]" in {finding.file for finding in pair.verify(sample=1).findings}, "paths are all searched"
     assert pair.verify(sample=99).checked == 11
 
 
@@ -152,9 +150,7 @@ def test_a_reference_read_before_its_target(tmp_path: Path) -> None:
     pair.add("1.dcm", source)
     pair.add("5.dcm", image(5))
     assert found(pair) == []
-    pair.change(
-        "1.dcm", lambda d: setattr(d.ReferencedImageSequence[0], "ReferencedSOPInstanceUID", "2.25.1")
-    )
+    pair.change("1.dcm", lambda d: setattr(d.ReferencedImageSequence[0], "ReferencedSOPInstanceUID", "2.25.1"))
     assert found(pair) == [("1.dcm", "reference leads elsewhere", "reference")]
 
 

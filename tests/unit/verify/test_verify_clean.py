@@ -128,17 +128,13 @@ def test_a_short_name_in_pixels_is_chance(tmp_path: Path) -> None:
 def test_a_name_of_few_letters_in_pixels_is_chance(tmp_path: Path) -> None:
     pixels = b"\0jsssssssssssss\0".ljust(512, b"\1")
     pair = Trees(tmp_path)
-    pair.add(
-        OUTPUT, image(PatientName="Sssssssssssss^Jsssssssssssss", BitsStored=16, HighBit=15, PixelData=pixels)
-    )
+    pair.add(OUTPUT, image(PatientName="Sssssssssssss^Jsssssssssssss", BitsStored=16, HighBit=15, PixelData=pixels))
     assert pair.verify().clean
 
 
 def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
     random.seed(20260101)
-    words = {
-        "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=n % 6 + 4)) for n in range(60_000)
-    } - COMMON
+    words = {"".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=n % 6 + 4)) for n in range(60_000)} - COMMON
     index = build_index(Needle("patient name", word, "word") for word in sorted(words))
     data = random.randbytes(1 << 20)
     path = tmp_path / "noise"
@@ -195,9 +191,7 @@ def test_kept_on_purpose(tmp_path: Path) -> None:
     assert pair.verify(kept=lambda tag, creator: tag in kept_tags).clean
     pair.change(OUTPUT, lambda data_set: setattr(data_set, "ImageComments", f"of {FAMILY}"))
     leaky = pair.verify(kept=lambda tag, creator: True if tag == 0x00204000 else tag in kept_tags)
-    assert [finding.element for finding in leaky.findings] == ["(0020,4000)"], (
-        "a kept description is no licence"
-    )
+    assert [finding.element for finding in leaky.findings] == ["(0020,4000)"], "a kept description is no licence"
 
 
 def test_a_kept_element_may_hold_what_another_one_may_not(tmp_path: Path) -> None:
@@ -213,9 +207,7 @@ def test_nothing_is_said_beside_the_report(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pair = Trees(tmp_path)
-    content = (
-        raw(image()).replace(b"ISO_IR 192", b"ISO_IR 999").replace(ROOT.encode(), ROOT.encode()[:-2] + b"xx")
-    )
+    content = raw(image()).replace(b"ISO_IR 192", b"ISO_IR 999").replace(ROOT.encode(), ROOT.encode()[:-2] + b"xx")
     pair.add(OUTPUT, content, content)
     logging.getLogger("pydicom").setLevel(logging.DEBUG)
     caplog.clear()

@@ -168,9 +168,7 @@ def test_data_set_trailing_padding(pair: Trees) -> None:
         (f"x/IM{STUDY_DATE}101530.dcm", "x/[hidden]", "date"),
     ],
 )
-def test_a_path_that_identifies_is_found_and_not_shown(
-    tmp_path: Path, name: str, shown: str, kind: str
-) -> None:
+def test_a_path_that_identifies_is_found_and_not_shown(tmp_path: Path, name: str, shown: str, kind: str) -> None:
     pair = Trees(tmp_path)
     pair.add(name, image())
     report = pair.verify()
@@ -193,12 +191,7 @@ def test_comment_of_a_jpeg(tmp_path: Path) -> None:
 
 def test_comment_of_a_jpeg_2000(tmp_path: Path) -> None:
     frame = b"\xff\x4f" + segment(0x51, bytes(40)) + segment(0x64, b"\0\1by Adaeze")
-    frame += (
-        segment(0x90, b"\0\0" + struct.pack(">L", 14 + 100) + b"\0\1")
-        + b"\xff\x93"
-        + bytes(100)
-        + b"\xff\xd9"
-    )
+    frame += segment(0x90, b"\0\0" + struct.pack(">L", 14 + 100) + b"\0\1") + b"\xff\x93" + bytes(100) + b"\xff\xd9"
     data_set = compressed(frame)
     data_set.file_meta.TransferSyntaxUID = JPEG2000
     pair = Trees(tmp_path)
@@ -232,9 +225,7 @@ def rle(text: bytes) -> bytes:
         (rle, RLELossless, 1),
     ],
 )
-def test_text_beside_the_picture(
-    tmp_path: Path, frame: Callable[[bytes], bytes], syntax: UID, fragments: int
-) -> None:
+def test_text_beside_the_picture(tmp_path: Path, frame: Callable[[bytes], bytes], syntax: UID, fragments: int) -> None:
     def encode(text: bytes) -> Dataset:
         data_set = compressed(frame(text))
         data_set.file_meta.TransferSyntaxUID = syntax
@@ -367,9 +358,7 @@ def test_a_name_given_as_a_code(tmp_path: Path) -> None:
         ("InstitutionName", "General Hospital", "institution"),
     ],
 )
-def test_what_is_too_short_to_search_is_found_unchanged(
-    tmp_path: Path, word: str, value: str, kind: str
-) -> None:
+def test_what_is_too_short_to_search_is_found_unchanged(tmp_path: Path, word: str, value: str, kind: str) -> None:
     pair = Trees(tmp_path)
     pair.add(OUTPUT, image(**{word: value}))
     assert pair.verify().clean

@@ -1,0 +1,207 @@
+"""Names of files and folders: what identifies is replaced, the same everywhere, and the tree keeps its shape."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import call, contents, files_below, folders_below, read
+from tests.acceptance.test_resume import picture
+
+IDENTIFYING = (
+    "Grubenwald",
+    "GRUBENWALD_Ottoline",
+    "ottoline.grubenwald",
+    "Ottoline, G",
+    "x grübenwald x".replace("ü", "u"),
+    "MRN448812",
+    "MRN-448812",
+    "pat mrn 448812 head",
+    "19571123",
+    "23111957",
+    "1957-11-23",
+    "ACC7719",
+    "1.2.826.0.1.3680043.10.77.1",
+    "1.2.826.0.1.3680043.10.77.1.1",
+)
+HARMLESS = ("CT", "series 3", "2019 knee", "ottolin", "448", "1957", "Nordhafen", "1.2.826.0.1.3680043.10.78")
+LATIN = {"PatientBirthDate": "19571123", "AccessionNumber": "ACC-7719"}
+
+
+def tree(folder: Path, *paths: str, patient: int = 0, **changes: object) -> Path:
+    """Write one slice of a patient under each of these names."""
+    for number, path in enumerate(paths):
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(picture(patient, number, **changes))
+    return folder
+
+
+def run(source: Path, out: Path, key_file: Path, *more: object) -> dict[str, int]:
+    """Run, and return the notes of the account."""
+    done = call(source, out, "--key-file", key_file, "--json", "-", "-j", 1, *more)
+    assert done.code in (0, 1), done.err
+    notes: dict[str, int] = done.account["notes"]
+    return notes
+
+
+def by_source(out: Path) -> dict[int, str]:
+    """Paths of outputs by the number of their slice."""
+    return {int(read(content).InstanceNumber): name for name, content in contents(out).items()}
+
+
+@pytest.mark.parametrize("name", IDENTIFYING)
+def test_a_folder_or_file_that_identifies_is_replaced(tmp_path: Path, key_file: Path, name: str) -> None:
+    source = tree(tmp_path / "in", f"{name}/CT/1.dcm", f"plain/{name}.dcm", **LATIN)
+    notes = run(source, tmp_path / "out", key_file)
+    assert (notes["folder-name-replaced"], notes["file-name-replaced"]) == (1, 1)
+    found = by_source(tmp_path / "out")
+    token, *rest = found[0].split("/")
+    assert rest == ["CT", "1.dcm"]
+    assert 6 <= len(token) <= 40
+    assert token.isalnum()
+    assert found[1].startswith("plain/")
+    assert found[1].endswith(".dcm")
+    assert name.lower() not in str(files_below(tmp_path / "out")).lower()
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_other_names_stay(tmp_path: Path, key_file: Path, name: str) -> None:
+    source = tree(tmp_path / "in", f"{name}/{name}.dcm", **LATIN)
+    notes = run(source, tmp_path / "out", key_file)
+    assert not {"folder-name-replaced", "file-name-replaced"} & set(notes)
+    assert files_below(tmp_path / "out") == [f"{name}/{name}.dcm"]
+
+
+def test_the_same_component_becomes_the_same_everywhere(tmp_path: Path, key_file: Path) -> None:
+    paths = ("a/Grubenwald/1.dcm", "b/c/Grubenwald/x/2.dcm", "Grubenwald/Grubenwald/3.dcm")
+    source = tree(tmp_path / "in", *paths)
+    tree(source, "d/Grubenwald/4.dcm", patient=1)  # another patient's file below it
+    for out in (tmp_path / "out", tmp_path / "again"):
+        run(source, out, key_file)
+    assert files_below(tmp_path / "out") == files_below(tmp_path / "again")
+    tokens = {part for path in files_below(tmp_path / "out") for part in path.split("/") if len(part) > 5}
+    assert len(tokens) == 1
+    run(source, tmp_path / "other", tmp_path / "out.private/key" if (tmp_path / "out.private/key").exists() else _key(tmp_path))
+    assert tokens.isdisjoint(part for path in files_below(tmp_path / "other") for part in path.split("/"))
+
+
+def _key(folder: Path) -> Path:
+    path = folder / "other.key"
+    path.write_text("a second key, for other names")
+    return path
+
+
+def test_the_order_of_numbered_slices_is_kept(tmp_path: Path, key_file: Path) -> None:
+    names = [f"Grubenwald_CT_{number:04}.dcm" for number in range(12)]
+    names += [f"MRN448812.{number}" for number in range(12, 20)]
+    source = tree(tmp_path / "in", *names)
+    run(source, tmp_path / "out", key_file)
+    found = by_source(tmp_path / "out")
+    assert len(set(found.values())) == 20
+    assert [found[number] for number in range(12)] == sorted(found[number] for number in range(12))
+    assert {found[number].split("_")[0] for number in range(12)} == {found[0].split("_")[0]}
+    assert all(f"{number:04}" in found[number] for number in range(12))
+
+
+def test_names_that_differ_never_become_one(tmp_path: Path, key_file: Path) -> None:
+    names = ["Grubenwald.dcm", "grubenwald.dcm", "Grubenwald.DCM", "Grubenwald", "Grubenwald 1.dcm", "Grubenwald_1.dcm"]
+    source = tree(tmp_path / "in", *names, *(f"Grubenwald {name[-8:]}/x.dcm" for name in names))
+    done = call(source, tmp_path / "out", "--key-file", key_file, "--json", "-")
+    assert done.account["written"]["files"] == len(files_below(tmp_path / "out")) == 2 * len(names) - 0
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.dcm", "com1", "LPT9.txt", "aux", "PRN.a.b"])
+def test_names_that_windows_reserves_are_replaced(tmp_path: Path, key_file: Path, name: str) -> None:
+    source = tree(tmp_path / "in", f"{name}/1.dcm", f"plain/{name}")
+    run(source, tmp_path / "out", key_file)
+    parts = {part.lower() for path in files_below(tmp_path / "out") for part in path.split("/")}
+    assert name.lower() not in parts
+    assert len(files_below(tmp_path / "out")) == 2
+
+
+def test_names_of_255_bytes(tmp_path: Path, key_file: Path) -> None:
+    long, wide = "n" * 251 + ".dcm", "é" * 125 + ".dcm"
+    source = tree(tmp_path / "in", f"{'d' * 255}/{long}", f"{'ü' * 127}/{wide}", f"x/{'Grubenwald' + 'z' * 240}.dcm")
+    run(source, tmp_path / "out", key_file)
+    found = by_source(tmp_path / "out")
+    assert found[0] == f"{'d' * 255}/{long}"
+    assert found[1] == f"{'ü' * 127}/{wide}"
+    assert len(os.path.basename(found[2])) < 60
+
+
+def test_keep_keeps_all_names(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "Grubenwald/MRN448812.dcm")
+    notes = run(source, tmp_path / "out", key_file, "--names", "keep")
+    assert files_below(tmp_path / "out") == ["Grubenwald/MRN448812.dcm"]
+    assert not {"folder-name-replaced", "file-name-replaced"} & set(notes)
+
+
+def test_uid_names_by_the_new_uids(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "Grubenwald/1.dcm", "Grubenwald/2.dcm", "other/3.dcm")
+    run(source, tmp_path / "out", key_file, "--names", "uid")
+    made = contents(tmp_path / "out")
+    assert len(made) == 3
+    for name, content in made.items():
+        output = read(content)
+        expected = [output.StudyInstanceUID, output.SeriesInstanceUID, f"{output.SOPInstanceUID}.dcm"]
+        assert name.split("/") == expected
+
+
+def test_other_words_are_refused(tmp_path: Path, key_file: Path) -> None:
+    assert call(tmp_path, tmp_path.parent / "out", "--names", "pretty").code == 2
+
+
+def test_a_folder_whose_identifying_file_was_not_done_keeps_its_token(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "Waldteufel/cut.dcm", "plain/1.dcm")
+    (source / "Waldteufel/cut.dcm").write_bytes(picture(1, 1, PatientName="Waldteufel^Emil")[:-9])
+    run(source, tmp_path / "out", key_file)
+    assert "Waldteufel" not in folders_below(tmp_path / "out")
+    (source / "Waldteufel/cut.dcm").write_bytes(picture(0, 1))
+    run(source, tmp_path / "out", key_file)
+    assert folders_below(tmp_path / "out") == {"Waldteufel", "plain"}
+
+
+def test_empty_folders_are_compared_with_all_patients(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "plain/1.dcm")
+    (source / "Ottoline Grubenwald/scans").mkdir(parents=True)
+    (source / "empty").mkdir()
+    run(source, tmp_path / "out", key_file)
+    assert {"empty", "plain"} < folders_below(tmp_path / "out")
+    assert "Grubenwald" not in str(folders_below(tmp_path / "out"))
+    (source / "late MRN448812").mkdir()  # of a patient whose files an earlier run did
+    run(source, tmp_path / "out", key_file)
+    assert "448812" not in str(folders_below(tmp_path / "out"))
+
+
+def test_a_later_delivery_can_take_a_name_away(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "Waldteufel/1.dcm", "Waldteufel/sub/2.dcm")
+    run(source, tmp_path / "out", key_file)
+    assert "Waldteufel" in folders_below(tmp_path / "out")
+    (source / "x/Waldteufel").mkdir(parents=True)
+    (source / "x/Waldteufel/9.dcm").write_bytes(picture(1, 9, PatientName="Waldteufel^Emil"))
+    run(source, tmp_path / "out", key_file)
+    found = by_source(tmp_path / "out")
+    assert "Waldteufel" not in str(found)
+    token = found[0].split("/")[0]
+    assert found == {0: f"{token}/1.dcm", 1: f"{token}/sub/2.dcm", 9: f"x/{token}/9.dcm"}
+
+
+def test_a_run_that_ends_early_leaves_tokens_and_the_next_one_settles(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "first/1.dcm", "Grubenwald/1.dcm", "second/2.dcm")
+    (source / "first/0cut.dcm").write_bytes(picture(0, 1)[:-9])
+    notes = run(source, tmp_path / "out", key_file, "--on-error", "fail")
+    assert notes["folder-names-pending"] == 1
+    assert not {"first", "second", "Grubenwald"} & folders_below(tmp_path / "out")
+    (source / "first/0cut.dcm").unlink()
+    run(source, tmp_path / "out", key_file)
+    assert {"first", "second"} < folders_below(tmp_path / "out")
+    assert len(folders_below(tmp_path / "out")) == 3
+    assert "Grubenwald" not in str(folders_below(tmp_path / "out"))
+
+
+def test_a_dry_run_counts_the_same(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "plain/Grubenwald.dcm")
+    assert run(source, tmp_path / "out", key_file, "--dry-run")["file-name-replaced"] == 1

@@ -492,7 +492,8 @@ def verify_command(
 
     Names, IDs, dates, UIDs, addresses and the rest, nested and private ones too, in every encoding, in the raw bytes
     and in the paths. Then: every source accounted for, UIDs consistent, references intact, the same pixels, all
-    readable. Give the rules of the run, so that what they keep on purpose is no finding. Exit code 3 where anything is found.
+    readable. Give the rules of the run, so that what they keep on purpose is no finding. Exit code 3 where anything is
+    found.
     Findings say file, place and kind, never the value.
     """
     from dicom_anon.errors import UsageError

@@ -55,9 +55,9 @@ from dicom_anon.elements import (
     implicit_vr,
     walk,
 )
-from dicom_anon.engine import Piece
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.pixels import PixelPlan
+from dicom_anon.rewriter import Piece
 
 IMPLEMENTATION_CLASS_UID = "2.25.213918571069814463128871245338166297613"
 IMPLEMENTATION_VERSION_NAME = f"DICOM-ANON {__version__}"

@@ -47,12 +47,17 @@ class Problem:
             for part in (
                 self.where,
                 f'section "{self.section}"' if self.section else "",
-                f'key "{self.key}"' if self.key else "",
+                f'key "{_cut(self.key)}"' if self.key else "",
             )
             if part
         )
         hint = f" (accepted: {self.accepted})" if self.accepted else ""
-        return f"{place}: {self.problem}{hint}"
+        return f"{place}: {_cut(self.problem)}{hint}"
+
+
+def _cut(text: str, longest: int = 1000) -> str:
+    """Shorten what a hostile configuration would have us print."""
+    return text if len(text) <= longest else text[:longest] + "..."
 
 
 class ConfigError(DicomAnonError):

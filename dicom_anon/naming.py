@@ -19,7 +19,7 @@ MODES = ("keep", "safe", "uid")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _SEPARATORS = re.compile(r"[\W_]+")
 _NAME_PARTS = re.compile(r"[\s^=,.\-_]+")
-_TAIL = re.compile(r"(?<!\d)(\d{1,5})?((?:\.[A-Za-z]{1,4})?)$")
+_TAIL = re.compile(r"(?:(?<!\d)(\d{1,5}))?((?:\.[A-Za-z]{1,4})?)$")
 _MIN_INSIDE = 4
 """A shorter part of a name or ID counts only where it is a whole word or number of the component."""
 _MIN_UID = 6
@@ -136,7 +136,7 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms, 
         stem, number = stem + number, ""
     if extension and holds_identifier(extension, identifiers):
         stem, extension = stem + extension, ""
-    return folder_token(stem, pseudonyms) + (f"_{number}" if number else "") + extension.lower()
+    return folder_token(stem, pseudonyms) + (f"_{number}" if number else "") + extension
 
 
 def is_portable(component: str) -> bool:

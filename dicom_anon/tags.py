@@ -250,14 +250,23 @@ def _keywords() -> tuple[str, ...]:
     return (*own, *_added_keywords())
 
 
+_LONGEST_WORD, _MANY_WORDS, _NEAR = 80, 500, 6
+
+
 def nearest(text: str, known: tuple[str, ...]) -> str:
     """Nearest known word, empty where none is near; case is forgiven first.
 
     >>> nearest("PatientNam", ("PatientName", "PatientID"))
     'PatientName'
     """
+    if len(text) > _LONGEST_WORD:
+        return ""
+    low = text.lower()
     for word in known:
-        if word.lower() == text.lower():
+        if word.lower() == low:
             return word
+    if len(known) > _MANY_WORDS:  # the keywords of PS3.6: comparing with all of them takes too long
+        parts = [text[i : i + 4] for i in range(0, max(1, len(text) - 3), 3)]
+        known = tuple(w for w in known if abs(len(w) - len(text)) <= _NEAR and any(part in w for part in parts))
     found = difflib.get_close_matches(text, known, n=1, cutoff=0.7)
     return found[0] if found else ""

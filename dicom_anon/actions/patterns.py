@@ -48,8 +48,7 @@ def check_substitution(find: str, replacement: str) -> None:
         raise ValueError(f"the pattern is longer than {MAX_PATTERN} characters")
     try:
         effort = _effort(_parser.parse(find))
-        re.sub(find, replacement, "")
-        re.compile(f"(?:{find})|").sub(replacement, "")
+        _parser.parse_template(replacement, re.compile(find))
     except (re.error, IndexError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
     if effort.choices > _MAX_CHOICES or effort.opens > _MANY:

@@ -84,7 +84,11 @@ def test_the_same_component_becomes_the_same_everywhere(tmp_path: Path, key_file
     assert files_below(tmp_path / "out") == files_below(tmp_path / "again")
     tokens = {part for path in files_below(tmp_path / "out") for part in path.split("/") if len(part) > 5}
     assert len(tokens) == 1
-    run(source, tmp_path / "other", tmp_path / "out.private/key" if (tmp_path / "out.private/key").exists() else _key(tmp_path))
+    run(
+        source,
+        tmp_path / "other",
+        tmp_path / "out.private/key" if (tmp_path / "out.private/key").exists() else _key(tmp_path),
+    )
     assert tokens.isdisjoint(part for path in files_below(tmp_path / "other") for part in path.split("/"))
 
 
@@ -110,7 +114,7 @@ def test_names_that_differ_never_become_one(tmp_path: Path, key_file: Path) -> N
     names = ["Grubenwald.dcm", "grubenwald.dcm", "Grubenwald.DCM", "Grubenwald", "Grubenwald 1.dcm", "Grubenwald_1.dcm"]
     source = tree(tmp_path / "in", *names, *(f"Grubenwald {name[-8:]}/x.dcm" for name in names))
     done = call(source, tmp_path / "out", "--key-file", key_file, "--json", "-")
-    assert done.account["written"]["files"] == len(files_below(tmp_path / "out")) == 2 * len(names) - 0
+    assert done.account["written"]["files"] == len(files_below(tmp_path / "out")) == len(files_below(source))
 
 
 @pytest.mark.parametrize("name", ["CON", "nul.dcm", "com1", "LPT9.txt", "aux", "PRN.a.b"])

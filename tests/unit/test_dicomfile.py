@@ -36,8 +36,8 @@ from dicom_anon.elements import (
     element_bytes,
     item_bytes,
 )
-from dicom_anon.engine import Piece
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.rewriter import Piece
 from tests import datasets
 from tests.datasets import (
     SYNTAXES,

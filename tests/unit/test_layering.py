@@ -33,7 +33,7 @@ FLOORS = {
     4: ("actions",),
     5: ("config", "presets", "stamps", "profile", "safe_private"),
     6: ("assignment", "extra_rules", "conformance"),
-    7: ("engine",),
+    7: ("engine", "rewriter", "transcode"),
     8: ("dicomfile",),
     9: (
         "discovery",

@@ -195,8 +195,8 @@ def test_every_kind_has_a_default_that_is_accepted() -> None:
 
 def test_policies_are_the_defaults_and_what_the_config_changes() -> None:
     assert parse_policies({}) == dict(POLICIES)
-    changed = parse_policies({"dicomdir": "rebuild", "wsi_label": "process"})
-    assert changed == {**POLICIES, "dicomdir": "rebuild", "wsi_label": "process"}
+    changed = parse_policies({"sr": "drop", "wsi_label": "process"})
+    assert changed == {**POLICIES, "sr": "drop", "wsi_label": "process"}
     assert POLICIES["dicomdir"] == "skip"
 
 
@@ -210,7 +210,8 @@ def test_policies_are_the_defaults_and_what_the_config_changes() -> None:
         ({"zzz": "drop"}, "accepted: encapsulated, "),
         ({"sr": "remove"}, r"accepted: process, quarantine, drop\)"),
         ({"sr": "rebuild"}, r"accepted: process, quarantine, drop\)"),
-        ({"dicomdir": "drop"}, r"accepted: skip, rebuild\)"),
+        ({"dicomdir": "drop"}, r"accepted: skip\)"),
+        ({"dicomdir": "rebuild"}, r"cannot be rebuilt: .*accepted: skip\)"),
         ({"sr": None}, "unknown policy"),
         ({"sr": ["drop"]}, "unknown policy"),
         ({"other": "drop"}, "no kind of object"),

@@ -1,0 +1,255 @@
+"""Mechanics of a rewrite: collects the edits of a Data Set at every depth, then writes it. No input or output.
+
+Lives here: how decided elements become bytes. Does not live here: which action an element gets.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from dicom_anon import tags, values
+from dicom_anon.actions import Action, Assigned, Keep, Remove, Removed, Safe, Unchanged
+from dicom_anon.elements import (
+    BULK_VRS,
+    ITEM_TAGS,
+    DataSetBytes,
+    FileRange,
+    Item,
+    Malformed,
+    Span,
+    element_bytes,
+    implicit_vr,
+)
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.hidden import SHORTEST, hides_elements
+from dicom_anon.scope import Element, FileScope, Level
+
+Piece: TypeAlias = "bytes | FileRange"
+Edit: TypeAlias = "tuple[int, int, Piece]"
+"""Bytes `start` to `end` of the buffer become the piece."""
+
+KEEP = Keep()
+REMOVE = Remove()
+
+
+class Rewriter:
+    """Mechanics of a rewrite; what is decided is the business of a subclass's `_resolve` or of its table.
+
+    Parameters
+    ----------
+    table : dict of int to Action
+        Actions by tag; tags that are not in it are resolved and, if they may be, added.
+    inserts : tuple of (int, Action)
+        Elements that are inserted at top level where they are absent, in tag order.
+    """
+
+    def __init__(self, table: dict[int, Action], inserts: tuple[tuple[int, Action], ...]) -> None:
+        self._table = table
+        self._inserts = inserts
+
+    def _resolve(self, level: Level, tag: int) -> Action:
+        """Find the action for a tag that is not in the table."""
+        raise NotImplementedError
+
+    def rewrite(self, data: DataSetBytes, scope: FileScope) -> list[Piece]:
+        """Decide for every element, then write.
+
+        Raises
+        ------
+        FileRefused
+            A value cannot be written.
+        NeedsWiderCharacterSet
+            A value fits, but not in the file's character set.
+        """
+        scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+        return joined(data.buf, 0, len(data.buf), self._edits(root, data))
+
+    def _edits(self, root: Level, data: DataSetBytes) -> list[Edit]:
+        """All edits of a file, in order: what is decided, the values left in the file, what is inserted."""
+        edits: list[Edit] = []
+        self._edit(root, data.spans, None, edits)
+        self._keep_bulk(root, data, edits)
+        self._insert(root, data.spans, 0, edits)
+        edits.sort(key=by_place)
+        return edits
+
+    def _keep_bulk(self, root: Level, data: DataSetBytes, edits: list[Edit]) -> None:
+        """Add the values that were left in the file, behind the headers of elements that stay as they are.
+
+        A value that was left there cannot be looked into: an action that would have to is refused.
+        """
+        if not data.bulk:
+            return
+        replaced = {start for start, _, _ in edits}
+        for span in data.spans:
+            content = data.bulk.get(span[2])
+            if content is None or span[2] in replaced:
+                continue
+            action = self._table.get(span[0]) or self._resolve(root, span[0])
+            if action.reads_value:
+                raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(span[0])} is too long to be read")
+            edits.append((span[4], span[4], content))
+
+    def _edit(self, level: Level, spans: list[Span], inside: Action | None, edits: list[Edit]) -> bool:
+        """Collect the edits of elements of one Data Set; tell whether there were any."""
+        known = self._table.get
+        before = len(edits)
+        for span in spans:
+            tag = span[0]
+            action = known(tag) or self._resolve(level, tag)
+            if inside is not None and not is_structural(tag):
+                action = inside.over(action, tag)
+            kind = type(action)
+            if kind is Keep or kind is Safe:
+                if span[5]:
+                    self._edit_sequence(level, span, KEEP, None, edits)
+                elif span[4] - span[3] >= SHORTEST:
+                    _check_value(level, span)
+                continue
+            if kind is Remove:
+                edits.append((span[2], span[4], b""))
+                continue
+            if span[5] is None and span[4] - span[3] >= SHORTEST:
+                _check_value(level, span)
+            element = Element(level, span)
+            outcome = action.decide(element)
+            match outcome:
+                case Unchanged():
+                    if span[5]:
+                        self._edit_sequence(level, span, action, inside, edits)
+                case Removed():
+                    edits.append((span[2], span[4], b""))
+                case Assigned(value):
+                    edits.append((span[2], span[4], self._written(element, value)))
+        return len(edits) > before
+
+    def _edit_sequence(
+        self, level: Level, span: Span, action: Action, inside: Action | None, edits: list[Edit]
+    ) -> None:
+        """Work on the items of a sequence; one edit for the whole where anything changed in it.
+
+        A sequence whose items all go, goes with them.
+        """
+        tag, _, start, value, end, items = span
+        assert items is not None
+        if tag == tags.ENCRYPTED_ATTRIBUTES_SEQUENCE and items:
+            raise FileRefused(Reason.ENCRYPTED, tags.format_tag(tag))
+        buf = level.file.buf
+        inner: list[tuple[Item, list[Edit]]] = []
+        changed = False
+        for item in items:
+            child = Level(level.file, item.spans, item.encoding, level, tag)
+            within = inside if action is KEEP else action.enter(child) or inside
+            if type(within) is Remove:
+                changed = True
+                continue
+            found: list[Edit] = []
+            changed |= self._edit(child, item.spans, within, found)
+            inner.append((item, found))
+        if not changed:
+            return
+        if not inner:
+            edits.append((start, end, b""))
+            return
+        content = b"".join(_item(buf, item, found) for item, found in inner)
+        undefined = buf[value - 4 : value] == b"\xff\xff\xff\xff"
+        if undefined:
+            new = buf[start:value] + content + buf[end - 8 : end]
+        else:
+            order = level.encoding.order
+            new = buf[start : value - 4] + struct.pack(f"{order}L", len(content)) + content
+        edits.append((start, end, new))
+
+    def _written(self, element: Element, value: str | bytes) -> bytes:
+        """Write an element with a new value, in the VR it has or, where that is wrong for it, in the dictionary's."""
+        try:
+            return self._written_in(element, element.vr, value)
+        except FileRefused:
+            known = implicit_vr(element.tag).decode()
+            if known in ("UN", element.vr) or tags.is_private(element.tag):
+                raise
+            return self._written_in(element, known, value)
+
+    def _written_in(self, element: Element, vr: str, value: str | bytes) -> bytes:
+        level = element.level
+        try:
+            raw = value if isinstance(value, bytes) else values.encode(value, vr, level.encodings, level.encoding.order)
+            return element_bytes(element.tag, vr, raw, level.encoding)
+        except (values.ValueNotWritable, Malformed):
+            raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} {vr}") from None
+
+    def _absent(self, root: Level, spans: list[Span], after: int) -> Iterator[tuple[Element, Action, int]]:
+        """Elements to insert among `spans` and behind the tag `after`, with their action and their place."""
+        present = {span[0] for span in spans}
+        starts: list[tuple[int, int]] | None = None
+        for tag, action in self._inserts:
+            if tag <= after or tag in present:
+                continue
+            if starts is None:
+                starts = [(span[0], span[2]) for span in spans]
+                starts.append((1 << 32, len(root.file.buf)))
+            place = next(start for other, start in starts if other > tag)
+            yield Element(root, (tag, implicit_vr(tag), place, place, place, None)), action, place
+
+    def _insert(self, root: Level, spans: list[Span], after: int, edits: list[Edit]) -> None:
+        for element, action, place in self._absent(root, spans, after):
+            outcome = action.decide(element)
+            if isinstance(outcome, Assigned):
+                edits.append((place, place, self._written(element, outcome.value)))
+
+
+def _check_value(level: Level, span: Span) -> None:
+    """Refuse a value that holds whole elements, to which their own rules would not be applied.
+
+    What a private element holds in bytes is its maker's business.
+    """
+    tag, vr, _, start, end, _ = span
+    buf = level.file.buf
+    if vr == b"UN":
+        vr = implicit_vr(tag)
+        if vr == b"SQ" or buf[start : start + 4] in ITEM_TAGS:
+            raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(tag)} is no well formed sequence")
+    if tag & 0x10000 and vr in BULK_VRS:
+        return
+    if hides_elements(buf, start, end, vr, level.encoding):
+        raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(tag)} holds other elements")
+
+
+def is_structural(tag: int) -> bool:
+    """Tell whether an element says how others are to be read, so that no action around it may touch it."""
+    return tag == tags.SPECIFIC_CHARACTER_SET or tags.is_private_creator(tag)
+
+
+def by_place(edit: Edit) -> tuple[int, int]:
+    """Order edits as they are written."""
+    return edit[:2]  # what is put in before an element comes before the edit of that element
+
+
+def _item(buf: bytes, item: Item, edits: list[Edit]) -> bytes:
+    if not edits:
+        return buf[item.start : item.end]
+    if item.delimited:
+        content = _flat(buf, item.value, item.end - 8, edits)
+        return buf[item.start : item.value] + content + buf[item.end - 8 : item.end]
+    content = _flat(buf, item.value, item.end, edits)
+    return buf[item.start : item.start + 4] + struct.pack(f"{item.encoding.order}L", len(content)) + content
+
+
+def _flat(buf: bytes, pos: int, end: int, edits: list[Edit]) -> bytes:
+    return b"".join(piece for piece in joined(buf, pos, end, edits) if isinstance(piece, bytes))
+
+
+def joined(buf: bytes, pos: int, end: int, edits: list[Edit]) -> list[Piece]:
+    """Bytes `pos` to `end` of the buffer with the edits put in, in order; all else is the same bytes."""
+    pieces: list[Piece] = []
+    for start, stop, piece in edits:
+        if start > pos:
+            pieces.append(buf[pos:start])
+        if piece:
+            pieces.append(piece)
+        pos = stop
+    if end > pos:
+        pieces.append(buf[pos:end])
+    return pieces

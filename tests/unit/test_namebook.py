@@ -1,0 +1,76 @@
+"""The book of folder names: stand-ins, what speaks against a name, and the renaming at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dicom_anon.namebook import NameBook
+from dicom_anon.naming import folder_token, identifiers_of
+from dicom_anon.pseudonyms import Pseudonyms
+from tests.datasets import KEY
+
+PSEUDONYMS = Pseudonyms(KEY)
+DOE = identifiers_of(("Doe^Jane",), ("771903",), (), ())
+
+
+def token(name: str) -> str:
+    return folder_token(name, PSEUDONYMS)
+
+
+def folders(top: Path) -> set[str]:
+    return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_dir()}
+
+
+def test_folders_are_made_under_tokens() -> None:
+    book = NameBook(PSEUDONYMS, {"known": True, "gone": False})
+    assert book.target("") == ""
+    assert book.target("known") == "known"
+    assert book.target("known/new") == f"known/{token('new')}"
+    assert book.target("gone") == token("gone")
+
+
+def test_a_name_stays_where_nothing_speaks_against_it(tmp_path: Path) -> None:
+    book = NameBook(PSEUDONYMS, {})
+    for folder in ("clear", "Jane", "Jane/clear", "empty", "Doe 771903"):
+        (tmp_path / book.target(folder)).mkdir()
+    book.learn("clear/1", (), DOE)
+    book.learn("Jane/clear/2", ("Jane",), DOE)
+    final = book.settle()
+    assert final == {"clear": True, "Jane": False, "empty": True, "Doe 771903": False}
+    assert book.tainted == 2
+    book.rename(tmp_path, final)
+    assert folders(tmp_path) == {"clear", token("Jane"), f"{token('Jane')}/clear", "empty", token("Doe 771903")}
+
+
+def test_renaming_twice_changes_nothing(tmp_path: Path) -> None:
+    for folder in (token("clear"), f"{token('clear')}/x", "Jane"):
+        (tmp_path / folder).mkdir()
+    final = {"clear": True, "Jane": False}
+    for _ in range(2):
+        NameBook(PSEUDONYMS, final).rename(tmp_path, final)
+        assert folders(tmp_path) == {"clear", "clear/x", token("Jane")}
+
+
+def test_a_folder_of_doubt_is_left_open() -> None:
+    book = NameBook(PSEUDONYMS, {})
+    book.target("doubt/sub")
+    book.doubt("doubt/sub/cut")
+    assert book.settle() == {}
+    book = NameBook(PSEUDONYMS, {})
+    book.target("doubt/sub")
+    book.doubt("doubt/sub/cut")
+    book.learn("doubt/1", (), DOE)  # whose it is is known by this one
+    assert book.settle() == {"doubt": True}
+
+
+def test_what_earlier_runs_saw_counts() -> None:
+    book = NameBook(PSEUDONYMS, {"old": True}, ["old", "killed"], [DOE])
+    for folder in ("old", "killed", "Jane", "other"):
+        book.target(folder)
+    assert book.settle() == {"old": False, "killed": False, "Jane": False, "other": True}
+
+
+def test_a_name_that_no_system_can_have_is_replaced() -> None:
+    book = NameBook(PSEUDONYMS, {})
+    book.target("CON")
+    assert book.settle() == {"CON": False}

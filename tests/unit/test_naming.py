@@ -1,0 +1,133 @@
+"""Which names identify, and what stands in their place."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from dicom_anon.naming import (
+    Identifiers,
+    fold,
+    folder_token,
+    holds_identifier,
+    identifiers_of,
+    is_portable,
+    safe_file_name,
+)
+from dicom_anon.pseudonyms import Pseudonyms
+from tests.datasets import KEY
+
+PSEUDONYMS = Pseudonyms(KEY)
+UID = "1.2.826.0.1.3680043.10.77"
+DOE = identifiers_of(("Doe^Müller^Jane",), ("7719-03", "A1"), ("19611230", "1961"), (UID, "1.2"))
+
+HOLDING = (
+    "Müller", "MULLER", "müller_1", "muller jane", "Jane.Muller", "j_a_n_e", "x-doe-x", "DOE",
+    "771903", "7719 03", "mrn7719.03", "a1", "scan A1", "19611230", "30.12.1961", "12-30-1961", f"ct{UID}.5",
+)  # fmt: skip
+CLEAR = ("doeskin", "CT", "mull", "7719", "103", "A12", "a11", "1961", "1.2.3", "", "jan")
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_names_that_hold_an_identifier(name: str) -> None:
+    assert holds_identifier(name, DOE)
+    assert holds_identifier(unicodedata.normalize("NFD", name), DOE)
+
+
+@pytest.mark.parametrize("name", CLEAR)
+def test_names_that_hold_none(name: str) -> None:
+    assert not holds_identifier(name, DOE)
+
+
+def test_nothing_identifies_where_nothing_is_known() -> None:
+    nobody = identifiers_of(("", "^^"), ("", "-"), ("", "196112"), ("", "1.2"))
+    assert nobody == Identifiers(frozenset(), frozenset(), frozenset())
+    assert not holds_identifier("Doe 1961 1.2.3", nobody)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("CT_0001.dcm", "CT_0001.dcm"),
+        ("Müller_0001.dcm", "{Müller_}_0001.dcm"),
+        ("Müller.DCM", "{Müller}.DCM"),
+        ("Müller", "{Müller}"),
+        ("771903.dcm", "{771903}.dcm"),
+        ("Müller771903.dcm", "{Müller771903}.dcm"),
+        ("7719_03.dcm", "{7719_03}.dcm"),
+        ("Müller.12345", "{Müller.}_12345"),
+        ("Müller.123456", "{Müller.123456}"),
+        ("x.doe", "{x.doe}"),
+        ("CON.dcm", "{CON}.dcm"),
+    ],
+)
+def test_what_stands_in_their_place(name: str, expected: str) -> None:
+    if "{" in expected:
+        stem, rest = expected[1:].split("}")
+        expected = folder_token(stem, PSEUDONYMS) + rest
+    assert safe_file_name(name, DOE, PSEUDONYMS) == expected
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "Aux.txt", "com1.dcm", "LPT9", "x" * 256, "é" * 128, "\udcff" * 256])
+def test_names_that_not_every_system_can_have(name: str) -> None:
+    assert not is_portable(name)
+    assert is_portable(safe_file_name(name, DOE, PSEUDONYMS))
+
+
+@pytest.mark.parametrize("name", ["console", "com", "com10", "lpt", "x" * 255, "é" * 127])
+def test_names_that_every_system_can_have(name: str) -> None:
+    assert is_portable(name)
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40)
+SPELT = st.sampled_from(["Müller", "MULLER", "jane", "7719-03", "771903", "19611230", "doe", UID])
+IDENTIFYING = st.builds(
+    "{}{}{}{}".format, NAMES, st.sampled_from(["_", " ", "-"]), SPELT, st.sampled_from(["", "_1.dcm", ".ima", "_0012"])
+)
+
+
+@given(IDENTIFYING)
+def test_no_name_keeps_its_identifier(name: str) -> None:
+    assert holds_identifier(name, DOE)
+    safe = safe_file_name(name, DOE, PSEUDONYMS)
+    assert not holds_identifier(safe, DOE)
+    assert is_portable(safe)
+    assert "/" not in safe
+
+
+@given(st.sets(IDENTIFYING | NAMES, min_size=2, max_size=6))
+def test_names_that_differ_stay_different(names: set[str]) -> None:
+    assert len({safe_file_name(name, DOE, PSEUDONYMS) for name in names}) == len(names)
+
+
+@given(NAMES, st.sampled_from(["_", "-", " x"]), st.integers(1, 5), st.sets(st.integers(0, 9999), min_size=2))
+def test_numbered_slices_stay_in_order(stem: str, mark: str, width: int, numbers: set[int]) -> None:
+    names = [f"Müller {stem}{mark}{number:05}.dcm" for number in sorted(numbers)]
+    safe = [safe_file_name(name, DOE, PSEUDONYMS) for name in names]
+    assert safe == sorted(safe)
+
+
+@given(NAMES)
+def test_a_token_is_short_keyed_and_the_same(name: str) -> None:
+    token = folder_token(name, PSEUDONYMS)
+    assert token == folder_token(name, PSEUDONYMS) != folder_token(name, Pseudonyms(KEY + b"."))
+    assert 8 <= len(token) <= 32
+    assert token.isalnum()
+
+
+@given(st.binary(min_size=1, max_size=60))
+def test_names_that_are_no_text(raw: bytes) -> None:
+    name = os.fsdecode(raw)
+    assume("/" not in name and "\0" not in name)
+    assert isinstance(holds_identifier(name, DOE), bool)
+    assert safe_file_name(name, DOE, PSEUDONYMS)
+    assert folder_token(name, PSEUDONYMS)
+
+
+@given(NAMES)
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)

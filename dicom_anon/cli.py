@@ -11,6 +11,7 @@ import io
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -392,6 +393,8 @@ def run_command(
             follow_links=follow_links,
             watcher=progress,
         )
+        if report.interrupted:
+            _deaf_to_interrupts()
     summary = json.dumps(
         {
             **report.to_json(),
@@ -686,6 +689,11 @@ def mercure(source: Path | None, destination: Path | None) -> None:
         click.echo(f"{count} {note}")
 
 
+def _deaf_to_interrupts() -> None:
+    """Take no second Ctrl-C: what is left is to say how the first one ended, and with which exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def main() -> None:
     """Run the command line: the only place that turns errors into messages and exit codes."""
     from dicom_anon.errors import ConfigError, DicomAnonError, FileRefused
@@ -698,6 +706,7 @@ def main() -> None:
         error.show()
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
+        _deaf_to_interrupts()
         click.echo("interrupted", err=True)
         sys.exit(130)
     except ConfigError as error:

@@ -228,7 +228,8 @@ def parse_policies(setting: object) -> dict[str, str]:
         if (kind, policy) == ("dicomdir", "rebuild"):
             raise ValueError(
                 '"dicomdir" cannot be rebuilt: its File IDs have at most 8 upper-case characters a part (PS3.10 '
-                "section 8.2), and outputs keep the names of their sources; make a new file-set of the output (accepted: skip)"
+                "section 8.2), and outputs keep the names of their sources; make a new file-set of the output "
+                "(accepted: skip)"
             )
         if policy not in ACCEPTED[kind]:
             raise ValueError(f'"{kind}" has an unknown policy (accepted: {", ".join(ACCEPTED[kind])})')

@@ -31,7 +31,7 @@ from dicom_anon.hidden import hides_elements
 from dicom_anon.layout import NAMERS, Facts
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
-from dicom_anon.pixels import NOT_CHECKED, VIDEO, plan_pixels
+from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, plan_pixels
 from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
@@ -233,6 +233,8 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPie
         if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
             plan = plan_pixels(new.root, file.transfer_syntax, piece, file.read_at, piece.tag)
             file.notes.update(plan.notes)
+            if file.transfer_syntax not in NATIVE and not _ends_undefined(pieces):
+                raise FileRefused(Reason.NOT_PARSABLE, "pixel data is not encapsulated (PS3.5 section A.4)")
             if NOT_CHECKED in plan.notes and file.transfer_syntax not in VIDEO:
                 _check_unknown(piece, file, new.identifiers)
             if plan.length is not None:
@@ -244,6 +246,11 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPie
                 continue
         pieces.append(piece)
     return pieces
+
+
+def _ends_undefined(pieces: list[dicomfile.OutputPiece]) -> bool:
+    """Tell whether the header that was written last says that its value is of undefined length."""
+    return bool(pieces) and isinstance(pieces[-1], bytes) and pieces[-1].endswith(b"\xff\xff\xff\xff")
 
 
 def _check_unknown(content: FileRange, file: DicomFile, identifiers: Identifiers) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ IDENTIFYING = (
     "1.2.826.0.1.3680043.10.77.1.1",
 )
 HARMLESS = ("CT", "series 3", "2019 knee", "ottolin", "448", "1957", "Nordhafen", "1.2.826.0.1.3680043.10.78")
-LATIN = {"PatientBirthDate": "19571123", "AccessionNumber": "ACC-7719"}
+LATIN: dict[str, Any] = {"PatientBirthDate": "19571123", "AccessionNumber": "ACC-7719"}
 
 
 def tree(folder: Path, *paths: str, patient: int = 0, **changes: object) -> Path:

@@ -28,10 +28,12 @@ from tests.acceptance.command import (
     files_below,
     finish,
     folders_below,
+    read,
+    spawn,
     start,
     write_config,
 )
-from tests.acceptance.test_run import as_anyone, spawn
+from tests.acceptance.test_run import as_anyone
 from tests.datasets import file_bytes, image
 
 KILLS = os.environ.get("DICOM_ANON_KILLS", "")
@@ -165,8 +167,6 @@ def test_later_deliveries_keep_their_pseudonyms(tmp_path: Path, key_file: Path) 
     assert call(source, out).code == 1
     second = contents(out)
     assert {name: second[name] for name in first} == first
-    from tests.acceptance.command import read
-
     for patient in range(2):
         late = read(second[f"plain{patient}/late.dcm"])
         others = [read(content) for name, content in first.items() if name.startswith(f"plain{patient}/")]

@@ -135,9 +135,8 @@ def bases() -> tuple[Base, ...]:
     found.append(base_of("made JPEG", file_bytes(compressed, JPEGBaseline8Bit)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for path in real_files():
-            if path.stat().st_size < _LARGEST and (content := _real(path.read_bytes())):
-                found.append(base_of(path.name, content))
+        small = (path for path in real_files() if path.stat().st_size < _LARGEST)
+        found += [base_of(path.name, content) for path in small if (content := _real(path.read_bytes()))]
     return tuple(found)
 
 

@@ -114,7 +114,7 @@ class Checker:
         if any(secret in shown for secret in SECRETS):
             return "leak: in the reason"
         if result.reason is not None:
-            return result.reason.value
+            return str(result.reason.value)
         return self._looked_at(one, target)
 
     def _looked_at(self, one: Broken, target: Path) -> str:

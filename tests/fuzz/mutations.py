@@ -172,7 +172,6 @@ def _patient(encoding: Encoding) -> bytes:
 def nest(base: Base, rng: random.Random) -> tuple[bytes, bool]:
     """Sequences in sequences, a patient in the innermost, to a thousand levels."""
     encoding = base.encoding
-    order = encoding.order
     tag = rng.choice((0x00081140, 0x0040A730, 0x00191111, 0x0008113F))
     vr = rng.choice(("SQ", "SQ", "UN"))
     inner = encoding if vr == "SQ" else Encoding(explicit=False, little=True)
@@ -187,7 +186,6 @@ def nest(base: Base, rng: random.Random) -> tuple[bytes, bool]:
         content = header + mark + content + b"".join(ends[: rng.choice((2, 2, 2, 2, 2, 2, 2, 1))])
     if inner is not encoding:
         content = element_bytes(tag, vr, item_bytes(content, inner), encoding)
-    del order
     return _inserted(base, tag, content), True
 
 
@@ -214,7 +212,8 @@ def private(base: Base, rng: random.Random) -> tuple[bytes, bool]:
             for _ in range(8)
         }
     )
-    rng.random() < 0.3 and rng.shuffle(places)
+    if rng.random() < 0.3:
+        rng.shuffle(places)
     content = b""
     for place in places:
         vr = rng.choice(("LO", "UN", "SQ", "PN", "UT"))

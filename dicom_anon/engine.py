@@ -35,6 +35,7 @@ from dicom_anon.template import Learnt, RootOnDemand, Template, learn
 from dicom_anon.transcode import to_utf8
 
 _CACHED_TAGS = 20_000
+_CACHED_STRUCTURES = 256
 _IDENTIFIERS = "identifiers"
 
 WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
@@ -210,6 +211,7 @@ class Engine(Rewriter):
         self._shifts = any(isinstance(action, ShiftDate) for action in exact.values())
         self._learnt: Learnt | None = None
         self._template: Template | None = None
+        self._usual_gaps: dict[tuple[int, ...], frozenset[int]] = {}
 
     def run(self, data: DataSetBytes, transfer_syntax: str = "") -> Rewritten:
         """De-identify one Data Set.
@@ -321,7 +323,11 @@ class Engine(Rewriter):
             self._learnt,
             Learnt(data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root, syntax),
         )
-        self._template = learn(last, self._learnt) if last is not None else None
+        self._template = learn(self._learnt, last, self._usual_gaps)
+        if self._template is not None:
+            if len(self._usual_gaps) >= _CACHED_STRUCTURES:
+                self._usual_gaps.clear()
+            self._usual_gaps[self._learnt.structure] = self._template.gaps
 
     def _rewritten(self, pieces: list[Piece], scope: FileScope) -> Rewritten:
         memo, root = scope.memo, scope.root

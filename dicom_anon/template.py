@@ -8,12 +8,15 @@ element that differs. Lives here: that bookkeeping. Does not live here: any deci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from dicom_anon.elements import DataSetBytes, Encoding, FileRange, Span, walk_one
 from dicom_anon.scope import EVERYTHING, FileScope, Level
+from dicom_anon.tags import SPECIFIC_CHARACTER_SET
 
 WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
 Edit: TypeAlias = "tuple[int, int, bytes | FileRange]"
@@ -63,12 +66,11 @@ class Learnt:
     root: Level
     transfer_syntax: str
 
-    def elements(self) -> Iterator[Span]:
-        """Elements up to the first one whose value was left in the file."""
-        for span in self.data.spans:
-            if span[2] in self.data.bulk:
-                return
-            yield span
+    @functools.cached_property
+    def structure(self) -> tuple[int, ...]:
+        """Tags of its elements up to the first one whose value was left in the file."""
+        bulk = self.data.bulk
+        return tuple(span[0] for span in itertools.takewhile(lambda span: span[2] not in bulk, self.data.spans))
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class Template:
         The Data Set up to its first value left in the file, or to its end.
     last : int
         Tag of the last element covered.
-    same : frozenset of int
-        Tags of the elements in runs.
+    same, gaps : frozenset of int
+        Tags of the elements in runs, and of those between them.
     source : Learnt
         The file from which it was made.
     """
@@ -93,6 +95,7 @@ class Template:
     parts: tuple[Run | Gap, ...]
     last: int
     same: frozenset[int]
+    gaps: frozenset[int]
     source: Learnt
 
     def apply(self, buf: bytes, fill: Callable[[Span, list[bytes]], None]) -> tuple[list[bytes], int] | None:
@@ -131,37 +134,54 @@ class Template:
         return pieces, pos
 
 
-def learn(first: Learnt, second: Learnt) -> Template | None:
-    """Make a template of two files that were decided in full; `None` where they are not alike enough.
+def learn(second: Learnt, first: Learnt | None, usual: Mapping[tuple[int, ...], frozenset[int]]) -> Template | None:
+    """Make a template of a file that was decided in full; `None` where it would teach nothing sound.
+
+    What differs from file to file is seen from the file before it or, where that is of another series, known from files
+    of the same elements. A wrong guess costs time only: every byte of every run is compared before it is used.
 
     Parameters
     ----------
-    first, second : Learnt
-        The template reproduces what became of the second.
+    second : Learnt
+        The file that the template reproduces.
+    first : Learnt or None
+        The file that was decided in full before it.
+    usual : Mapping
+        By the tags of a Data Set, those that differed in earlier templates.
     """
-    one, two = list(first.elements()), list(second.elements())
-    if first.transfer_syntax != second.transfer_syntax or len(one) != len(two) or not two:
+    if not second.structure or EVERYTHING in second.reads:
         return None
-    one_buf, two_buf = first.data.buf, second.data.buf
-    gaps: set[int] = set()
-    for a, b in zip(one, two, strict=True):
-        if a[0] != b[0]:
-            return None
-        if one_buf[a[2] : a[4]] != two_buf[b[2] : b[4]]:
-            gaps.add(b[0])
-    behind = {span[0] for span in second.data.spans[len(two) :]}
+    covered = len(second.structure)
+    behind = {span[0] for span in second.data.spans[covered:]}
+    if behind & second.reads:
+        return None
+    for gaps in (_differing(first, second), usual.get(second.structure)):
+        if gaps is not None and not gaps & second.reads and SPECIFIC_CHARACTER_SET not in gaps:
+            spans = second.data.spans[:covered]
+            same = frozenset(second.structure) - gaps
+            last = second.structure[-1]
+            return Template(second.data.encoding, tuple(_parts(second, spans, gaps)), last, same, gaps, second)
+    return None
+
+
+def _differing(first: Learnt | None, second: Learnt) -> frozenset[int] | None:
+    """Tags of the elements in which two files differ; `None` where they have not the same elements."""
     if (
-        EVERYTHING in second.reads
-        or behind & second.reads
-        or gaps & second.reads
+        first is None
+        or first.structure != second.structure
+        or first.transfer_syntax != second.transfer_syntax
         or first.root.encodings != second.root.encodings
     ):
         return None
-    same = frozenset(span[0] for span in two if span[0] not in gaps)
-    return Template(second.data.encoding, tuple(_parts(second, two, gaps)), two[-1][0], same, second)
+    one, two = first.data, second.data
+    return frozenset(
+        b[0]
+        for a, b in zip(one.spans, two.spans[: len(second.structure)], strict=False)
+        if one.buf[a[2] : a[4]] != two.buf[b[2] : b[4]]
+    )
 
 
-def _parts(source: Learnt, spans: list[Span], gaps: set[int]) -> Iterator[Run | Gap]:
+def _parts(source: Learnt, spans: list[Span], gaps: frozenset[int]) -> Iterator[Run | Gap]:
     """Cut a decided file into runs and gaps; what is inserted at a boundary belongs to what follows."""
     buf, edits = source.data.buf, iter(source.edits)
     edit = next(edits, None)

@@ -221,7 +221,7 @@ def test_overwrite_leaves_what_is_not_ours(tmp_path: Path, source: Path, key_fil
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path, source: Path, key_file: Path) -> None:
-    for number in range(600):
+    for number in range(4000):
         (source / f"plain1/more{number}.dcm").write_bytes(picture(1, number))
     first = start(source, tmp_path / "out", "--key-file", key_file)
     try:
@@ -234,7 +234,7 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path, source: Path, 
         assert refused.code == 2
         assert "another run is at work" in refused.err
     assert done.code == 1, done.err
-    assert len(files_below(tmp_path / "out")) == 624
+    assert len(files_below(tmp_path / "out")) == 4024
 
 
 def test_a_damaged_manifest_is_refused(tmp_path: Path, source: Path, key_file: Path) -> None:

@@ -264,7 +264,7 @@ class Model:
         assert command == "replace"
         if vr in DUMMY:
             return b"\\".join([DUMMY[vr]] * max(1, len(texts)))
-        return bytes(min(len(content), 8))
+        return bytes(min(len(content), 8) or 8)
 
 
 def commands_for(vr: str) -> list[str]:

@@ -158,6 +158,8 @@ DUMMY = {
     "UT": b"ANONYMIZED",
 }
 SINGLE = {"LT", "ST", "UT", "UR"}
+CONTENT_FREE = {"AT", "CS", "IS", "SL", "SS", "SV", "UL", "US", "UV"}
+"""VRs of terms and counts, which replacing a sequence leaves."""
 
 
 def packed(content: bytes | tuple[str, tuple[Any, ...]], encoding: Encoding) -> bytes:
@@ -197,9 +199,14 @@ class Model:
             element = copy.deepcopy(level)[tag]
             command = self.command(level, tag)
             creator = tag >> 16 & 1 and 0x10 <= tag & 0xFFFF < 0x100
-            if command in ("keep", "safe") and replaced and tag != 0x00080005 and not creator:
+            stays = tag == 0x00080005 or creator or element.VR in CONTENT_FREE
+            if command in ("keep", "safe") and replaced and not stays:
                 command = "replace"
             items = self.items(element)
+            unknown = items is not None and element.VR == "UN" and command in ("keep", "safe")
+            if unknown and all(self.rewrite(one, False, replaced) == one for one in items or ()):
+                result[tag] = raw
+                continue
             if command == "remove":
                 continue
             if items is not None and command in ("keep", "safe", "replace", "uid"):
@@ -250,7 +257,8 @@ class Model:
             return packed(SET[vr][1], self.encoding)
         if command == "truncdate":
             return b"\\".join(
-                text[:4] + (b"0101" + text[8:] if len(text) > 9 - (vr == "DA") else text[4:]) for text in texts
+                text[:4] + (b"0101" + text[8:] if len(text) >= 8 else b"01" if len(text) == 6 else text[4:])
+                for text in (text.replace(b".", b"") if vr == "DA" else text for text in texts)
             )
         if command == "uid" or (command == "replace" and vr == "UI"):
             keyed = self.pseudonyms.instance_uid if top and int(element.tag) in INSTANCE_UIDS else self.pseudonyms.uid
@@ -264,6 +272,8 @@ class Model:
         assert command == "replace"
         if vr in DUMMY:
             return b"\\".join([DUMMY[vr]] * max(1, len(texts)))
+        if vr in ("AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"):
+            return bytes(len(content))
         return bytes(min(len(content), 8) or 8)
 
 

@@ -105,7 +105,22 @@ class TerminalProgress:
         self._progress.stop()
 
 
-class PlainProgress:
+class NoProgress:
+    """Silence."""
+
+    def update(self, report: RunReport) -> None:
+        """Say nothing."""
+
+    def __enter__(self) -> NoProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+
+class PlainProgress(NoProgress):
     """A line every few seconds, for logs."""
 
     def __init__(self, console: Console, seconds: float = PLAIN_SECONDS) -> None:
@@ -127,31 +142,8 @@ class PlainProgress:
             highlight=False,
         )
 
-    def __enter__(self) -> PlainProgress:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
-
-
-class NoProgress:
-    """Silence."""
-
-    def update(self, report: RunReport) -> None:
-        """Say nothing."""
-
-    def __enter__(self) -> NoProgress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
-
-
-def progress(quiet: bool) -> TerminalProgress | PlainProgress | NoProgress:
+def progress(quiet: bool) -> TerminalProgress | NoProgress:
     """Progress that fits the output."""
     if quiet:
         return NoProgress()

@@ -49,6 +49,7 @@ from dicom_anon.elements import (
     FileRange,
     Incomplete,
     Malformed,
+    Piece,
     Span,
     TooDeep,
     element_bytes,
@@ -57,7 +58,6 @@ from dicom_anon.elements import (
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.pixels import PixelPlan
-from dicom_anon.rewriter import Piece
 
 IMPLEMENTATION_CLASS_UID = "2.25.213918571069814463128871245338166297613"
 IMPLEMENTATION_VERSION_NAME = f"DICOM-ANON {__version__}"

@@ -111,6 +111,11 @@ class FileRange(NamedTuple):
     tag: int = 0
 
 
+Piece: TypeAlias = "bytes | FileRange"
+Edit: TypeAlias = "tuple[int, int, Piece]"
+"""Bytes `start` to `end` of the buffer become the piece."""
+
+
 @dataclass(frozen=True)
 class DataSetBytes:
     """A walked Data Set whose long top-level values are left in the file.
@@ -214,20 +219,6 @@ def walk_one(buf: bytes, pos: int, encoding: Encoding) -> Span | None:
         return tag, vr, pos, value, end, items
     except (struct.error, Malformed, Incomplete, IndexError):
         return None
-
-
-def walk_items(buf: bytes, pos: int, end: int, encoding: Encoding) -> list[Item]:
-    """Find the items of a sequence whose value is exactly `buf[pos:end]` (PS3.5 section 7.5).
-
-    Raises
-    ------
-    Malformed, Incomplete
-        It is not one.
-    """
-    try:
-        return _items(buf, pos, end, encoding, 0, False)[0]
-    except struct.error:
-        raise Incomplete(f"offset {end}") from None
 
 
 def _walk(

@@ -9,7 +9,7 @@ import bisect
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from dicom_anon import tags, values
 from dicom_anon.actions import Action, Assigned, Keep, Outcome, Remove, Removed, ShiftDate, Unchanged
@@ -17,8 +17,10 @@ from dicom_anon.assignment import Assignment
 from dicom_anon.crosswalk import Crossing, crossing_of
 from dicom_anon.elements import (
     DataSetBytes,
+    Edit,
     Incomplete,
     Malformed,
+    Piece,
     Span,
     implicit_vr,
 )
@@ -27,19 +29,16 @@ from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_fi
 from dicom_anon.objects import ObjectFacts, classify
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
-from dicom_anon.rewriter import KEEP, REMOVE, Edit, Piece, Rewriter, by_place, is_structural, joined
+from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural, joined
 from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Pattern, PrivateKey
-from dicom_anon.template import Learnt, RootOnDemand, Template, learn
+from dicom_anon.template import Learnt, RootOnDemand, Template, WalkFrom, learn
 from dicom_anon.transcode import to_utf8
 
 _CACHED_TAGS = 20_000
 _CACHED_STRUCTURES = 256
 _IDENTIFIERS = "identifiers"
-
-WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
-"""Walks a Data Set from a position on, behind an element of a tag."""
 
 
 @dataclass(frozen=True, eq=False)

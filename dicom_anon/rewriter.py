@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TypeAlias
 
 from dicom_anon import tags, values
 from dicom_anon.actions import Action, Assigned, Keep, Remove, Removed, Safe, Unchanged
@@ -15,9 +14,10 @@ from dicom_anon.elements import (
     BULK_VRS,
     ITEM_TAGS,
     DataSetBytes,
-    FileRange,
+    Edit,
     Item,
     Malformed,
+    Piece,
     Span,
     element_bytes,
     implicit_vr,
@@ -25,10 +25,6 @@ from dicom_anon.elements import (
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import SHORTEST, hides_elements
 from dicom_anon.scope import Element, FileScope, Level
-
-Piece: TypeAlias = "bytes | FileRange"
-Edit: TypeAlias = "tuple[int, int, Piece]"
-"""Bytes `start` to `end` of the buffer become the piece."""
 
 KEEP = Keep()
 REMOVE = Remove()

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from dicom_anon.elements import DataSetBytes, Encoding, FileRange, Span, walk_one
+from dicom_anon.elements import DataSetBytes, Edit, Encoding, Span, walk_one
 from dicom_anon.scope import EVERYTHING, FileScope, Level
 from dicom_anon.tags import SPECIFIC_CHARACTER_SET
 
 WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
-Edit: TypeAlias = "tuple[int, int, bytes | FileRange]"
+"""Walks a Data Set from a position on, behind an element of a tag."""
 
 
 class Run(NamedTuple):

@@ -37,11 +37,11 @@ from dicom_anon.elements import (
     IMPLICIT_LITTLE,
     DataSetBytes,
     Encoding,
+    Piece,
     Span,
     walk,
 )
 from dicom_anon.engine import Engine, Plan
-from dicom_anon.rewriter import Piece
 from dicom_anon.tags import Key, parse_key, sort_key
 
 KEY = b"a key that is only for the tests"

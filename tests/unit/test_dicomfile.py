@@ -33,11 +33,11 @@ from dicom_anon.elements import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     FileRange,
+    Piece,
     element_bytes,
     item_bytes,
 )
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.rewriter import Piece
 from tests import datasets
 from tests.datasets import (
     SYNTAXES,

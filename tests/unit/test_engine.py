@@ -204,7 +204,7 @@ class Model:
                 command = "replace"
             items = self.items(element)
             unknown = items is not None and element.VR == "UN" and command in ("keep", "safe")
-            if unknown and all(self.rewrite(one, False, replaced) == one for one in items or ()):
+            if unknown and all(self.rewrite(one, False, replaced) == one for one in self.items(element) or ()):
                 result[tag] = raw
                 continue
             if command == "remove":

@@ -5,13 +5,9 @@ Lives here: rendering of data that others made. Does not live here: any decision
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import sys
+import contextlib
 import time
-from collections.abc import Iterable
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -31,13 +27,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dicom_anon import tags
-from dicom_anon.actions import Removed, Safe, Unchanged
-from dicom_anon.assignment import Assignment, Row
-from dicom_anon.engine import Decision, Engine
+from dicom_anon.actions import Removed, Unchanged
 from dicom_anon.errors import Kind, Reason
-from dicom_anon.report import NOTES, RunReport
 
 if TYPE_CHECKING:
+    from dicom_anon.engine import Decision, Engine
+    from dicom_anon.report import RunReport
+    from dicom_anon.runner import Watcher
     from dicom_anon.verify import VerifyReport
 
 MAX_FINDINGS = 200
@@ -69,69 +65,32 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.completed / elapsed:,.0f} files/s  {size_text(task.fields['bytes'] / elapsed)}/s")
 
 
-class TerminalProgress:
-    """A live bar: files, rate, time left, and how many files are in trouble. The total grows with the walk."""
+class _TerminalProgress:
+    """The account on a live bar. The total grows with the walk."""
 
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[trouble]}"),
-            console=console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("de-identifying", total=None, bytes=0, trouble="")
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("de-identifying", total=None, bytes=0, trouble="")
 
     def update(self, report: RunReport) -> None:
         """Show the account."""
         trouble = f"[red]{report.trouble} in trouble[/]" if report.trouble else ""
-        self._progress.update(
+        self._bar.update(
             self._task, completed=report.done, total=report.found, bytes=report.written_bytes, trouble=trouble
         )
 
-    def __enter__(self) -> TerminalProgress:
-        self._progress.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-
-class NoProgress:
-    """Silence."""
-
-    def update(self, report: RunReport) -> None:
-        """Say nothing."""
-
-    def __enter__(self) -> NoProgress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
-
-
-class PlainProgress(NoProgress):
+class _PlainProgress:
     """A line every few seconds, for logs."""
 
-    def __init__(self, console: Console, seconds: float = PLAIN_SECONDS) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._seconds = seconds
         self._started = self._said = time.monotonic()
 
     def update(self, report: RunReport) -> None:
         """Say how far it is, if the last line is old enough."""
         now = time.monotonic()
-        if now - self._said < self._seconds:
+        if now - self._said < PLAIN_SECONDS:
             return
         self._said = now
         rate = report.done / (now - self._started)
@@ -143,47 +102,40 @@ class PlainProgress(NoProgress):
         )
 
 
-def progress(quiet: bool) -> TerminalProgress | NoProgress:
-    """Progress that fits the output."""
-    if quiet:
-        return NoProgress()
+def _bar(console: Console, *columns: ProgressColumn, disable: bool = False) -> Progress:
+    """A bar that is gone when its work is done."""
+    begin = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*begin, *columns, console=console, transient=True, disable=disable)
+
+
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Watcher | None]:
+    """Progress of a run, in a form that fits the output: files, rate, time left, and how many files are in trouble."""
     console = Console(stderr=True)
-    return TerminalProgress(console) if console.is_terminal else PlainProgress(console)
+    if quiet:
+        yield None
+    elif console.is_terminal:
+        left = (TextColumn("left"), TimeRemainingColumn())
+        bar = _bar(console, _RateColumn(), TimeElapsedColumn(), *left, TextColumn("{task.fields[trouble]}"))
+        watcher = _TerminalProgress(bar)
+        with bar:
+            yield watcher
+    else:
+        yield _PlainProgress(console)
 
 
-class Counting:
-    """A bar, or nothing where the output is no terminal, for work that counts files."""
+@contextlib.contextmanager
+def counting(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Progress of work that counts files: a bar, or nothing where the output is no terminal."""
+    console = Console(stderr=True)
+    bar = _bar(console, TimeRemainingColumn(), disable=quiet or not console.is_terminal)
+    task = bar.add_task(label, total=None)
 
-    def __init__(self, label: str, console: Console, quiet: bool) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=quiet or not console.is_terminal,
-        )
-        self._task = self._progress.add_task(label, total=None)
+    def show(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show how many are done."""
-        self._progress.update(self._task, completed=done, total=total)
-
-    def __enter__(self) -> Counting:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-
-def counting(label: str, quiet: bool) -> Counting:
-    """Progress of work that counts files."""
-    return Counting(label, Console(stderr=True), quiet)
+    with bar:
+        yield show
 
 
 def show_findings(report: VerifyReport) -> None:
@@ -214,6 +166,8 @@ def say(text: str) -> None:
 
 def show_report(report: RunReport, *, verbose: bool, list_at: str = "") -> None:
     """Print the account of a run."""
+    from dicom_anon.report import NOTES
+
     console = Console()
     verb = "would be written" if report.dry_run else "written"
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -251,70 +205,6 @@ def show_reasons() -> None:
     for reason in Reason:
         table.add_row(reason.value, reason.kind.value, reason.meaning)
     Console().print(table)
-
-
-def mercure_line(row: Row) -> str:
-    """One row as mercure-anonymizer prints it."""
-    source = row.source.upper()
-    key = tags.format_key(row.key)
-    return f'{key}: CMD={row.action.command}, PARAM="{row.action.parameter}", SOURCE={source}'
-
-
-def _record(row: Row) -> dict[str, str]:
-    return {
-        "tag": tags.format_key(row.key),
-        "keyword": tags.keyword_of(row.key),
-        "command": row.action.command,
-        "parameter": row.action.parameter,
-        "source": row.source,
-    }
-
-
-def show_assignment(assignment: Assignment, rows: Iterable[Row], form: str) -> None:
-    """Print an assignment as ``table``, ``text``, ``json`` or ``csv``."""
-    FORMATS[form](assignment, list(rows))
-
-
-def _as_table(assignment: Assignment, rows: list[Row]) -> None:
-    """Columns of plain text: thousands of rows, which a rich table would take seconds to lay out."""
-    head = {name: name.upper() for name in ("tag", "keyword", "command", "parameter", "source")}
-    records = [head, *map(_record, rows)]
-    widths = {name: min(44, max(len(record[name]) for record in records)) for name in head}
-    for record in records:
-        sys.stdout.write("  ".join(f"{record[name]:<{widths[name]}}" for name in head).rstrip() + "\n")
-    project = f", project {assignment.project}" if assignment.project else ""
-    safe = sum(isinstance(row.action, Safe) for row in assignment.rows.values())
-    fate = "removed" if assignment.remove_unknown_tags else "kept"
-    sys.stdout.write(
-        f"\npreset {assignment.preset}{project}: {len(rows)} rows shown; {safe} safe rows in all (--all shows them).\n"
-        f"What has no row, private elements above all, is {fate}, at every depth.\n"
-    )
-
-
-def _as_text(assignment: Assignment, rows: list[Row]) -> None:
-    sys.stdout.write("".join(mercure_line(row) + "\n" for row in rows))
-
-
-def _as_json(assignment: Assignment, rows: list[Row]) -> None:
-    content = {
-        "preset": assignment.preset,
-        "project": assignment.project,
-        "remove_unknown_tags": assignment.remove_unknown_tags,
-        "digest": assignment.digest,
-        "rows": [_record(row) for row in rows],
-    }
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def _as_csv(assignment: Assignment, rows: list[Row]) -> None:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, ("tag", "keyword", "command", "parameter", "source"), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(_record, rows))
-    sys.stdout.write(out.getvalue())
-
-
-FORMATS = {"table": _as_table, "text": _as_text, "json": _as_json, "csv": _as_csv}
 
 
 def show_decisions(engine: Engine, decisions: Iterable[Decision]) -> None:

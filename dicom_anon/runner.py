@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import sqlite3
 import threading
@@ -26,7 +27,7 @@ from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import ProblemList, RiskList
-from dicom_anon.worker import BURNED_IN, FileResult, Order, process_batch
+from dicom_anon.worker import BURNED_IN, FileResult, Order, PackedResult, process_batch, process_packed, unpacked
 
 BATCH_FILES = 250
 BATCH_BYTES = 64 << 20
@@ -276,6 +277,8 @@ class _Run:
         """Give batches to workers until there are none left, or the run is to end."""
         from joblib import Parallel, delayed
 
+        packed = pickle.dumps(self._order)
+
         def tasks() -> Iterator[object]:
             while not self._ended:
                 with self._walk:
@@ -283,7 +286,7 @@ class _Run:
                     if not batch:
                         return
                     self._in_flight[number] = batch
-                yield delayed(_numbered_batch)(number, batch, self._order)
+                yield delayed(_numbered_batch)(number, batch, packed)
 
         parallel = Parallel(
             n_jobs=self._request.jobs,
@@ -301,8 +304,9 @@ class _Run:
                         found = next(results, None)
                     if found is None:
                         return
-                    number, done = found
+                    number, told = found
                     batch = self._in_flight.pop(number)
+                    done = unpacked(batch, told)
                     if len(done) < len(batch):
                         self._in_flight[number] = batch[len(done) :]
                     self._take(done)
@@ -507,8 +511,8 @@ class _Run:
                 self._problems.add([(entry.relative, entry.reason, "")])
 
 
-def _numbered_batch(number: int, batch: list[FileJob], order: Order) -> tuple[int, list[FileResult]]:
-    return number, process_batch(batch, order)
+def _numbered_batch(number: int, batch: list[FileJob], packed: bytes) -> tuple[int, list[PackedResult]]:
+    return number, process_packed(batch, packed)
 
 
 def _chain(first: list[list[FileJob]], rest: Iterator[list[FileJob]]) -> Iterator[list[FileJob]]:

@@ -10,6 +10,7 @@ import functools
 import io
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import struct
@@ -18,7 +19,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from dicom_anon import dicomfile
 from dicom_anon.crosswalk import Crossing
@@ -111,6 +112,10 @@ class FileResult(NamedTuple):
     crossing: Crossing | None = None
 
 
+PackedResult: TypeAlias = "tuple[Any, ...]"
+"""A result on its way between processes: all but the job, or nothing where there is nothing to tell."""
+
+
 def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
     """De-identify some files, one after the other; an error ends one file's work, never the batch's.
 
@@ -139,6 +144,45 @@ def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
             if result.ends_run:
                 break
     return results
+
+
+def process_packed(jobs: list[FileJob], packed: bytes) -> list[PackedResult]:
+    """De-identify some files in a worker process.
+
+    Parameters
+    ----------
+    jobs : list of FileJob
+        The files.
+    packed : bytes
+        The pickled `Order`: one that a worker has at hand is not loaded again for the next batch.
+
+    Returns
+    -------
+    list of PackedResult
+        One for each file that was tried, as `unpacked` wants them.
+    """
+    return [_packed(result) for result in process_batch(jobs, _order(packed))]
+
+
+@functools.lru_cache(maxsize=1)
+def _order(packed: bytes) -> Order:
+    order = pickle.loads(packed)
+    assert isinstance(order, Order)
+    return order
+
+
+def _packed(result: FileResult) -> PackedResult:
+    """Leave out of a result what the parent knows: nearly every file is written under its name, and no more is said."""
+    job, *told = result
+    return tuple(told) if result != FileResult(job, written_as=job.target) else ()
+
+
+def unpacked(jobs: list[FileJob], results: list[PackedResult]) -> list[FileResult]:
+    """Results of a batch as `process_batch` would give them."""
+    return [
+        FileResult(job, *told) if told else FileResult(job, written_as=job.target)
+        for job, told in zip(jobs, results, strict=False)
+    ]
 
 
 @functools.cache

@@ -104,8 +104,10 @@ class DicomFile:
         What the old file meta says, empty where it says nothing.
     encoding : Encoding
         How its Data Set is written.
-    start : bytes
-        First bytes of the Data Set.
+    buf : bytes
+        First bytes of the file, or of `content`.
+    begin : int
+        Where the Data Set starts in them.
     content : bytes
         Where not empty, file ranges are about these bytes (inflated, or written anew) and not about the file.
     notes : set of str
@@ -125,22 +127,19 @@ class DicomFile:
         if pos < 0:
             raise FileRefused(Reason.NOT_DICOM)
         try:
-            meta, self._offset = _read_meta(head, pos)
-        except (Malformed, Incomplete) as error:
+            meta = _read_meta(head, pos)
+        except Incomplete as error:
             raise FileRefused(Reason.NOT_PARSABLE, f"file meta: {error}") from None
-        self.sop_class = meta.get(_MEDIA_STORAGE_SOP_CLASS_UID, "")
-        self.sop_instance = meta.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, "")
+        self.sop_class, self.sop_instance, syntax, begin = meta
         if self.sop_class == _DICOMDIR_CLASS:
             raise FileRefused(Reason.DICOMDIR)
-        self.start = head[self._offset :]
-        self.transfer_syntax = meta.get(_TRANSFER_SYNTAX_UID, "") or _guess_syntax(self.start)
-        if not _STANDARD_TRANSFER_SYNTAX.fullmatch(self.transfer_syntax):
-            raise FileRefused(Reason.UNSUPPORTED, "private transfer syntax")
-        self.encoding = encoding_of(self.transfer_syntax)
+        self.transfer_syntax = syntax or _guess_syntax(head, begin)
+        self.encoding = _checked_encoding(self.transfer_syntax)
+        self.buf, self.begin = head, begin
         self.content = b""
         self.notes: set[str] = set()
         if self.deflated:
-            self._use(_inflate(self.read_at, self._offset, size))
+            self._use(_inflate(self.read_at, begin, size))
 
     @property
     def deflated(self) -> bool:
@@ -149,45 +148,43 @@ class DicomFile:
 
     def holds(self, piece: FileRange) -> bool:
         """Tell whether a range was read together with the header."""
-        return piece.offset - self._offset + piece.length <= len(self.start)
+        return piece.offset + piece.length <= len(self.buf)
 
     def held(self, piece: FileRange) -> bytes:
         """Bytes of a range that was read together with the header."""
-        at = piece.offset - self._offset
-        return self.start[at : at + piece.length]
+        return self.buf[piece.offset : piece.offset + piece.length]
 
     @functools.cached_property
     def data(self) -> DataSetBytes:
         """The whole Data Set, walked."""
         return self.walk()
 
-    def walk(self, pos: int = 0, last: int = 0) -> DataSetBytes:
-        """Walk the Data Set.
+    def walk_rest(self, pos: int, last: int) -> DataSetBytes:
+        """Walk the Data Set from a position in `buf` on, behind an element of tag `last`.
 
-        Parameters
-        ----------
-        pos : int
-            Where in `start` to begin.
-        last : int
-            Tag of the element before it.
+        Raises
+        ------
+        FileRefused, Malformed, Incomplete
+            It cannot be read.
+        """
+        return _walk_file(self.read_at, self.buf, self._size, self.encoding, pos, last)
+
+    def walk(self) -> DataSetBytes:
+        """Walk the Data Set.
 
         Raises
         ------
         FileRefused
             It is truncated, or cannot be read by the walker nor by pydicom.
-        Malformed, Incomplete
-            The same, where `pos` is not 0.
         """
-        if pos:
-            return self._walk(pos, last)
         try:
-            data = self._walk(0, 0)
+            data = self.walk_rest(self.begin, 0)
         except Incomplete as error:
             raise FileRefused(Reason.TRUNCATED, str(error)) from None
         except Malformed as error:
             if self.notes or isinstance(error, TooDeep):
                 raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
-            self._use(_normalise(self.read_at, self._offset, self._size, self.transfer_syntax, str(error)))
+            self._use(_normalise(self.read_at, self.begin, self._size, self.transfer_syntax, str(error)))
             self.notes.add("normalised")
             return self.walk()
         if not data.spans:
@@ -196,13 +193,10 @@ class DicomFile:
             raise FileRefused(Reason.DICOMDIR)
         return data
 
-    def _walk(self, pos: int, last: int) -> DataSetBytes:
-        return _walk_file(self.read_at, self.start, self._offset, self._size, self.encoding, pos, last)
-
     def _use(self, content: bytes) -> None:
         """Go on with a Data Set in memory in place of the file's own bytes."""
-        self.content = self.start = content
-        self.read_at, self._offset, self._size = _memory_reader(content), 0, len(content)
+        self.content = self.buf = content
+        self.read_at, self.begin, self._size = _memory_reader(content), 0, len(content)
 
 
 def recognise(head: bytes) -> int:
@@ -252,7 +246,7 @@ def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
         It is not well formed.
     """
     try:
-        return _walk_file(_memory_reader(content), content, 0, len(content), encoding, 0, 0)
+        return _walk_file(_memory_reader(content), content, len(content), encoding, 0, 0)
     except (Incomplete, Malformed) as error:
         raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
 
@@ -262,6 +256,13 @@ def encoding_of(transfer_syntax: str) -> Encoding:
     if transfer_syntax == ImplicitVRLittleEndian:
         return IMPLICIT_LITTLE
     return EXPLICIT_BIG if transfer_syntax == ExplicitVRBigEndian else EXPLICIT_LITTLE
+
+
+@functools.lru_cache(maxsize=256)
+def _checked_encoding(transfer_syntax: str) -> Encoding:
+    if not _STANDARD_TRANSFER_SYNTAX.fullmatch(transfer_syntax):
+        raise FileRefused(Reason.UNSUPPORTED, "private transfer syntax")
+    return encoding_of(transfer_syntax)
 
 
 def _reader(handle: BinaryIO) -> ReadAt:
@@ -280,8 +281,45 @@ def _memory_reader(content: bytes) -> ReadAt:
     return lambda offset, length: content[offset : offset + length]
 
 
-def _read_meta(head: bytes, start: int) -> tuple[dict[int, str], int]:
-    """Read the File Meta Information, by its tags: its group length is often wrong."""
+def _read_meta(head: bytes, start: int) -> tuple[str, str, str, int]:
+    """SOP Class, SOP Instance and transfer syntax of the File Meta Information, and where it ends.
+
+    Most files differ from those before them in their SOP Instance UID only: what is around it is read once.
+    """
+    end = start + 12 + int.from_bytes(head[start + 8 : start + 12], "little")
+    own = head.find(b"\x02\x00\x03\x00UI", start, end)
+    if own >= 0 and head[start : start + 8] == _GROUP_LENGTH and head[end : end + 2] != b"\x02\x00":
+        stop = own + 8 + int.from_bytes(head[own + 6 : own + 8], "little")
+        known = _meta_around(head[start + 12 : own], head[stop:end]) if stop <= end <= len(head) else None
+        if known is not None:
+            return known[0], _uid_text(head[own + 8 : stop]), known[1], end
+    meta, end = _meta_elements(head, start)
+    wanted = (_MEDIA_STORAGE_SOP_CLASS_UID, _MEDIA_STORAGE_SOP_INSTANCE_UID, _TRANSFER_SYNTAX_UID)
+    sop_class, sop_instance, syntax = (meta.get(tag, "") for tag in wanted)
+    return sop_class, sop_instance, syntax, end
+
+
+_GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
+
+
+@functools.lru_cache(maxsize=1024)
+def _meta_around(before: bytes, after: bytes) -> tuple[str, str] | None:
+    """SOP Class and transfer syntax out of the elements before and behind the SOP Instance UID.
+
+    `None` where one of the two is not made of whole elements, or has an instance of its own.
+    """
+    try:
+        found = [_meta_elements(part, 0) for part in (before, after)]
+    except Incomplete:
+        return None
+    meta = found[0][0] | found[1][0]
+    if found[0][1] != len(before) or found[1][1] != len(after) or _MEDIA_STORAGE_SOP_INSTANCE_UID in meta:
+        return None
+    return meta.get(_MEDIA_STORAGE_SOP_CLASS_UID, ""), meta.get(_TRANSFER_SYNTAX_UID, "")
+
+
+def _meta_elements(head: bytes, start: int) -> tuple[dict[int, str], int]:
+    """UIDs of the File Meta Information, by its tags: its group length is often wrong."""
     meta: dict[int, str] = {}
     pos = start
     while head[pos : pos + 2] == b"\x02\x00":
@@ -294,35 +332,35 @@ def _read_meta(head: bytes, start: int) -> tuple[dict[int, str], int]:
             raise Incomplete(f"offset {pos}")
         tag = 0x00020000 | int.from_bytes(head[pos + 2 : pos + 4], "little")
         if head[pos + 4 : pos + 6] == b"UI":
-            meta[tag] = head[pos + 8 : stop].decode("latin-1").strip("\0 ")
+            meta[tag] = _uid_text(head[pos + 8 : stop])
         pos = stop
     return meta, pos
 
 
-def _guess_syntax(start: bytes) -> str:
+def _uid_text(raw: bytes) -> str:
+    return raw.decode("latin-1").strip("\0 ")
+
+
+def _guess_syntax(head: bytes, begin: int) -> str:
     """Transfer syntax of a Data Set whose file meta names none, by its first element."""
-    big = start[:2] in (b"\x00\x08", b"\x00\x02")
-    explicit = start[4:6].decode("latin-1") in SHORT_VRS | LONG_VRS
+    big = head[begin : begin + 2] in (b"\x00\x08", b"\x00\x02")
+    explicit = head[begin + 4 : begin + 6].decode("latin-1") in SHORT_VRS | LONG_VRS
     if big:
         return str(ExplicitVRBigEndian)
     return "1.2.840.10008.1.2.1" if explicit else str(ImplicitVRLittleEndian)
 
 
-def _walk_file(
-    read_at: ReadAt, buf: bytes, skipped: int, size: int, encoding: Encoding, pos: int, last: int
-) -> DataSetBytes:
+def _walk_file(read_at: ReadAt, buf: bytes, size: int, encoding: Encoding, begin: int, last: int) -> DataSetBytes:
     """Walk a Data Set up to `size`, of which `buf` is read; long values stay where they are.
 
-    What lies at p in `buf`, lies at p + `skipped` in the file. The walk begins at `pos`, behind an element of
-    tag `last`.
+    The walk begins at `begin`, behind an element of tag `last`.
     """
     spans: list[Span] = []
     bulk: dict[int, FileRange] = {}
-    if pos + skipped == size:
-        return DataSetBytes(buf[:pos], spans, encoding, bulk)
-    if pos == 0 and not encoding.explicit and buf[4:6].decode("latin-1") in SHORT_VRS | LONG_VRS:
-        raise Malformed(f"offset {skipped}: explicit VR under an implicit VR transfer syntax")
-    while True:
+    pos, skipped = begin, 0  # what lies at p in `buf`, lies at p + `skipped` in the file
+    if last == 0 and not encoding.explicit and buf[pos + 4 : pos + 6].decode("latin-1") in SHORT_VRS | LONG_VRS:
+        raise Malformed(f"offset {pos}: explicit VR under an implicit VR transfer syntax")
+    while pos + skipped < size:
         try:
             pos = walk(buf, pos, encoding, spans, partial=True, after=last)
         except Malformed:
@@ -331,8 +369,7 @@ def _walk_file(
                 raise
             break
         last = spans[-1][0] if spans else last
-        left = size - pos - skipped
-        if left == 0:
+        if pos + skipped == size:
             break
         unread = size - len(buf) - skipped
         if len(buf) - pos >= (12 if encoding.explicit else 8) and (
@@ -342,9 +379,12 @@ def _walk_file(
             tag, vr = _tag_and_vr(buf, pos, encoding)
             bulk[pos] = content
             spans.append((tag, vr, pos, value, value, None))
-            skipped = content.offset + content.length - value
-            buf = buf[:value] + read_at(content.offset + content.length, min(HEAD, size))
             pos, last = value, tag
+            behind = content.offset + content.length
+            if behind == size:
+                break
+            skipped = behind - value
+            buf = buf[:value] + read_at(behind, min(HEAD, size))
         elif unread > 0:
             if len(buf) > MAX_HEADER:
                 raise FileRefused(Reason.UNSUPPORTED, "header too long")
@@ -358,7 +398,7 @@ def _walk_file(
             raise Incomplete(f"offset {pos + skipped}")
         else:
             raise Malformed(f"offset {pos + skipped}: the first element is longer than the file")
-    return DataSetBytes(buf[:pos], spans, encoding, bulk)
+    return DataSetBytes(buf, spans, encoding, bulk, begin, pos)
 
 
 def _is_surplus(rest: bytes, spans: list[Span]) -> bool:

@@ -123,19 +123,23 @@ class DataSetBytes:
     Parameters
     ----------
     buf : bytes
-        All of it but the values in `bulk`.
+        Holds all of it but the values in `bulk`, from `begin` to `end`.
     spans : list of Span
         Its elements; one in `bulk` ends where its value would start.
     encoding : Encoding
         How it is written.
     bulk : dict of int to FileRange
         Where the values left out are, by the start of their span.
+    begin, end : int
+        Where it starts in `buf`, and where it ends.
     """
 
     buf: bytes
     spans: list[Span]
     encoding: Encoding
     bulk: dict[int, FileRange]
+    begin: int
+    end: int
 
 
 _UNPACK: dict[bool, Any] = {
@@ -189,6 +193,13 @@ def walk(buf: bytes, pos: int, encoding: Encoding, spans: list[Span], *, partial
         return _walk(buf, pos, len(buf), encoding, 0, False, partial, after, spans)
     except struct.error:
         raise Incomplete(f"offset {pos}") from None
+
+
+def header_size(vr: bytes, encoding: Encoding) -> tuple[int, int]:
+    """Bytes of an element's header before its length, and bytes of the length (PS3.5 section 7.1)."""
+    if not encoding.explicit:
+        return 4, 4
+    return (8, 4) if _HEADER[vr] == 12 else (6, 2)
 
 
 def walk_one(buf: bytes, pos: int, encoding: Encoding) -> Span | None:

@@ -33,7 +33,7 @@ from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural,
 from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Pattern, PrivateKey
-from dicom_anon.template import Learnt, RootOnDemand, Template, WalkFrom, learn
+from dicom_anon.template import Learnt, RootOnDemand, Template, Unwalked, learn
 from dicom_anon.transcode import to_utf8
 
 _CACHED_TAGS = 20_000
@@ -127,12 +127,6 @@ class Decision(NamedTuple):
     before: str | None
     after: str | None
     inserted: bool = False
-
-
-def _uid_in(edits: list[Edit], span: Span, buf: bytes) -> str:
-    """UID that an element with a header of eight bytes has after its edit."""
-    raw = edits[0][2][8:] if edits and isinstance(edits[0][2], bytes) else buf[span[3] : span[4]]
-    return raw.decode("latin-1").strip("\0 ") if not edits or edits[0][2] else ""
 
 
 def _as_text(element: Element, value: str | bytes) -> str:
@@ -245,21 +239,12 @@ class Engine(Rewriter):
             self._learnt = None
         else:
             self._learn(data, edits, scope, transfer_syntax)
-        return self._rewritten(joined(data.buf, 0, len(data.buf), edits), scope)
+        return self._rewritten(joined(data.buf, data.begin, data.end, edits), scope)
 
-    def run_unwalked(self, buf: bytes, transfer_syntax: str, walk_from: WalkFrom) -> Rewritten:
+    def run_unwalked(self, source: Unwalked) -> Rewritten:
         """De-identify one Data Set of which only the start is at hand, reusing what an earlier file taught.
 
         The result is that of `run`.
-
-        Parameters
-        ----------
-        buf : bytes
-            The start of the Data Set.
-        transfer_syntax : str
-            UID of how it is written.
-        walk_from : callable
-            Walks the Data Set from a position behind an element of the given tag on.
 
         Raises
         ------
@@ -267,52 +252,51 @@ class Engine(Rewriter):
             It cannot be done safely, or read.
         """
         template = self._template
-        if template is not None and template.source.transfer_syntax == transfer_syntax:
-            quick = self._quick(template, buf, walk_from)
+        if template is not None and template.source.transfer_syntax == source.transfer_syntax:
+            quick = self._quick(template, source)
             if quick is not None:
                 return quick
-        return self.run(walk_from(0, 0), transfer_syntax)
+        return self.run(source.walk(), source.transfer_syntax)
 
-    def _quick(self, template: Template, buf: bytes, walk_from: WalkFrom) -> Rewritten | None:
+    def _quick(self, template: Template, file: Unwalked) -> Rewritten | None:
         """De-identify by a template; `None` where it does not fit this file."""
-        source = template.source
+        source, buf = template.source, file.buf
         scope = FileScope(buf, self._facts, self._pseudonyms, set(source.notes), set(), dict(source.memo))
-        scope.root = root = RootOnDemand(scope, template, walk_from)
-
+        scope.root = root = RootOnDemand(scope, template, file)
         known = self._table.get
 
         def fill(span: Span, pieces: list[bytes]) -> None:
             root.add(span)
-            names_object = span[0] in tags.INSTANCE_UIDS
-            kind = None if names_object else type(known(span[0]))
-            if kind is Remove:
+            tag, _, start, value, end, items = span
+            action = known(tag) or self._resolve(root, tag)
+            if items is not None:
+                edits: list[Edit] = []
+                self._edit(root, [span], None, edits)
+                pieces += joined(buf, start, end, edits)  # type: ignore[arg-type] # no value is left in the file
                 return
-            if kind is Keep and not span[5]:
-                pieces.append(buf[span[2] : span[4]])
-                return
-            edits: list[Edit] = []
-            self._edit(root, [span], None, edits)
-            pieces += joined(buf, span[2], span[4], edits)  # type: ignore[arg-type] # no value is left in the file
-            if names_object:
-                scope.memo[span[0]] = _uid_in(edits, span, buf)
+            new = self._new_bytes(root, span, action)
+            pieces.append(buf[start:end] if new is None else new)
+            if tag in tags.INSTANCE_UIDS:
+                scope.memo[tag] = (buf[value:end] if new is None else new[8:]).decode("latin-1").strip("\0 ")
 
         try:
-            applied = template.apply(buf, fill)
+            applied = template.apply(buf, file.begin, fill)
             if applied is None:
                 return None
             pieces: list[Piece] = list(applied[0])
-            data = walk_from(applied[1], template.last)
+            data = file.walk_rest(applied[1], template.last)
             scope.buf = data.buf
-            for span in data.spans:
-                root.add(span)
             edits: list[Edit] = []
-            self._edit(root, data.spans, None, edits)
-            self._keep_bulk(root, data, edits)
-            self._insert(root, data.spans, template.last, edits)
+            if data.spans:
+                for span in data.spans:
+                    root.add(span)
+                self._edit(root, data.spans, None, edits)
+                self._keep_bulk(root, data, edits)
+            self._insert(root, data, template.last, edits)
         except (values.NeedsWiderCharacterSet, Malformed, Incomplete):
             return None
         edits.sort(key=by_place)
-        pieces += joined(data.buf, applied[1], len(data.buf), edits)
+        pieces += joined(data.buf, data.begin, data.end, edits)
         return self._rewritten(pieces, scope)
 
     def _learn(self, data: DataSetBytes, edits: list[Edit], scope: FileScope, syntax: str) -> None:
@@ -370,7 +354,7 @@ class Engine(Rewriter):
         """
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         root = _classified(scope, data, "")
-        inserted = sorted(self._absent(root, data.spans, 0), key=lambda row: row[0].tag)
+        inserted = sorted(self._absent(root, data, 0), key=lambda row: row[0].tag)
         for span in data.spans:
             while inserted and inserted[0][0].tag < span[0]:
                 yield self._decision(*inserted.pop(0)[:2], 0, True)

@@ -28,6 +28,7 @@ from dicom_anon.scope import Element, FileScope, Level
 
 KEEP = Keep()
 REMOVE = Remove()
+_KEPT = (Keep, Safe)
 
 
 class Rewriter:
@@ -60,14 +61,14 @@ class Rewriter:
             A value fits, but not in the file's character set.
         """
         scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
-        return joined(data.buf, 0, len(data.buf), self._edits(root, data))
+        return joined(data.buf, data.begin, data.end, self._edits(root, data))
 
     def _edits(self, root: Level, data: DataSetBytes) -> list[Edit]:
         """All edits of a file, in order: what is decided, the values left in the file, what is inserted."""
         edits: list[Edit] = []
         self._edit(root, data.spans, None, edits)
         self._keep_bulk(root, data, edits)
-        self._insert(root, data.spans, 0, edits)
+        self._insert(root, data, 0, edits)
         edits.sort(key=by_place)
         return edits
 
@@ -97,29 +98,31 @@ class Rewriter:
             action = known(tag) or self._resolve(level, tag)
             if inside is not None and not is_structural(tag):
                 action = inside.over(action, tag)
-            kind = type(action)
-            if kind is Keep or kind is Safe:
-                if span[5]:
-                    self._edit_sequence(level, span, KEEP, None, edits)
-                elif span[4] - span[3] >= SHORTEST:
-                    _check_value(level, span)
-                continue
-            if kind is Remove:
-                edits.append((span[2], span[4], b""))
-                continue
-            if span[5] is None and span[4] - span[3] >= SHORTEST:
-                _check_value(level, span)
-            element = Element(level, span)
-            outcome = action.decide(element)
-            match outcome:
-                case Unchanged():
-                    if span[5]:
-                        self._edit_sequence(level, span, action, inside, edits)
-                case Removed():
-                    edits.append((span[2], span[4], b""))
-                case Assigned(value):
-                    edits.append((span[2], span[4], self._written(element, value)))
+            new = self._new_bytes(level, span, action)
+            if new is not None:
+                edits.append((span[2], span[4], new))
+            elif span[5]:
+                kept = type(action) in _KEPT
+                self._edit_sequence(level, span, KEEP if kept else action, None if kept else inside, edits)
         return len(edits) > before
+
+    def _new_bytes(self, level: Level, span: Span, action: Action) -> bytes | None:
+        """What stands in the place of an element: nothing where it goes, `None` where it stays or its items decide."""
+        kind = type(action)
+        if kind is Remove:
+            return b""
+        if span[4] - span[3] >= SHORTEST and span[5] is None:
+            _check_value(level, span)
+        if kind in _KEPT:
+            return None
+        element = Element(level, span)
+        match action.decide(element):
+            case Unchanged():
+                return None
+            case Removed():
+                return b""
+            case Assigned(value):
+                return self._written(element, value)
 
     def _edit_sequence(
         self, level: Level, span: Span, action: Action, inside: Action | None, edits: list[Edit]
@@ -176,8 +179,9 @@ class Rewriter:
         except (values.ValueNotWritable, Malformed):
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} {vr}") from None
 
-    def _absent(self, root: Level, spans: list[Span], after: int) -> Iterator[tuple[Element, Action, int]]:
-        """Elements to insert among `spans` and behind the tag `after`, with their action and their place."""
+    def _absent(self, root: Level, data: DataSetBytes, after: int) -> Iterator[tuple[Element, Action, int]]:
+        """Elements to insert among those of `data` and behind the tag `after`, with their action and their place."""
+        spans = data.spans
         present = {span[0] for span in spans}
         starts: list[tuple[int, int]] | None = None
         for tag, action in self._inserts:
@@ -185,12 +189,12 @@ class Rewriter:
                 continue
             if starts is None:
                 starts = [(span[0], span[2]) for span in spans]
-                starts.append((1 << 32, len(root.file.buf)))
+                starts.append((1 << 32, data.end))
             place = next(start for other, start in starts if other > tag)
             yield Element(root, (tag, implicit_vr(tag), place, place, place, None)), action, place
 
-    def _insert(self, root: Level, spans: list[Span], after: int, edits: list[Edit]) -> None:
-        for element, action, place in self._absent(root, spans, after):
+    def _insert(self, root: Level, data: DataSetBytes, after: int, edits: list[Edit]) -> None:
+        for element, action, place in self._absent(root, data, after):
             outcome = action.decide(element)
             if isinstance(outcome, Assigned):
                 edits.append((place, place, self._written(element, outcome.value)))

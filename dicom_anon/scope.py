@@ -306,7 +306,10 @@ class FileScope:
         """Whether content items may refer to others by their position (0040,DB73), so that none of them can go."""
         if "content references" not in self.memo:
             self.reads.add(EVERYTHING)
-            self.memo["content references"] = b"\x40\x00\x73\xdb" in self.buf or b"\x00\x40\xdb\x73" in self.buf
+            spans = self.root.walked()
+            place = (spans[0][2], spans[-1][4]) if spans else (0, 0)
+            found = max(self.buf.find(tag, *place) for tag in (b"\x40\x00\x73\xdb", b"\x00\x40\xdb\x73"))
+            self.memo["content references"] = found >= 0
         return bool(self.memo["content references"])
 
     def accession(self, level: Level) -> str:

@@ -12,28 +12,64 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
-from dicom_anon.elements import DataSetBytes, Edit, Encoding, Span, walk_one
+from dicom_anon.elements import DataSetBytes, Edit, Encoding, Span, header_size, walk_one
 from dicom_anon.scope import EVERYTHING, FileScope, Level
 from dicom_anon.tags import SPECIFIC_CHARACTER_SET
 
-WalkFrom: TypeAlias = Callable[[int, int], DataSetBytes]
-"""Walks a Data Set from a position on, behind an element of a tag."""
+
+class Unwalked(Protocol):
+    """A Data Set that is walked only where it has to be.
+
+    Attributes
+    ----------
+    buf : bytes
+        Its start.
+    begin : int
+        Where in them it begins.
+    transfer_syntax : str
+        UID of how it is written.
+    """
+
+    @property
+    def buf(self) -> bytes: ...  # noqa: D102
+    @property
+    def begin(self) -> int: ...  # noqa: D102
+    @property
+    def transfer_syntax(self) -> str: ...  # noqa: D102
+
+    def walk(self) -> DataSetBytes:
+        """Walk all of it."""
+
+    def walk_rest(self, pos: int, last: int) -> DataSetBytes:
+        """Walk it from a position in `buf` on, behind an element of tag `last`."""
 
 
-class Run(NamedTuple):
-    """Elements that two files had in common, and what became of them; new elements around them included."""
+class Step(NamedTuple):
+    """A run of elements that files have in common, and the element behind it, which differs.
+
+    Parameters
+    ----------
+    before : bytes
+        The run, and the header of that element up to the length.
+    after : bytes
+        What becomes of the run, and the new elements that stand before that element.
+    tag : int
+        Tag of that element.
+    vr : bytes
+        Its VR.
+    known, width : int
+        Bytes of its header before the length, and of the length. None of them is in `before` where the element has to
+        be walked, since it may have items.
+    """
 
     before: bytes
     after: bytes
-
-
-class Gap(NamedTuple):
-    """An element that differs from file to file, and the new elements that stand before it."""
-
     tag: int
-    inserted: bytes
+    vr: bytes
+    known: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -81,8 +117,10 @@ class Template:
     ----------
     encoding : Encoding
         How the files are written.
-    parts : tuple of Run or Gap
-        The Data Set up to its first value left in the file, or to its end.
+    steps : tuple of Step
+        The Data Set up to its last element that differs.
+    before, after : bytes
+        The last run, up to the first value left in the file or to the end, and what becomes of it.
     last : int
         Tag of the last element covered.
     same, gaps : frozenset of int
@@ -92,19 +130,23 @@ class Template:
     """
 
     encoding: Encoding
-    parts: tuple[Run | Gap, ...]
+    steps: tuple[Step, ...]
+    before: bytes
+    after: bytes
     last: int
     same: frozenset[int]
     gaps: frozenset[int]
     source: Learnt
 
-    def apply(self, buf: bytes, fill: Callable[[Span, list[bytes]], None]) -> tuple[list[bytes], int] | None:
+    def apply(self, buf: bytes, pos: int, fill: Callable[[Span, list[bytes]], None]) -> tuple[list[bytes], int] | None:
         """Lay the template over the start of a Data Set.
 
         Parameters
         ----------
         buf : bytes
-            The Data Set, or its start.
+            Holds the Data Set, or its start.
+        pos : int
+            Where it begins.
         fill : callable
             Decides for the element of a gap and appends what becomes of it to a list.
 
@@ -113,25 +155,31 @@ class Template:
         (list of bytes, int) or None
             New bytes, and where the template ends; `None` where it does not fit.
         """
-        pos = 0
+        size = len(buf)
+        order = "little" if self.encoding.little else "big"
         pieces: list[bytes] = []
-        for part in self.parts:
-            if type(part) is Run:
-                before, after = part
-                if not buf.startswith(before, pos):
+        for before, after, tag, vr, known, width in self.steps:
+            if not buf.startswith(before, pos):
+                return None
+            pieces.append(after)
+            pos += len(before)
+            if width:
+                start = pos + width
+                end = start + int.from_bytes(buf[pos:start], order)  # type: ignore[arg-type] # one of the two
+                if end > size:
                     return None
-                pos += len(before)
-                pieces.append(after)
+                fill((tag, vr, pos - known, start, end, None), pieces)
+                pos = end
             else:
-                tag, inserted = part
                 span = walk_one(buf, pos, self.encoding)
                 if span is None or span[0] != tag:
                     return None
-                if inserted:
-                    pieces.append(inserted)
                 fill(span, pieces)
                 pos = span[4]
-        return pieces, pos
+        if not buf.startswith(self.before, pos):
+            return None
+        pieces.append(self.after)
+        return pieces, pos + len(self.before)
 
 
 def learn(second: Learnt, first: Learnt | None, usual: Mapping[tuple[int, ...], frozenset[int]]) -> Template | None:
@@ -160,7 +208,8 @@ def learn(second: Learnt, first: Learnt | None, usual: Mapping[tuple[int, ...], 
             spans = second.data.spans[:covered]
             same = frozenset(second.structure) - gaps
             last = second.structure[-1]
-            return Template(second.data.encoding, tuple(_parts(second, spans, gaps)), last, same, gaps, second)
+            *steps, (before, after, *_) = _steps(second, spans, gaps)
+            return Template(second.data.encoding, tuple(steps), before, after, last, same, gaps, second)
     return None
 
 
@@ -181,13 +230,13 @@ def _differing(first: Learnt | None, second: Learnt) -> frozenset[int] | None:
     )
 
 
-def _parts(source: Learnt, spans: list[Span], gaps: frozenset[int]) -> Iterator[Run | Gap]:
+def _steps(source: Learnt, spans: list[Span], gaps: frozenset[int]) -> Iterator[Step]:
     """Cut a decided file into runs and gaps; what is inserted at a boundary belongs to what follows."""
     buf, edits = source.data.buf, iter(source.edits)
     edit = next(edits, None)
     before: list[bytes] = []
     after: list[bytes] = []
-    for tag, _, start, _, end, _ in spans:
+    for tag, vr, start, _, end, items in spans:
         inserted: list[bytes] = []
         changed: list[Edit] = []
         while edit is not None and (edit[0] < end or start == end == edit[0]):
@@ -196,22 +245,20 @@ def _parts(source: Learnt, spans: list[Span], gaps: frozenset[int]) -> Iterator[
             else:
                 changed.append(edit)
             edit = next(edits, None)
+        after += inserted
         if tag in gaps:
-            if before:
-                yield Run(b"".join(before), b"".join(after))
-                before, after = [], []
-            yield Gap(tag, b"".join(inserted))
+            known, width = (0, 0) if items is not None or vr == b"UN" else header_size(vr, source.data.encoding)
+            yield Step(b"".join((*before, buf[start : start + known])), b"".join(after), tag, vr, known, width)
+            before, after = [], []
             continue
         before.append(buf[start:end])
-        after += inserted
         pos = start
         for low, high, piece in changed:
             assert isinstance(piece, bytes)
             after += (buf[pos:low], piece)
             pos = high
         after.append(buf[pos:end])
-    if before:
-        yield Run(b"".join(before), b"".join(after))
+    yield Step(b"".join(before), b"".join(after), 0, b"", 0, 0)
 
 
 class RootOnDemand(Level):
@@ -223,17 +270,17 @@ class RootOnDemand(Level):
         The file.
     template : Template
         It fits the file so far.
-    walk_from : callable
+    data : Unwalked
         Walks the file, if the place of an element is asked for that is in no gap.
     """
 
-    __slots__ = ("_own", "_template", "_walk_from")
+    __slots__ = ("_data", "_own", "_template")
 
-    def __init__(self, file: FileScope, template: Template, walk_from: WalkFrom) -> None:
+    def __init__(self, file: FileScope, template: Template, data: Unwalked) -> None:
         super().__init__(file, [], template.encoding, None, 0)
         self._encodings = template.source.root.encodings
         self._template = template
-        self._walk_from = walk_from
+        self._data = data
         self._own: dict[int, Span] = {}
 
     def add(self, span: Span) -> None:
@@ -251,7 +298,7 @@ class RootOnDemand(Level):
     def walked(self) -> list[Span]:
         """All elements of the file, after a walk."""
         if not self.spans:
-            data = self._walk_from(0, 0)
+            data = self._data.walk()
             self.file.buf, self.spans = data.buf, data.spans
         return self.spans
 

@@ -66,4 +66,4 @@ def to_utf8(data: DataSetBytes, facts: RunFacts, pseudonyms: Pseudonyms) -> Data
         walked, last = len(buf), tag
     whole = bytes(buf)
     walk(whole, walked, data.encoding, spans, after=last)
-    return DataSetBytes(whole, spans, data.encoding, bulk)
+    return DataSetBytes(whole, spans, data.encoding, bulk, 0, len(whole))

@@ -228,7 +228,7 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     try:
         with io.FileIO(os.path.join(order.source, job.relative)) as source:
             file = dicomfile.DicomFile(source, job.size)
-            new = engine.run_unwalked(file.start, file.transfer_syntax, file.walk)
+            new = engine.run_unwalked(file)
             _check_object(new.facts, order)
             pieces = _pixels_planned(file, new)
             written_as, tainted = _named(job, file, new, order, engine)
@@ -388,7 +388,7 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
         It cannot be read.
     """
     file = dicomfile.DicomFile(source, size)
-    new = engine.run_unwalked(file.start, file.transfer_syntax, file.walk)
+    new = engine.run_unwalked(file)
     pieces = _pixels_planned(file, new)
     if target is not None:
         _write(os.fspath(target), source, file, new, pieces, engine, False)

@@ -77,12 +77,12 @@ class Read(NamedTuple):
     @property
     def whole(self) -> bytes:
         """Bytes of its whole Data Set."""
-        pos, pieces = 0, list[Piece]()
+        pos, pieces = self.data.begin, list[Piece]()
         for _, _, start, value, _, _ in self.data.spans:
             if start in self.data.bulk:
                 pieces += [self.data.buf[pos:value], self.data.bulk[start]]
                 pos = value
-        return joined([*pieces, self.data.buf[pos:]], self.source)
+        return joined([*pieces, self.data.buf[pos : self.data.end]], self.source)
 
 
 def read_file(path: Path) -> Read:
@@ -125,7 +125,7 @@ def walked(raw: bytes, encoding: Encoding = EXPLICIT_LITTLE) -> DataSetBytes:
     """Bytes of a whole Data Set, walked."""
     spans: list[Span] = []
     assert walk(raw, 0, encoding, spans) == len(raw)
-    return DataSetBytes(raw, spans, encoding, {})
+    return DataSetBytes(raw, spans, encoding, {}, 0, len(raw))
 
 
 def assignment(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import functools
 import json
 import re
 import struct
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -517,7 +517,7 @@ def test_what_is_reused_from_earlier_files_changes_nothing(
     for slice_ in slices:
         raw = encode(slice_, encoding)
         alone = engine(rules, remove_unknown=remove_unknown).run(walked(raw, encoding), SYNTAXES[name])
-        reused = shared.run_unwalked(raw, SYNTAXES[name], functools.partial(rest, raw, encoding))
+        reused = shared.run_unwalked(InMemory(raw, encoding, SYNTAXES[name]))
         assert joined(reused.pieces, b"") == joined(alone.pieces, b"")
         assert said(reused) == said(alone)
 
@@ -527,10 +527,22 @@ def said(rewritten: Rewritten) -> tuple[str, str, frozenset[str]]:
     return rewritten.sop_class, rewritten.sop_instance, rewritten.notes
 
 
-def rest(raw: bytes, encoding: Encoding, pos: int, last: int) -> DataSetBytes:
-    spans: list[Span] = []
-    assert walk(raw, pos, encoding, spans, after=last) == len(raw)
-    return DataSetBytes(raw, spans, encoding, {})
+@dataclass(frozen=True)
+class InMemory:
+    """A Data Set as the engine gets it, without a file."""
+
+    buf: bytes
+    encoding: Encoding
+    transfer_syntax: str
+    begin: int = 0
+
+    def walk(self) -> DataSetBytes:
+        return self.walk_rest(0, 0)
+
+    def walk_rest(self, pos: int, last: int) -> DataSetBytes:
+        spans: list[Span] = []
+        assert walk(self.buf, pos, self.encoding, spans, after=last) == len(self.buf)
+        return DataSetBytes(self.buf, spans, self.encoding, {}, pos, len(self.buf))
 
 
 @pytest.mark.parametrize("folder", ["98892001", "98892003", "77654033"])
@@ -541,7 +553,7 @@ def test_a_real_series_comes_out_the_same_whether_files_teach_or_not(folder: str
     for path in files:
         with open(path, "rb", buffering=0) as handle:
             file = dicomfile.DicomFile(handle, path.stat().st_size)
-            reused = shared.run_unwalked(file.start, file.transfer_syntax, file.walk)
+            reused = shared.run_unwalked(file)
             alone = Engine(plan).run(file.data, file.transfer_syntax)
         source = path.read_bytes()
         assert joined(reused.pieces, source) == joined(alone.pieces, source)
@@ -554,9 +566,19 @@ def test_a_character_set_that_differs_from_file_to_file_is_never_reused() -> Non
     for character_set in ("ISO_IR 6", "", "ISO_IR 144"):
         source = item(SpecificCharacterSet=character_set, Modality="CT")
         raw = encode(source) + element_bytes(0x00100010, "PN", "Иван".encode("iso-8859-5"), EXPLICIT_LITTLE)
-        walk_from = functools.partial(rest, raw, EXPLICIT_LITTLE)
-        reused = shared.run_unwalked(raw, SYNTAXES["explicit"], walk_from)
+        reused = shared.run_unwalked(InMemory(raw, EXPLICIT_LITTLE, SYNTAXES["explicit"]))
         assert joined(reused.pieces, b"") == rewrite_bytes(raw, rules)
+
+
+def test_an_element_that_hides_another_is_refused_also_where_its_neighbours_are_reused() -> None:
+    shared = engine({"InstanceNumber": "keep", "Modality": "keep"})
+    for number in range(3):
+        raw = encode(item(Modality="CT", InstanceNumber=number))
+        shared.run_unwalked(InMemory(raw, EXPLICIT_LITTLE, SYNTAXES["explicit"]))
+    hidden = element_bytes(0x00100010, "PN", b"Doe^Jane", EXPLICIT_LITTLE)
+    raw = encode(item(Modality="CT")) + element_bytes(0x00200013, "IS", b"1 " + hidden, EXPLICIT_LITTLE)
+    with pytest.raises(FileRefused, match="holds other elements"):
+        shared.run_unwalked(InMemory(raw, EXPLICIT_LITTLE, SYNTAXES["explicit"]))
 
 
 # --- character sets -------------------------------------------------------------------------------

@@ -1,0 +1,140 @@
+"""The command line: options to a request, errors to a message and an exit code. The only package that imports click.
+
+Lives here: what the words of the command mean; a module for each kind of command. Does not live here: work; imports
+wait until a command needs them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from dicom_anon._version import __version__
+from dicom_anon.cli.make import lookup, sample
+from dicom_anon.cli.mercure import mercure_command
+from dicom_anon.cli.run import deaf_to_interrupts, run_command
+from dicom_anon.cli.show import conformance, inspect, print_assignment, reasons
+from dicom_anon.cli.verify import verify_command
+
+EXIT_TROUBLE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+"""As in `dicom_anon.report`, which takes long to import."""
+
+ABOUT = """De-identify nested folder trees of DICOM files.
+
+\b
+dicom-anon [OPTIONS] SRC DST   de-identify SRC into the new folder DST
+dicom-anon COMMAND ...         do one of the things below
+
+"dicom-anon run --help" lists the options of a run. SRC is never changed. Files are recognised by content. Every
+file that is found is in the account at the end: written, skipped, quarantined or failed, with the reason.
+"""
+
+EPILOG = """\b
+Examples:
+  dicom-anon sample ./in                      write a sample tree to try things on
+  dicom-anon ./in ./out                       de-identify it with the default preset
+  dicom-anon ./in ./out -c rules.json --project knee
+  dicom-anon ./in ./out --assign "StudyDescription=keep" --dry-run
+  dicom-anon print-assignment -c rules.json   show what would be done to each tag
+  dicom-anon inspect ./in/one/file            show it for one file, before and after
+
+\b
+Exit codes:
+  0   all good
+  1   some files failed or were quarantined; the rest is done
+  2   the command or the configuration is wrong; nothing was touched
+  3   --verify or verify found what identifies someone in the output
+  130 interrupted; what was written is whole
+"""
+
+
+class _Group(click.Group):
+    """A group whose first word may also be SRC: then the command is `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    import platform
+    from importlib import metadata
+
+    click.echo(f"dicom-anon {__version__}, Python {platform.python_version()}, pydicom {metadata.version('pydicom')}")
+    ctx.exit()
+
+
+@click.group(
+    cls=_Group,
+    help=ABOUT,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    options_metavar="[OPTIONS]",
+    subcommand_metavar="SRC DST | COMMAND ...",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the versions of dicom-anon, Python and pydicom.",
+)
+def cli() -> None:
+    """Take a command; its text for people is `ABOUT`."""
+
+
+for _command in (
+    run_command,
+    verify_command,
+    print_assignment,
+    inspect,
+    conformance,
+    reasons,
+    sample,
+    lookup,
+    mercure_command,
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line: the only place that turns errors into messages and exit codes."""
+    try:
+        cli.main(prog_name="dicom-anon", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        deaf_to_interrupts()
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_TROUBLE)
+    except Exception as error:
+        sys.exit(_tell(error))
+
+
+def _tell(error: Exception) -> int:
+    """Say what is wrong, and give the exit code. What is no error of ours is raised again."""
+    from dicom_anon.errors import ConfigError, DicomAnonError, FileRefused
+
+    if not isinstance(error, DicomAnonError):
+        raise error
+    if isinstance(error, FileRefused):
+        click.echo(f"error: {error.reason.meaning} ({error})", err=True)
+        return EXIT_TROUBLE
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        click.echo(f"{len(error.problems)} problem(s); no file was touched.", err=True)
+    else:
+        click.echo(f"error: {error}", err=True)
+    return EXIT_USAGE

@@ -1,0 +1,188 @@
+"""The command that de-identifies a tree.
+
+Lives here: its options, and what is shown and written at its end. Does not live here: the run.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from dicom_anon.cli.options import (
+    FILE,
+    PATH,
+    STDOUT,
+    jobs_option,
+    json_option,
+    key_file_option,
+    quiet_option,
+    read_key_file,
+    run_dir_option,
+    source_and_destination,
+    write_json,
+)
+from dicom_anon.cli.rules import Rules, rule_options, warn
+from dicom_anon.cli.verify import look
+
+
+@click.command("run", short_help="De-identify SRC into DST; the word run may be left out.")
+@source_and_destination
+@rule_options
+@key_file_option("Secret for the pseudonyms, at least 16 bytes. Default: made once, kept in DST.private.")
+@run_dir_option("Private folder for key and lists.")
+@click.option(
+    "--no-run-dir",
+    is_flag=True,
+    help="Keep no private folder: without --key-file nobody can repeat the pseudonyms.",
+)
+@jobs_option
+@click.option("--dry-run", is_flag=True, help="Decide for every file, write nothing.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["quarantine", "fail"]),
+    default="quarantine",
+    show_default=True,
+    help="Go on after a file that cannot be done, or end the run there.",
+)
+@click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote into DST, and start afresh.")
+@click.option(
+    "--quarantine",
+    type=PATH,
+    metavar="DIR",
+    help="Put copies of what could not be done into DIR, in folders by reason.",
+)
+@click.option(
+    "--crosswalk",
+    type=FILE,
+    metavar="FILE",
+    help="Write a CSV of old and new patients, studies and series; keep it where the key is kept.",
+)
+@click.option(
+    "--type",
+    "depth",
+    type=click.Choice(["batch", "folder"]),
+    default="batch",
+    show_default=True,
+    help="The whole tree, or only the files directly in SRC.",
+)
+@click.option(
+    "--follow-links",
+    is_flag=True,
+    help="Follow symbolic links that lead out of SRC; without it they are listed and skipped.",
+)
+@click.option(
+    "--names",
+    type=click.Choice(["keep", "safe", "uid"]),
+    default="safe",
+    show_default=True,
+    help="Names: as they are; replaced where they hold an identifier; Study/Series/SOP Instance UID.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["mirror", "study"]),
+    default="mirror",
+    show_default=True,
+    help="Folders as in SRC; or a folder for each study, with images by series, extracted data and an account.",
+)
+@click.option(
+    "--extract",
+    metavar="all|main|KEYWORD,...",
+    help="Write what each series says as JSON beside it. Default: main with the layout study, else nothing.",
+)
+@click.option(
+    "--on-burned-in",
+    type=click.Choice(["warn", "quarantine", "fail"]),
+    default="warn",
+    show_default=True,
+    help="What becomes of objects whose pixels may show text: counted, left out, or the end of the run.",
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Afterwards look independently for what is left of any identifier; exit code 3 where something is.",
+)
+@json_option("the account")
+@quiet_option("errors")
+@click.option("-v", "--verbose", is_flag=True, help="Say what the reasons for skipped files mean, too.")
+def run_command(
+    source: Path,
+    destination: Path,
+    rules: Rules,
+    key_file: Path | None,
+    run_dir: Path | None,
+    no_run_dir: bool,
+    jobs: int | None,
+    dry_run: bool,
+    on_error: str,
+    overwrite: bool,
+    quarantine: Path | None,
+    crosswalk: Path | None,
+    depth: str,
+    follow_links: bool,
+    names: str,
+    layout: str,
+    extract: str | None,
+    on_burned_in: str,
+    verify: bool,
+    json_file: Path | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """De-identify SRC, a folder tree or one file, into the new folder DST.
+
+    The same command again resumes: what was done is not done again, new and changed files are.
+    DST mirrors SRC: sub-folders, names, empty branches; names that hold an identifier are replaced. Files
+    that are not DICOM, and DICOMDIRs, are not copied.
+    A private folder, DST.private, keeps the key of the pseudonyms and the list of what was not written: guard it.
+    """
+    assignment = rules.resolve()
+    from dicom_anon import console
+    from dicom_anon.api import anonymize_tree
+    from dicom_anon.runfolder import RunFolder, default_run_folder
+
+    key = read_key_file(key_file)
+    folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))
+    warn(assignment)
+    if assignment.print_assignment:
+        from dicom_anon.cli.rows import show_assignment
+
+        show_assignment(assignment, assignment.visible(), "text")
+    with console.progress(quiet) as progress:
+        report = anonymize_tree(
+            source,
+            destination,
+            assignment,
+            key=key,
+            jobs=jobs,
+            dry_run=dry_run,
+            stop_on_trouble=on_error == "fail",
+            run_folder=folder,
+            overwrite=overwrite,
+            quarantine=quarantine,
+            names=names,
+            on_burned_in=on_burned_in,
+            layout=layout,
+            extract=extract,
+            crosswalk=crosswalk,
+            whole_tree=depth == "batch",
+            follow_links=follow_links,
+            watcher=progress,
+        )
+        if report.interrupted:
+            deaf_to_interrupts()
+    if json_file is not None:
+        rules_used = {"preset": assignment.preset, "project": assignment.project, "rules": assignment.digest}
+        write_json(json_file, {**report.to_json(), **rules_used})
+    if not quiet and json_file != STDOUT:
+        console.show_report(report, verbose=verbose, list_at=str(folder.problems_path) if folder else "")
+    if verify and not dry_run and not report.interrupted:
+        look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet)
+    sys.exit(report.exit_code)
+
+
+def deaf_to_interrupts() -> None:
+    """Take no second Ctrl-C: what is left is to say how the first one ended, and with which exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

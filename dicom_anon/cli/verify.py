@@ -1,0 +1,126 @@
+"""The command that looks independently at an output, which a run may ask for as well.
+
+Lives here: what is told of the findings. Does not live here: the look.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dicom_anon.cli.options import (
+    FILE,
+    STDOUT,
+    jobs_option,
+    json_option,
+    key_file_option,
+    quiet_option,
+    read_key_file,
+    run_dir_option,
+    source_and_destination,
+    write_json,
+)
+from dicom_anon.cli.rules import Rules, rule_options
+
+if TYPE_CHECKING:
+    from dicom_anon.assignment import Assignment
+    from dicom_anon.runfolder import RunFolder
+
+
+@click.command("verify", short_help="Look independently for what identifies anyone in an output.")
+@source_and_destination
+@rule_options
+@click.option("--tokens", type=FILE, metavar="FILE", help="Further texts that must not be found, one a line.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="Check only N outputs, spread over the tree.")
+@key_file_option("Key of the run, where it was not the run folder's.")
+@run_dir_option("Private folder of the run.")
+@jobs_option
+@json_option("the findings")
+@quiet_option("findings")
+def verify_command(
+    source: Path,
+    destination: Path,
+    rules: Rules,
+    tokens: Path | None,
+    sample: int | None,
+    key_file: Path | None,
+    run_dir: Path | None,
+    jobs: int | None,
+    json_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Search every output under DST for every identifier of every file under SRC, with code of its own.
+
+    Names, IDs, dates, UIDs, addresses and the rest, nested and private ones too, in every encoding, in the raw bytes
+    and in the paths. Then: every source accounted for, UIDs consistent, references intact, the same pixels, all
+    readable. Give the rules of the run, so that what they keep on purpose is no finding. Exit code 3 where anything is
+    found.
+    Findings say file, place and kind, never the value.
+    """
+    from dicom_anon.errors import UsageError
+    from dicom_anon.runfolder import RunFolder, default_run_folder
+
+    assignment = rules.resolve()
+    for path, name in ((source, "SRC"), (destination, "DST")):
+        if not path.exists():
+            raise UsageError(f"{name} does not exist")
+    key = read_key_file(key_file)
+    try:
+        lines = tuple(filter(None, tokens.read_text("utf-8").splitlines())) if tokens else ()
+    except (OSError, UnicodeDecodeError):
+        raise UsageError("the tokens cannot be read: a text file in UTF-8 is needed") from None
+    folder = RunFolder(run_dir or default_run_folder(destination))
+    look(
+        source,
+        destination,
+        assignment,
+        folder,
+        key=key,
+        jobs=jobs,
+        quiet=quiet,
+        tokens=lines,
+        sample=sample,
+        json_file=json_file,
+    )
+
+
+def look(
+    source: Path,
+    destination: Path,
+    assignment: Assignment,
+    folder: RunFolder | None,
+    *,
+    key: bytes | None,
+    jobs: int | None,
+    quiet: bool,
+    tokens: tuple[str, ...] = (),
+    sample: int | None = None,
+    json_file: Path | None = None,
+) -> None:
+    """Verify, show what was found, and leave with exit code 3 where there is anything."""
+    from dicom_anon import console
+    from dicom_anon.api import usable_cores
+    from dicom_anon.checking import verify_run
+    from dicom_anon.report import EXIT_FOUND
+
+    with console.counting("verifying", quiet) as count:
+        found = verify_run(
+            source,
+            destination,
+            assignment,
+            run_folder=folder,
+            key=key,
+            tokens=tokens,
+            sample=sample,
+            jobs=jobs or usable_cores(),
+            progress=count,
+        )
+    if json_file is not None:
+        write_json(json_file, found.as_dict())
+    if json_file != STDOUT and (not quiet or not found.clean):
+        console.show_findings(found)
+    if not found.clean:
+        sys.exit(EXIT_FOUND)

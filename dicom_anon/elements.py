@@ -153,12 +153,6 @@ _UNPACK: dict[bool, Any] = {
 }
 
 
-_PACK: dict[bool, Any] = {
-    little: tuple(struct.Struct(order + form).pack for form in ("HHL", "HH2sH", "HH2sHL"))
-    for little, order in ((True, "<"), (False, ">"))
-}
-
-
 def walk(buf: bytes, pos: int, encoding: Encoding, spans: list[Span], *, partial: bool = False, after: int = 0) -> int:
     """Find the elements of a top-level Data Set.
 
@@ -415,14 +409,19 @@ def element_bytes(tag: int, vr: str, raw: bytes, encoding: Encoding) -> bytes:
     Malformed
         The value is longer than the VR's length field can say.
     """
-    implicit, short, long = _PACK[encoding.little]
-    if not encoding.explicit:
-        return bytes(implicit(tag >> 16, tag & 0xFFFF, len(raw))) + raw
-    if vr in LONG_VRS:
-        return bytes(long(tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(raw))) + raw
-    if len(raw) > 0xFFFE:
-        raise Malformed(f"{len(raw)} bytes do not fit VR {vr}")
-    return bytes(short(tag >> 16, tag & 0xFFFF, vr.encode(), len(raw))) + raw
+    known, width = _known_header(tag, vr, encoding)
+    length = len(raw)
+    if width == 2 and length > 0xFFFE:
+        raise Malformed(f"{length} bytes do not fit VR {vr}")
+    return known + length.to_bytes(width, "little" if encoding.little else "big") + raw
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _known_header(tag: int, vr: str, encoding: Encoding) -> tuple[bytes, int]:
+    """Header of an element before its length, and bytes of the length."""
+    group_and_element = struct.pack(f"{encoding.order}HH", tag >> 16, tag & 0xFFFF)
+    known, width = header_size(vr.encode(), encoding)
+    return (group_and_element + vr.encode() + b"\0\0")[:known], width
 
 
 def item_bytes(raw: bytes, encoding: Encoding) -> bytes:

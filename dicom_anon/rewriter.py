@@ -207,6 +207,8 @@ def _check_value(level: Level, span: Span) -> None:
     """
     tag, vr, _, start, end, _ = span
     buf = level.file.buf
+    if vr != b"UN" and buf.find(b"\0", start, end - 4) < 0:
+        return  # every header holds a NUL
     if vr == b"UN":
         vr = implicit_vr(tag)
         if vr == b"SQ" or buf[start : start + 4] in ITEM_TAGS:

@@ -15,7 +15,6 @@ from dicom_anon.elements import Encoding, Span, implicit_vr
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.lookup import Lookup, Subject
 from dicom_anon.pseudonyms import Patient, Pseudonyms, canonical_name
-from dicom_anon.standard import iod_types
 
 
 @dataclass(frozen=True)
@@ -210,16 +209,6 @@ class Element:
         """Its values as texts; empty where it has no value."""
         text = self.text
         return values.split(text, self.vr) if text else []
-
-    @property
-    def type_is_known(self) -> bool:
-        """Whether the tables record in which IODs the attribute has which Type."""
-        return iod_types().covers(self.tag)
-
-    @property
-    def iod_type(self) -> str | None:
-        """Type that PS3.3 gives the attribute at this place in the file's IOD; `None` where it has no place there."""
-        return iod_types().type_of(self.file.sop_class, (*self.level.path, self.tag))
 
 
 @dataclass

@@ -7,6 +7,7 @@ work.
 from __future__ import annotations
 
 import datetime
+import functools
 from dataclasses import dataclass
 
 from dicom_anon import tags, values
@@ -14,6 +15,7 @@ from dicom_anon.actions.base import UNCHANGED, Action, Assigned, ClearPresent, O
 from dicom_anon.actions.dates import DATE_VRS
 from dicom_anon.macros import Template
 from dicom_anon.scope import Element, Level
+from dicom_anon.standard import iod_types
 
 DUMMIES: dict[str, str] = {
     "AE": "ANONYMIZED",
@@ -173,13 +175,20 @@ class Compound(Action):
 
     def choose(self, element: Element) -> Action:
         """Command for this element."""
-        known = element.type_is_known
-        wanted = _BY_TYPE.get(element.iod_type or "3", "XZDU") if known else self.codes[-1]
-        return next(_BY_CODE[code] for code in wanted if code in self.codes)
+        return _chosen(self.codes, element.file.sop_class, (*element.level.path, element.tag))
 
     def enter(self, item: Level) -> Action | None:
         """Replace inside what is replaced."""
         return INSIDE if "D" in self.codes else None
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _chosen(codes: str, sop_class: str, path: tuple[int, ...]) -> Action:
+    """First of the commands that an attribute's Type allows."""
+    types = iod_types()
+    kind = types.type_of(sop_class, path) or "3"
+    wanted = _BY_TYPE.get(kind, "XZDU") if types.covers(path[-1]) else codes[-1]
+    return next(_BY_CODE[code] for code in wanted if code in codes)
 
 
 _BY_TYPE = {"1": "UDZX", "1C": "UDZX", "2": "UZDX", "2C": "UZDX"}

@@ -27,6 +27,7 @@ from dicom_anon.elements import (
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
 from dicom_anon.objects import ObjectFacts, classify
+from dicom_anon.pixels import LAYOUT, layout_of
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural, joined
@@ -141,6 +142,8 @@ def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> L
     if not scope.root.encodings:  # asked for here, so that nonsense is refused in a file of plain ASCII too
         raise FileRefused(Reason.NOT_PARSABLE, "character set")
     scope.memo[OBJECT] = classify(scope.root, transfer_syntax)
+    if data.bulk:
+        scope.memo[LAYOUT] = layout_of(scope.root)
     return scope.root
 
 

@@ -9,6 +9,7 @@ import functools
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dicom_anon.pseudonyms import Pseudonyms
@@ -92,16 +93,21 @@ def holds_identifier(component: str, identifiers: Identifiers) -> bool:
     >>> holds_identifier("JANE_d", doe), holds_identifier("mrn 771903", doe), holds_identifier("CT_0001", doe)
     (True, True, False)
     """
-    if any(uid in component for uid in identifiers.uids):
+    if _finder(identifiers.uids)(component):
         return True
     folded = fold(component)
-    joined = _SEPARATORS.sub("", folded)
-    if any(text in joined for text in identifiers.inside):
+    if _finder(identifiers.inside)(_SEPARATORS.sub("", folded)):
         return True
     if not identifiers.whole:
         return False
     words = set(_TOKEN.findall(folded)) | set(_SEPARATORS.split(folded))
     return not identifiers.whole.isdisjoint(words)
+
+
+@functools.lru_cache(maxsize=4096)
+def _finder(texts: frozenset[str]) -> Callable[[str], re.Match[str] | None]:
+    """Search for any of some texts."""
+    return re.compile("|".join(sorted(map(re.escape, texts))) or "(?!)").search
 
 
 def folder_token(component: str, pseudonyms: Pseudonyms) -> str:
@@ -141,4 +147,5 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms, 
 
 def is_portable(component: str) -> bool:
     """Tell whether every system can have a file of this name: no reserved word, and at most 255 bytes."""
-    return not _RESERVED.fullmatch(component) and len(os.fsencode(component)) <= 255
+    short = len(component) <= 63 or len(os.fsencode(component)) <= 255  # a character has up to four bytes
+    return short and not _RESERVED.fullmatch(component)

@@ -10,7 +10,8 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dicom_anon import tags
 from dicom_anon.codestreams import HEAD, Part, ReadAt, Stream, UnknownStructure, check_frame, check_rle
@@ -35,6 +36,9 @@ VIDEO = frozenset(
     f"1.2.840.10008.1.2.4.10{number}{suffix}" for number in range(9) for suffix in ("", ".1")
 )  # MPEG-2, H.264 and H.265; 7 and 8 have no ".1"
 _RLE = "1.2.840.10008.1.2.5"
+
+LAYOUT = "pixel layout"
+"""In `FileScope.memo`: what the header says of native pixel data (`Layout`)."""
 
 CHUNK = 1 << 16
 """Bytes that are masked at a time: they stay in the processor's cache."""
@@ -119,7 +123,7 @@ def plan_pixels(
         return _plan_encapsulated(root, transfer_syntax, content, read_at)
     if transfer_syntax not in NATIVE:
         return _UNSURE
-    return _plan_native(root, content, read_at, tag)
+    return _plan_native(root.file.memo.get(LAYOUT) or layout_of(root), content, read_at, tag)
 
 
 def pieces(
@@ -189,12 +193,56 @@ def _patched(chunk: bytes, start: int, plan: PixelPlan) -> bytes:
 # Native pixel data (PS3.5 section 8.1, PS3.3 section C.7.6.3)
 
 
-def _number(root: Level, tag: int, default: int | None = None) -> int | None:
-    """Value of an element of two bytes (US); the default where it is absent or something else."""
-    raw = root.raw(tag)
-    if raw is None or len(raw) != 2:
-        return default
-    return int.from_bytes(raw, "little" if root.encoding.little else "big")
+class Layout(NamedTuple):
+    """What a header says of the cells of native pixel data; `None` for what it does not say in two bytes.
+
+    Parameters
+    ----------
+    little : bool
+        Byte order of the Data Set.
+    rows, columns, samples, allocated, stored, high, signed, padding : int or None
+        Rows, Columns, Samples per Pixel, Bits Allocated, Bits Stored, High Bit, Pixel Representation, Pixel Padding
+        Value.
+    frames : int
+        Number of Frames: 1 where there is none, 0 where it is no number.
+    photometric : str
+        Photometric Interpretation.
+    """
+
+    little: bool
+    rows: int | None
+    columns: int | None
+    samples: int | None
+    allocated: int | None
+    stored: int | None
+    high: int | None
+    signed: int | None
+    padding: int | None
+    frames: int
+    photometric: str
+
+
+def layout_of(root: Level) -> Layout:
+    """Read what a header says of pixel data."""
+    little = root.encoding.little
+
+    def number(tag: int) -> int | None:
+        raw = root.raw(tag)
+        return int.from_bytes(raw, "little" if little else "big") if raw is not None and len(raw) == 2 else None
+
+    return Layout(
+        little=little,
+        rows=number(0x00280010),
+        columns=number(0x00280011),
+        samples=number(0x00280002),
+        allocated=number(0x00280100),
+        stored=number(0x00280101),
+        high=number(0x00280102),
+        signed=number(0x00280103),
+        padding=number(0x00280120),
+        frames=_frame_count(root),
+        photometric=(root.text(0x00280004) or "").strip(),
+    )
 
 
 def _frame_count(root: Level) -> int:
@@ -205,48 +253,50 @@ def _frame_count(root: Level) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _plan_native(root: Level, content: FileRange, read_at: ReadAt, tag: int) -> PixelPlan:
-    allocated = _FLOAT_BITS.get(tag) or _number(root, 0x00280100)
-    rows, columns, samples = (_number(root, which) for which in (0x00280010, 0x00280011, 0x00280002))
-    frames = _frame_count(root)
+def _plan_native(layout: Layout, content: FileRange, read_at: ReadAt, tag: int) -> PixelPlan:
+    plan, padding = _planned_native(layout, content.length, tag)
+    if padding and read_at(content.offset + padding, 1) != b"\0":
+        return replace(plan, patches=((content.offset + padding, b"\0"),))
+    return plan
+
+
+@functools.lru_cache(maxsize=1024)
+def _planned_native(layout: Layout, found: int, tag: int) -> tuple[PixelPlan, int]:
+    """What has to change in a value of so many bytes, and where in it is a padding byte to be looked at, 0 for none."""
+    rows, columns, samples, frames = layout.rows, layout.columns, layout.samples, layout.frames
+    allocated = _FLOAT_BITS.get(tag) or layout.allocated
     if not (allocated and rows and columns and samples and frames):
-        return _UNSURE
+        return _UNSURE, 0
     cells = rows * columns * samples * frames
-    if samples == 3 and (root.text(0x00280004) or "").strip() in ("YBR_FULL_422", "YBR_PARTIAL_422"):
+    if samples == 3 and layout.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         whole = (cells * allocated + 7) // 8
-        if content.length not in (whole, whole + 1):  # else it is mislabelled, as decoders also take it
+        if found not in (whole, whole + 1):  # else it is mislabelled, as decoders also take it
             cells = rows * columns * 2 * frames  # two pixels share their chrominance: four cells, not six
     exact = (cells * allocated + 7) // 8
     length = exact + exact % 2
-    if content.length < exact:
+    if found < exact:
         raise FileRefused(Reason.PIXEL_DATA_SHORT, tags.format_tag(tag))
-    patches: tuple[tuple[int, bytes], ...] = ()
-    if exact < length <= content.length and root.encoding.little:  # in big endian words, padding is not last
-        end = content.offset + exact
-        if read_at(end, 1) != b"\0":
-            patches = ((end, b"\0"),)
-    surplus = content.length > length
+    padding = exact if exact < length <= found and layout.little else 0  # in big endian words, padding is not last
+    surplus = found > length
     transform, notes = None, {TRIMMED} if surplus else set()
-    stored = _number(root, 0x00280101, allocated)
+    stored = allocated if layout.stored is None else layout.stored
     if tag == PIXEL_DATA and stored != allocated:
-        transform = _mask_for(root, allocated, stored or 0)
+        transform = _mask_for(layout, allocated, stored)
         if transform is None:
             notes.add(NOT_CHECKED)
-    if not (patches or surplus or transform or notes):
-        return _NOTHING
-    return PixelPlan(patches, length if surplus else None, transform, frozenset(notes))
+    if not (surplus or transform or notes):
+        return _NOTHING, padding
+    return PixelPlan((), length if surplus else None, transform, frozenset(notes)), padding
 
 
-def _mask_for(root: Level, allocated: int, stored: int) -> Callable[[bytes], bytes] | None:
-    high = _number(root, 0x00280102, stored - 1)
-    little = root.encoding.little
-    if high is None or not 0 < stored <= high + 1 <= allocated or allocated not in (8, 16, 32, 64):
+def _mask_for(layout: Layout, allocated: int, stored: int) -> Callable[[bytes], bytes] | None:
+    high = stored - 1 if layout.high is None else layout.high
+    if not 0 < stored <= high + 1 <= allocated or allocated not in (8, 16, 32, 64):
         return None
-    if allocated > 16 and not little:
+    if allocated > 16 and not layout.little:
         return None  # cells of several big endian words are written in either order of the words
-    signed = _number(root, 0x00280103, 0) == 1
-    padding = _number(root, 0x00280120) if allocated == 16 else None
-    return cell_mask(allocated, stored, high, signed=signed, little=little, padding=padding)
+    padding = layout.padding if allocated == 16 else None
+    return cell_mask(allocated, stored, high, signed=layout.signed == 1, little=layout.little, padding=padding)
 
 
 @functools.lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
@@ -133,15 +134,9 @@ def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
     results: list[FileResult] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
-        told: Identifiers | None = None
         for job in jobs:
-            result = process_file(job, order, engine)
-            if result.identifiers == told:
-                result = result._replace(identifiers=None)
-            else:
-                told = result.identifiers
-            results.append(result)
-            if result.ends_run:
+            results.append(process_file(job, order, engine))
+            if results[-1].ends_run:
                 break
     return results
 
@@ -161,7 +156,7 @@ def process_packed(jobs: list[FileJob], packed: bytes) -> list[PackedResult]:
     list of PackedResult
         One for each file that was tried, as `unpacked` wants them.
     """
-    return [_packed(result) for result in process_batch(jobs, _order(packed))]
+    return list(_packed(process_batch(jobs, _order(packed))))
 
 
 @functools.lru_cache(maxsize=1)
@@ -171,10 +166,17 @@ def _order(packed: bytes) -> Order:
     return order
 
 
-def _packed(result: FileResult) -> PackedResult:
-    """Leave out of a result what the parent knows: nearly every file is written under its name, and no more is said."""
-    job, *told = result
-    return tuple(told) if result != FileResult(job, written_as=job.target) else ()
+def _packed(results: list[FileResult]) -> Iterator[PackedResult]:
+    """Leave out what the parent knows: most files are of the patient before, written under their name, and that is all.
+
+    The parent wants to know of each patient once, so identifiers travel with the first file of several.
+    """
+    said: Identifiers | None = None
+    for job, reason, detail, notes, ends_run, written_as, tainted, identifiers, crossing in results:
+        new = None if identifiers == said else identifiers
+        said = identifiers
+        told = (reason, detail, notes, ends_run, written_as, tainted, new, crossing)
+        yield () if told == (None, "", (), False, job.target, (), None, None) else told
 
 
 def unpacked(jobs: list[FileJob], results: list[PackedResult]) -> list[FileResult]:

@@ -45,6 +45,8 @@ FLOORS = {
         "extract",
         "arrange",
         "taskjson",
+        "fileset",
+        "directory",
         "documents",
     ),
     10: ("api", "mercure_task", "mercure", "checking", "console", "cli", "__main__", "__init__"),
@@ -53,7 +55,9 @@ FLOOR = {module: floor for floor, modules in FLOORS.items() for module in module
 APART: dict[str, set[str]] = {"sample": set(), "verify": {"errors"}}
 """Packages outside the building, and what of it they may use; nothing but the top floor uses them."""
 ONLY = {"rich": {"console"}, "click": {"cli"}, "joblib": {"runner"}}
-"""Third parties that one module alone knows."""
+"""Third parties that one module or package alone knows."""
+CLI = ("options", "rules", "rows", "verify", "run", "show", "make", "mercure", "__init__")
+"""Modules of the command line; each knows only earlier ones."""
 
 SOURCES = sorted(ROOT.rglob("*.py"))
 
@@ -123,6 +127,15 @@ def test_no_two_modules_of_a_floor_import_each_other() -> None:
         return seen
 
     assert [module for module in graph if module in reached(module, set())] == []
+
+
+def test_modules_of_the_command_line_know_only_earlier_ones() -> None:
+    known = {
+        path.stem: {n.split(".")[2] for n in imports(path) if n.startswith("dicom_anon.cli.")}
+        for path in (ROOT / "cli").glob("*.py")
+    }
+    assert known.keys() == set(CLI)
+    assert [name for number, name in enumerate(CLI) if not known[name] <= set(CLI[:number])] == []
 
 
 @pytest.mark.parametrize("library", ONLY)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import hashlib
 import io
+import itertools
 import os
 import re
+import secrets
 import struct
+import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from pydicom import Dataset
@@ -518,16 +520,15 @@ def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes
         UIDs; an empty one of the last two is left out, as the object has none.
     """
     before, after = _constant_meta(transfer_syntax, sop_class)
-    raw = sop_instance.encode("ascii", "replace")
     own = b""
-    if raw:
-        raw += b"\0" * (len(raw) % 2)
-        own = element_bytes(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", raw, EXPLICIT_LITTLE)
-    length = struct.pack("<L", len(before) + len(own) + len(after))
-    return b"".join((_PREAMBLE, element_bytes(0x00020000, "UL", length, EXPLICIT_LITTLE), before, own, after))
+    if sop_instance:
+        raw = sop_instance.encode("ascii", "replace")
+        own = element_bytes(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
+    length = len(before) + len(own) + len(after)
+    return b"".join((_PREAMBLE, length.to_bytes(4, "little"), before, own, after))
 
 
-_PREAMBLE = bytes(128) + b"DICM"
+_PREAMBLE = bytes(128) + b"DICM" + _GROUP_LENGTH
 
 
 @functools.lru_cache(maxsize=256)
@@ -608,15 +609,17 @@ class OutputError(OSError):
 
 
 PART_PREFIX = ".dicom-anon-"
-_LONG_NAME = 55  # characters; with 4 bytes each, prefix and suffix, still a name of less than 255 bytes
+_HERE = secrets.token_hex(8)
+"""Tells the processes apart that work on one destination, also those of several machines."""
 
 
 def part_name(target: str | os.PathLike[str]) -> str:
-    """Temporary name of an output: short, hidden, in the same folder, and the same at every try."""
-    folder, name = os.path.split(target)
-    if len(name) > _LONG_NAME:
-        name = hashlib.blake2b(os.fsencode(name), digest_size=12).hexdigest()
-    return os.path.join(folder, f"{PART_PREFIX}{name}.part")
+    """Temporary name of an output: hidden, in the same folder, and of no other process or thread.
+
+    That it is the same for one output after the other makes the file system's work a little less.
+    """
+    own = f"{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
+    return os.path.join(os.path.dirname(target), own)
 
 
 def _write_pieces(
@@ -629,26 +632,26 @@ def _write_pieces(
         return _write_all(handle, meta + deflated + b"\0" * (len(deflated) % 2))
     written, pending, size = 0, [meta], 0
     for piece in _planned(file, pieces):
-        if isinstance(piece, bytes) or file.holds(piece):
-            content = _in_memory(file, piece)
-            pending.append(content)
-            size += len(content)
-            if size < _COPY_CHUNK:
-                continue
-        written += _write_all(handle, b"".join(pending))
-        pending, size = [], 0
-        if not isinstance(piece, bytes) and not file.holds(piece):
+        if type(piece) is FileRange and not file.holds(piece):
+            written += _write_all(handle, b"".join(pending))
+            pending, size = [], 0
             written += _copy_range(source, handle, piece)
-    return written + _write_all(handle, b"".join(pending))
+            continue
+        content = _in_memory(file, piece)
+        pending.append(content)
+        size += len(content)
+        if size >= _COPY_CHUNK:
+            written += _write_all(handle, b"".join(pending))
+            pending, size = [], 0
+    return written + _write_all(handle, b"".join(pending)) if pending else written
 
 
-def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterator[Piece]:
+def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterable[Piece]:
     """Pieces in order, pixel data as its plan says."""
-    for piece in output:
-        if isinstance(piece, Planned):
-            yield from pixels.pieces(piece.content, piece.plan, file.read_at, file.notes)
-        else:
-            yield piece
+    return itertools.chain.from_iterable(
+        pixels.pieces(piece.content, piece.plan, file.read_at, file.notes) if isinstance(piece, Planned) else (piece,)
+        for piece in output
+    )
 
 
 def _in_memory(file: DicomFile, piece: Piece) -> bytes:
@@ -656,10 +659,10 @@ def _in_memory(file: DicomFile, piece: Piece) -> bytes:
 
 
 def _write_all(handle: BinaryIO, content: bytes | memoryview) -> int:
-    view = memoryview(content)
-    while view:
-        view = view[handle.write(view) :]
-    return len(content)
+    written = handle.write(content)
+    while written < len(content):
+        written += handle.write(memoryview(content)[written:])
+    return written
 
 
 def _copy_range(source: BinaryIO, target: BinaryIO, piece: FileRange) -> int:

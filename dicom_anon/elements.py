@@ -409,7 +409,7 @@ def element_bytes(tag: int, vr: str, raw: bytes, encoding: Encoding) -> bytes:
     Malformed
         The value is longer than the VR's length field can say.
     """
-    known, width = _known_header(tag, vr, encoding)
+    known, width = _known_header(tag, vr, encoding.explicit, encoding.little)
     length = len(raw)
     if width == 2 and length > 0xFFFE:
         raise Malformed(f"{length} bytes do not fit VR {vr}")
@@ -417,8 +417,9 @@ def element_bytes(tag: int, vr: str, raw: bytes, encoding: Encoding) -> bytes:
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def _known_header(tag: int, vr: str, encoding: Encoding) -> tuple[bytes, int]:
+def _known_header(tag: int, vr: str, explicit: bool, little: bool) -> tuple[bytes, int]:
     """Header of an element before its length, and bytes of the length."""
+    encoding = Encoding(explicit, little)
     group_and_element = struct.pack(f"{encoding.order}HH", tag >> 16, tag & 0xFFFF)
     known, width = header_size(vr.encode(), encoding)
     return (group_and_element + vr.encode() + b"\0\0")[:known], width

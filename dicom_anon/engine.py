@@ -286,7 +286,7 @@ class Engine(Rewriter):
             applied = template.apply(buf, file.begin, fill)
             if applied is None:
                 return None
-            pieces: list[Piece] = list(applied[0])
+            pieces: list[Piece] = [b"".join(applied[0])]
             data = file.walk_rest(applied[1], template.last)
             scope.buf = data.buf
             edits: list[Edit] = []

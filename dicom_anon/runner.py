@@ -171,6 +171,7 @@ class _Run:
         self._in_flight: dict[int, list[FileJob]] = {}
         self._ended = False
         self._interruptible = False
+        self._workers_died = False
         self._resumes = request.manifest is not None and os.path.isdir(request.order.destination)
         self._account = threading.Lock()  # joblib draws batches, and so walks, in threads of its own
         self._walk = threading.Lock()
@@ -313,6 +314,7 @@ class _Run:
 
     def _work_again(self) -> None:
         """Work on what was in flight when a worker died, in portions small enough that few files are tried twice."""
+        self._workers_died = True
         with self._walk:
             files = [job for batch in self._in_flight.values() for job in batch]
             portions = [files[i : i + RETRY_FILES] for i in range(0, len(files), RETRY_FILES)]
@@ -408,7 +410,7 @@ class _Run:
             written = not self._order.dry_run and self._was_written(job)
             # Nothing is known of it but that, so the next run does it again.
             self._take([FileResult(job, None if written else Reason.NOT_REACHED)], record=False)
-        if self._ended or self._report.reasons[Reason.WORKER_DIED]:  # workers may have been killed while they wrote
+        if self._ended or self._workers_died:  # while they wrote, maybe
             self._remove_parts()
 
     def _batches(self) -> Iterator[list[FileJob]]:

@@ -9,6 +9,7 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dicom_anon.errors import DicomAnonError
@@ -98,6 +99,11 @@ class Stream:
             pos += len(content) - 1
         return -1
 
+    @property
+    def clean(self) -> bool:
+        """Whether nothing has to be overwritten, in this frame or in one before it."""
+        return not self._patches
+
     def blank(self, pos: int, length: int) -> None:
         """Overwrite bytes with zeros, where they are none."""
         while length > 0:
@@ -107,20 +113,31 @@ class Stream:
             pos, length = pos + size, length - size
 
 
-def check_frame(stream: Stream, through: bool) -> bool:
+@dataclass
+class Seen:
+    """What is known of an object's frames by those that were checked.
+
+    Parameters
+    ----------
+    ends : bool
+        The last JPEG ended as expected, so that of the next one by the same encoder the scan need not be read through.
+    header : bytes
+        Header of a JPEG with a single scan, up to that scan, in which nothing had to be overwritten.
+    """
+
+    ends: bool = False
+    header: bytes = b""
+
+
+def check_frame(stream: Stream, seen: Seen) -> None:
     """Overwrite what is no part of the image in one frame, by the signature it starts with.
 
     Parameters
     ----------
     stream : Stream
         The frame.
-    through : bool
-        Read a JPEG with a single scan through; else only its header and its last 1 KB.
-
-    Returns
-    -------
-    bool
-        Whether the end was as expected, so that frames by the same encoder need not be read through.
+    seen : Seen
+        What is known by the frames before it.
 
     Raises
     ------
@@ -129,14 +146,13 @@ def check_frame(stream: Stream, through: bool) -> bool:
     """
     start = stream.read(0, min(4, stream.size))
     if start[:2] == b"\xff\xd8":
-        return _jpeg(stream, through)
-    if start[:2] == b"\xff\x4f":
+        seen.ends = _jpeg(stream, seen)
+    elif start[:2] == b"\xff\x4f":
         _jpeg_2000(stream, 0, stream.size)
     elif start == b"\0\0\0\x0c":
         _boxes(stream, 0, stream.size)
     else:
         raise UnknownStructure
-    return True
 
 
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
@@ -146,10 +162,15 @@ _FRAME_HEADERS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 
 
-def _jpeg(stream: Stream, through: bool) -> bool:
-    """Check a JPEG or JPEG-LS stream (ITU-T T.81 annex B, T.87 annex C), segment by segment."""
+def _jpeg(stream: Stream, seen: Seen) -> bool:
+    """Check a JPEG or JPEG-LS stream (ITU-T T.81 annex B, T.87 annex C), segment by segment; tell whether it ends well.
+
+    A header that was met before is not read again.
+    """
     pos, components, single, expected = 2, 0, False, True
     size = stream.size
+    if seen.header and seen.ends and stream.parts[0].head.startswith(seen.header):
+        single, pos = True, _end_of_scan(stream, len(seen.header), False)
     for _ in range(_MOST_SEGMENTS):
         start = stream.read(pos, min(10, size - pos))
         if len(start) < 2 or start[0] != 0xFF:
@@ -175,8 +196,10 @@ def _jpeg(stream: Stream, through: bool) -> bool:
         elif marker in _FRAME_HEADERS and length >= 8:
             components = 0 if marker in _PROGRESSIVE else start[9]
         elif marker == 0xDA:
-            single = length > 2 and start[4] == components
-            after = _end_of_scan(stream, after, through or not single)
+            first, single = expected, length > 2 and start[4] == components
+            if first and single and stream.clean and after <= HEAD:
+                seen.header = stream.read(0, after)
+            after = _end_of_scan(stream, after, not (single and seen.ends))
         pos = after
     raise UnknownStructure
 

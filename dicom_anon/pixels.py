@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dicom_anon import tags
-from dicom_anon.codestreams import HEAD, Part, ReadAt, Stream, UnknownStructure, check_frame, check_rle
+from dicom_anon.codestreams import HEAD, Part, ReadAt, Seen, Stream, UnknownStructure, check_frame, check_rle
 from dicom_anon.elements import ITEM, SEQUENCE_END, FileRange
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.scope import Level
@@ -392,7 +392,7 @@ def _plan_encapsulated(root: Level, transfer_syntax: str, content: FileRange, re
     if not count:
         return _UNSURE
     patches: list[tuple[int, bytes]] = []
-    unsure, through = False, True
+    unsure, seen = False, Seen()
     try:
         fragments = _fragments(content, read_at)
         if len(fragments) < count:
@@ -406,7 +406,7 @@ def _plan_encapsulated(root: Level, transfer_syntax: str, content: FileRange, re
             if transfer_syntax == _RLE:
                 check_rle(stream)
             else:
-                through = not check_frame(stream, through)
+                check_frame(stream, seen)
         except UnknownStructure:
             unsure = True
     if not patches and not unsure:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
 
-from dicom_anon.codestreams import HEAD, Part, Stream, UnknownStructure, check_frame, check_rle
+from dicom_anon.codestreams import HEAD, Part, Seen, Stream, UnknownStructure, check_frame, check_rle
 from tests.datasets import real_file
 
 SECRET = b"Doe^Jane 1961-12-30"
@@ -30,8 +30,11 @@ def segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
-def checked(content: bytes, cuts: tuple[int, ...] = (), *, through: bool = True) -> tuple[bytes, bool]:
+def checked(
+    content: bytes, cuts: tuple[int, ...] = (), *, through: bool = True, seen: Seen | None = None
+) -> tuple[bytes, bool]:
     """The frame afterwards, and whether its end was as expected. The cuts are where fragments end."""
+    seen = seen or Seen(ends=not through)
     gap = b"\xfe\xff\x00\xe0LLLL"  # between fragments lies what must not be touched
     edges = [0, *sorted({cut for cut in cuts if 0 < cut < len(content)}), len(content)]
     parts, whole = [], b""
@@ -41,13 +44,41 @@ def checked(content: bytes, cuts: tuple[int, ...] = (), *, through: bool = True)
         whole += content[start:end]
     patches: list[tuple[int, bytes]] = []
     stream = Stream(lambda offset, length: whole[offset : offset + length], parts, patches)
-    expected = check_frame(stream, through)
+    check_frame(stream, seen)
     result = bytearray(whole)
     for offset, patch in patches:
         result[offset : offset + len(patch)] = patch
     kept = [bytes(result[part.offset : part.offset + part.length]) for part in parts]
     assert bytes(result) == b"".join(gap + part for part in kept)
-    return b"".join(kept), expected
+    return b"".join(kept), seen.ends
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_dcmtk_+eb+cr.dcm", "JPGExtended.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+def test_a_header_met_before_hides_nothing_in_the_next_frame(name: str) -> None:
+    plain = frame(name)
+    comment = segment(0xFE, SECRET)
+    seen = Seen()
+    assert checked(plain, seen=seen) == (plain, True)
+    assert plain.startswith(seen.header)
+    assert len(seen.header) > 20
+    for planted in (
+        plain[:2] + comment + plain[2:],
+        seen.header[:-2] + SECRET + plain[len(seen.header) :],
+        plain[:-2] + comment + plain[-2:],
+        plain + SECRET,
+        plain,
+    ):
+        known, alone = Seen(ends=True, header=seen.header), Seen(ends=True)
+        assert outcome(planted, known) == outcome(planted, alone)
+    assert SECRET not in checked(plain[:2] + comment + plain[2:], seen=seen)[0]
+
+
+def outcome(content: bytes, seen: Seen) -> tuple[bytes, bool] | None:
+    """The frame afterwards, or nothing where its structure is unknown."""
+    try:
+        return checked(content, seen=seen)
+    except UnknownStructure:
+        return None
 
 
 JPEG_FILES = [
@@ -148,7 +179,7 @@ def test_jpeg_2000_comments_become_zeros(name: str) -> None:
     after_siz = 4 + struct.unpack_from(">H", plain, 4)[0]
     planted = plain[:after_siz] + segment(0x64, b"\0\1" + SECRET) + plain[after_siz:]
     cleared = plain[:after_siz] + segment(0x64, b"\0\1" + bytes(len(SECRET))) + plain[after_siz:]
-    assert checked(planted) == (cleared, True)
+    assert checked(planted) == (cleared, False)
     assert checked(planted + SECRET)[0] == cleared + bytes(len(SECRET))
 
 
@@ -167,7 +198,7 @@ def test_comments_of_tile_parts_become_zeros(open_end: bool) -> None:
         return siz + tile_part(header, data) + tile_part(header, data, open_end=open_end) + EOI + surplus
 
     zeros = bytes(len(SECRET))
-    assert checked(stream(SECRET, SECRET)) == (stream(zeros, zeros), True)
+    assert checked(stream(SECRET, SECRET)) == (stream(zeros, zeros), False)
 
 
 def test_a_codestream_without_its_end_marker_is_whole() -> None:
@@ -202,7 +233,7 @@ def test_boxes_that_decode_nothing_become_zeros() -> None:
             + text
         )
 
-    assert checked(stream(SECRET)) == (stream(bytes(len(SECRET))), True)
+    assert checked(stream(SECRET)) == (stream(bytes(len(SECRET))), False)
 
 
 def test_comments_of_the_jpeg_that_a_jpeg_xl_was_are_not_passed_silently() -> None:

@@ -28,12 +28,14 @@ from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.config import Rule
 from dicom_anon.crosswalk import Crosswalk
+from dicom_anon.directory import write_directories
 from dicom_anon.documents import write_documents
 from dicom_anon.elements import LONG_VRS, SHORT_VRS, Encoding, implicit_vr
 from dicom_anon.engine import Decision, Engine, Plan
 from dicom_anon.errors import FileRefused, Reason, UsageError
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.extract import parse_extract
+from dicom_anon.fileset import own_head
 from dicom_anon.layout import LAYOUTS, NAMERS
 from dicom_anon.manifest import Manifest, TreeFacts
 from dicom_anon.namebook import NameBook
@@ -410,6 +412,7 @@ def anonymize_tree(
     if run_folder is None or dry_run:
         book = NameBook(pseudonyms, {}) if names == "safe" else None
         report = run(replace(request, book=book), watcher or _Unwatched(), problems)
+        write_directories(order, pseudonyms, book, report, None)
         if wanted is not None:
             write_documents(order, wanted, told, report, None)
         if table is not None and crosswalk is not None:
@@ -434,6 +437,7 @@ def anonymize_tree(
         request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book, risks=risks)
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
         report = run(request, watcher or _Unwatched(), listed)
+        write_directories(order, pseudonyms, book, report, manifest)
         if wanted is not None:
             write_documents(order, wanted, told, report, manifest)
         if table is not None and crosswalk is not None:
@@ -456,7 +460,7 @@ def _start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None
             os.unlink(destination / document)
     for folder, _, names in os.walk(destination, topdown=False):
         for name in names:
-            if name.startswith(dicomfile.PART_PREFIX) or _is_ours(os.path.join(folder, name)):
+            if name.startswith(dicomfile.PART_PREFIX) or own_head(os.path.join(folder, name)):
                 os.unlink(os.path.join(folder, name))  # a run that was killed had no time to record it
         if Path(folder) != destination:
             with contextlib.suppress(OSError):
@@ -464,15 +468,6 @@ def _start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None
     if destination.exists() and any(destination.iterdir()):
         raise UsageError("DST holds files that no run of ours wrote: move them away")
     manifest.forget()
-
-
-def _is_ours(path: str) -> bool:
-    """Tell whether a file says of itself that this package wrote it."""
-    try:
-        with open(path, "rb") as file:
-            return dicomfile.IMPLEMENTATION_CLASS_UID.encode() in file.read(512)
-    except OSError:
-        return False
 
 
 def explain_file(

@@ -13,6 +13,7 @@ from dicom_anon import standard, tags
 from dicom_anon._version import __version__
 from dicom_anon.actions import DUMMIES, Action, Clean, Compound, Keep, Remove, Replace, Safe, ShiftDate, Uid
 from dicom_anon.assignment import Assignment, Row
+from dicom_anon.objects import REBUILD
 from dicom_anon.profile import FULL_DATES, MODIFIED_DATES, NOT_OFFERED, SAFE_PRIVATE
 from dicom_anon.stamps import Claim, claim
 from dicom_anon.tags import Pattern, PrivateKey
@@ -240,9 +241,9 @@ def _limits(assignment: Assignment) -> Iterator[str]:
     if SAFE_PRIVATE not in assignment.profile_options and assignment.remove_unknown_tags:
         yield "- Private elements go, but for those that a rule names."
     yield ("- File meta information is written anew; the preamble is zeros; digital signatures, group lengths and what")
+    rebuilt = "made anew over the outputs" if assignment.objects.get("dicomdir") == REBUILD else "not passed on"
     yield (
-        "  follows the Data Set are dropped. A DICOMDIR is not passed on. An object with encrypted "
-        "attributes is refused."
+        f"  follows the Data Set are dropped. A DICOMDIR is {rebuilt}. An object with encrypted attributes is refused."
     )
     yield (
         "- Pixel data are not looked at: text burned into them stays, and Burned In Annotation is not changed to NO."

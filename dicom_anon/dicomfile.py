@@ -12,7 +12,6 @@ import io
 import itertools
 import os
 import re
-import secrets
 import struct
 import threading
 import warnings
@@ -609,7 +608,7 @@ class OutputError(OSError):
 
 
 PART_PREFIX = ".dicom-anon-"
-_HERE = secrets.token_hex(8)
+_HERE = os.urandom(8).hex()
 """Tells the processes apart that work on one destination, also those of several machines."""
 
 

@@ -1,6 +1,6 @@
 """The documents beside de-identified images: extracted data of each series, and the account of each study.
 
-Lives here: which files make a series, and writing the documents. Does not live here: what they say.
+Lives here: which files make a series, and writing the documents. Does not live here: what they say, and DICOMDIRs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 from dicom_anon import tags
 from dicom_anon.arrange import Arranger
 from dicom_anon.dicomfile import PART_PREFIX, part_name
-from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.directory import NAME
+from dicom_anon.errors import FileRefused
 from dicom_anon.extract import Extract, Output, Summary, as_json, read_output, summarise
 from dicom_anon.layout import EXTRACTED, PENDING, TASK, component
 from dicom_anon.manifest import Manifest
@@ -46,11 +47,11 @@ def write_documents(
     manifest : Manifest or None
         Record of the documents, so that they can be told from files of others.
     """
-    pending = report.notes["folder-names-pending"] + report.notes["record-failed"]
-    if order.dry_run or report.interrupted or report.reasons[Reason.NOT_REACHED] or pending:
+    if not report.in_order:
         return
     destination = Path(order.destination)
-    known = manifest.documents() if manifest else frozenset()
+    documents = manifest.documents() if manifest else frozenset()
+    known = frozenset(path for path in documents if os.path.basename(path) != NAME)
     written: set[str] = set()
 
     def announce(path: str) -> None:
@@ -69,7 +70,7 @@ def write_documents(
             if manifest is not None:
                 manifest.forget_document(path)
     except (OSError, FileRefused, sqlite3.Error):
-        report.notes["documents-failed"] += 1
+        report.notes["documents-failed"] = 1
 
 
 def _write_studies(

@@ -20,7 +20,7 @@ from dicom_anon.standard import iod_types
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 
-PROCESS, QUARANTINE, DROP, SKIP = "process", "quarantine", "drop", "skip"
+PROCESS, QUARANTINE, DROP, SKIP, REBUILD = "process", "quarantine", "drop", "skip", "rebuild"
 
 ACCEPTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -32,7 +32,7 @@ ACCEPTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "wsi_label": (PROCESS, QUARANTINE, DROP),
         "private_sop_class": (PROCESS, QUARANTINE, DROP),
         "unknown_sop_class": (PROCESS, QUARANTINE, DROP),
-        "dicomdir": (SKIP,),
+        "dicomdir": (SKIP, REBUILD),
     }
 )
 """Kinds of object that have a policy, and the policies each may have."""
@@ -225,12 +225,6 @@ def parse_policies(setting: object) -> dict[str, str]:
             near = tags.nearest(str(kind), tuple(ACCEPTED))
             hint = f'; did you mean "{near}"?' if near else ""
             raise ValueError(f'"{kind}" is no kind of object{hint} (accepted: {", ".join(ACCEPTED)})')
-        if (kind, policy) == ("dicomdir", "rebuild"):
-            raise ValueError(
-                '"dicomdir" cannot be rebuilt: its File IDs have at most 8 upper-case characters a part (PS3.10 '
-                "section 8.2), and outputs keep the names of their sources; make a new file-set of the output "
-                "(accepted: skip)"
-            )
         if policy not in ACCEPTED[kind]:
             raise ValueError(f'"{kind}" has an unknown policy (accepted: {", ".join(ACCEPTED[kind])})')
         policies[kind] = policy

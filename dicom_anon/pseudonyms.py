@@ -119,6 +119,10 @@ class Pseudonyms:
         """Make a UID with no meaning that all files of a source study share."""
         return self._made_uid("study-uid", study)
 
+    def file_set_uid(self, content: str) -> str:
+        """Make a UID for a file-set, the same for the same content."""
+        return self._made_uid("file-set-uid", content)
+
     def _made_uid(self, kind: str, original: str) -> str:
         digest = bytearray(self._digest(kind, original))
         digest[6] = digest[6] & 0x0F | 0x80  # RFC 9562: version 8, variant 10

@@ -6,6 +6,7 @@ Lives here: totals, the exit code, the machine's summary. Does not live here: ho
 from __future__ import annotations
 
 import collections
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,10 @@ EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND, EXIT_INTERRUPTED = 0, 1, 2, 3, 
 
 NOTES = {
     "burned-in-risk": "written objects whose pixels may show text, which no rule reaches: look at them",
-    "documents-failed": "run whose extracted data or accounts of studies could not all be written",
+    "dicomdir-incomplete": "outputs that a new DICOMDIR does not list, for their names or for what they lack",
+    "dicomdir-not-rebuilt": "folders without a new DICOMDIR: no output below can be listed, or one has its name",
+    "dicomdir-rebuilt": "DICOMDIRs made anew over the outputs",
+    "documents-failed": "run whose extracted data, accounts of studies or DICOMDIRs could not all be written",
     "file-name-replaced": "file names that held an identifier, replaced by a token",
     "folder-name-replaced": "folder names that held an identifier, replaced by a token",
     "folder-names-pending": "run that ended early: folders keep their tokens for names until a run ends in order",
@@ -37,7 +41,7 @@ NOTES = {
     "unused-bits-cleared": "files with something in the unused bits of their pixels, which was cleared",
     "widened-to-utf8": "files whose text was written anew in UTF-8, to hold a value of a rule",
 }
-"""Notes that the engine may make of a file, for people."""
+"""Notes that the engine may make of a file, or a run of what it wrote beside them, for people."""
 
 
 @dataclass
@@ -64,6 +68,8 @@ class RunReport:
         Ctrl-C ended the run.
     seconds : float
         Wall-clock time.
+    directories : set of str
+        Folders of the source in which a DICOMDIR was met, for those who write new ones; in no summary.
     """
 
     dry_run: bool = False
@@ -77,6 +83,7 @@ class RunReport:
     folders: int = 0
     interrupted: bool = False
     seconds: float = 0.0
+    directories: set[str] = field(default_factory=set)
 
     def add(self, results: Iterable[FileResult]) -> None:
         """Add what became of some files."""
@@ -87,6 +94,8 @@ class RunReport:
                 self.written_bytes += result.job.size
             else:
                 self.reasons[result.reason] += 1
+                if result.reason is Reason.DICOMDIR:
+                    self.directories.add(os.path.dirname(result.job.relative))
 
     def add_not_tried(self, entry: NotTried) -> None:
         """Add an entry that was not opened."""
@@ -111,6 +120,12 @@ class RunReport:
     def balances(self) -> bool:
         """Whether found = written (now or before) + skipped + quarantined + failed."""
         return self.found == self.done
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the run wrote what it could, and everything has its final name."""
+        pending = self.notes["folder-names-pending"] + self.notes["record-failed"]
+        return not (self.dry_run or self.interrupted or self.reasons[Reason.NOT_REACHED] or pending)
 
     @property
     def exit_code(self) -> int:

@@ -315,8 +315,7 @@ def _first_column(readme: str, title: str) -> list[list[str]]:
 
 def test_every_kind_of_object_is_listed_with_its_policy(readme: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", section(readme, "Objects that need care"), re.MULTILINE)
-    policies = {kind: policy for kind, policy in objects.POLICIES.items() if kind != "dicomdir"}
-    assert dict(rows) == policies
+    assert dict(rows) == objects.POLICIES
     (example,) = indented(readme, "Objects that need care")
     assert resolve(parse_config(example, "README")).objects == {
         **objects.POLICIES, "secondary_capture": "drop", "sr": "quarantine",

@@ -86,6 +86,15 @@ _VOCABULARY = frozenset(
         0x00180015,  # Body Part Examined
     }
 )
+_NAMES_OF_FILES = frozenset(
+    {
+        0x00041130,  # File-set ID
+        0x00041141,  # File-set Descriptor File ID
+        0x00041500,  # Referenced File ID
+    }
+)
+"""Code Strings by their VR, but what people call files and folders after: patients, for one."""
+
 _CLASS_UID = re.compile(
     r"ClassUID|SOPClass|TransferSyntax|ContextUID|MappingResource|CodingScheme"
     r"|ExtensionCreator|CreatorVersionUID|InformationCreator|PrivateRecordUID|SelectorUIValue|SegmentationTemplateUID"
@@ -122,7 +131,7 @@ def is_vocabulary(tag: int, vr: str, path: str) -> bool:
         return 0x10 <= tag & 0xFFFF <= 0xFF  # Private Creator
     if tag in _VOCABULARY:
         return not any(people in path for people in _PEOPLE)
-    return vr == "CS"
+    return vr == "CS" and tag not in _NAMES_OF_FILES
 
 
 def named_by_code(tag: int, path: str) -> str | None:

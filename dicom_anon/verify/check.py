@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import catalog
+from .directory import wrong_files
 from .identifiers import Collected, Kept, collect, date_in, normal_name, values_of
 from .index import Index
 from .layout import Layout, Reader, Span
@@ -141,6 +142,8 @@ class CheckWork:
         try:
             with opened(path) as (reader, layout):
                 self._search(reader, layout, dates, checked)
+                for span, problem in wrong_files(path.parent, reader, layout):
+                    checked.add(element_of(span), problem, "reference", span.start)
                 if origin is not None:
                     self._compare(origin, reader, layout, checked)
                     if not edited:

@@ -237,7 +237,7 @@ HOSTILE = {
     "long command": '{"general": {"PatientID": "' + "(" * 1_000_000 + '"}}',
     "too long": '{"general": {"_note": "' + "x" * 5_000_000 + '"}}',
     "many wrong keys": json.dumps({"general": {f"Patient{n}": "keep" for n in range(300)}}),
-    "rebuild": '{"general": {"objects": {"dicomdir": "rebuild"}}}',
+    "old directory": '{"general": {"objects": {"dicomdir": "process"}}}',
 }
 
 

@@ -337,6 +337,12 @@ def test_every_row_is_in_the_statement_once() -> None:
     assert statement(assignment) == statement(resolve(preset="basic"))
 
 
+def test_the_statement_says_what_becomes_of_a_dicomdir() -> None:
+    rebuilt = resolve(parse_config('{"general": {"objects": {"dicomdir": "rebuild"}}}', "test"))
+    assert "A DICOMDIR is made anew over the outputs." in statement(rebuilt)
+    assert "A DICOMDIR is not passed on." in statement(resolve())
+
+
 def test_a_real_file_under_every_option_still_reads() -> None:
     source = dcmread(str(get_testdata_file("CT_small.dcm")))
     for option in OPTIONS:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 import sqlite3
 import threading
@@ -27,7 +26,16 @@ from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.report import RunReport
 from dicom_anon.runfolder import ProblemList, RiskList
-from dicom_anon.worker import BURNED_IN, FileResult, Order, PackedResult, process_batch, process_packed, unpacked
+from dicom_anon.worker import (
+    BURNED_IN,
+    FileResult,
+    Order,
+    PackedResult,
+    packed_order,
+    process_batch,
+    process_packed,
+    unpacked,
+)
 
 BATCH_FILES = 250
 BATCH_BYTES = 64 << 20
@@ -278,7 +286,7 @@ class _Run:
         """Give batches to workers until there are none left, or the run is to end."""
         from joblib import Parallel, delayed
 
-        packed = pickle.dumps(self._order)
+        packed = packed_order(self._order)
 
         def tasks() -> Iterator[object]:
             while not self._ended:

@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,7 @@ def process_packed(jobs: list[FileJob], packed: bytes) -> list[PackedResult]:
     jobs : list of FileJob
         The files.
     packed : bytes
-        The pickled `Order`: one that a worker has at hand is not loaded again for the next batch.
+        The order, as `packed_order` gives it: one that a worker has at hand is not loaded again for the next batch.
 
     Returns
     -------
@@ -159,9 +160,14 @@ def process_packed(jobs: list[FileJob], packed: bytes) -> list[PackedResult]:
     return list(_packed(process_batch(jobs, _order(packed))))
 
 
+def packed_order(order: Order) -> bytes:
+    """Order on its way to a worker: with every batch again, so short that it fits into a pipe."""
+    return zlib.compress(pickle.dumps(order))
+
+
 @functools.lru_cache(maxsize=1)
 def _order(packed: bytes) -> Order:
-    order = pickle.loads(packed)
+    order = pickle.loads(zlib.decompress(packed))
     assert isinstance(order, Order)
     return order
 

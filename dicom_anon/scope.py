@@ -6,6 +6,7 @@ bytes.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -86,7 +87,7 @@ class Level:
         Tag of that sequence, 0 at the top.
     """
 
-    __slots__ = ("_creators", "_encodings", "_index", "encoding", "file", "parent", "sequence", "spans")
+    __slots__ = ("__weakref__", "_creators", "_encodings", "_index", "encoding", "file", "parent", "sequence", "spans")
 
     def __init__(
         self, file: FileScope, spans: list[Span], encoding: Encoding, parent: Level | None, sequence: int
@@ -238,7 +239,18 @@ class FileScope:
     notes: set[str] = field(default_factory=set)
     reads: set[int] = field(default_factory=set)
     memo: dict[str | int, Any] = field(default_factory=dict)
-    root: Level = field(init=False)
+    _root: weakref.ref[Level] = field(init=False)
+
+    @property
+    def root(self) -> Level:
+        """Top level of the file. It holds this scope, and not the other way round, so that both go with their file."""
+        root = self._root()
+        assert root is not None, "whoever works on a file holds its top level"
+        return root
+
+    @root.setter
+    def root(self, level: Level) -> None:
+        self._root = weakref.ref(level)
 
     @property
     def sop_class(self) -> str:

@@ -30,8 +30,8 @@ H264 = "1.2.840.10008.1.2.4.102"
 def facts(data_set: Dataset, syntax: str = EXPLICIT) -> ObjectFacts:
     data = walked(encode(data_set))
     scope = FileScope(data.buf, RunFacts(), Pseudonyms(KEY))
-    scope.root = Level(scope, data.spans, data.encoding, None, 0)
-    return classify(scope.root, syntax)
+    scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+    return classify(root, syntax)
 
 
 def of_class(suffix: str, **attributes: Any) -> ObjectFacts:
@@ -185,8 +185,8 @@ def test_video_is_a_risk_by_its_transfer_syntax() -> None:
 def test_real_files(name: str, expected: ObjectFacts) -> None:
     read = read_file(real_file(name))
     scope = FileScope(read.data.buf, RunFacts(), Pseudonyms(KEY))
-    scope.root = Level(scope, read.data.spans, read.data.encoding, None, 0)
-    assert classify(scope.root, read.transfer_syntax) == expected
+    scope.root = root = Level(scope, read.data.spans, read.data.encoding, None, 0)
+    assert classify(root, read.transfer_syntax) == expected
 
 
 def test_every_kind_has_a_default_that_is_accepted() -> None:

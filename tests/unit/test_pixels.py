@@ -385,8 +385,8 @@ def _bytes(found: Iterable[bytes | FileRange]) -> list[bytes]:
 def _root(data_set: Dataset) -> Level:
     data = walked(encode(data_set))
     scope = FileScope(data.buf, RunFacts(), Pseudonyms(KEY))
-    scope.root = Level(scope, data.spans, data.encoding, None, 0)
-    return scope.root
+    scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+    return root
 
 
 @st.composite
@@ -493,12 +493,12 @@ def test_any_bytes_as_fragments_end_in_order(content: bytes, frames: str) -> Non
     element = struct.pack("<HH2sHL", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)
     spans = [*head.spans, (PIXEL_DATA, b"OB", len(head.buf), len(head.buf) + 12, len(head.buf) + 12, None)]
     scope = FileScope(head.buf + element, RunFacts(), Pseudonyms(KEY))
-    scope.root = Level(scope, spans, head.encoding, None, 0)
+    scope.root = root = Level(scope, spans, head.encoding, None, 0)
     if not content or frames == "2":
         with pytest.raises(FileRefused):
-            plan_pixels(scope.root, "1.2.840.10008.1.2.4.50", value, _no_file)
+            plan_pixels(root, "1.2.840.10008.1.2.4.50", value, _no_file)
         return
-    plan = plan_pixels(scope.root, "1.2.840.10008.1.2.4.50", value, _no_file)
+    plan = plan_pixels(root, "1.2.840.10008.1.2.4.50", value, _no_file)
     after = b"".join(_bytes(pieces(value, plan, _no_file, set())))
     assert len(after) == len(value)
     assert only_zeros_differ(value, after)

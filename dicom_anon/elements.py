@@ -90,6 +90,11 @@ unknown. A plain tuple, because millions of them are made.
 """
 
 
+def tag_of(span: Span) -> int:
+    """Tag of an element."""
+    return span[0]
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def implicit_vr(tag: int) -> bytes:
     """VR by the dictionary of an element in implicit VR, or stored as UN (PS3.5 sections 6.2.2 and A.1)."""
@@ -114,6 +119,20 @@ class FileRange(NamedTuple):
 Piece: TypeAlias = "bytes | FileRange"
 Edit: TypeAlias = "tuple[int, int, Piece]"
 """Bytes `start` to `end` of the buffer become the piece."""
+
+
+def joined(buf: bytes, pos: int, end: int, edits: list[Edit]) -> list[Piece]:
+    """Bytes `pos` to `end` of the buffer with the edits put in, in order; all else is the same bytes."""
+    pieces: list[Piece] = []
+    for start, stop, piece in edits:
+        if start > pos:
+            pieces.append(buf[pos:start])
+        if piece:
+            pieces.append(piece)
+        pos = stop
+    if end > pos:
+        pieces.append(buf[pos:end])
+    return pieces
 
 
 @dataclass(frozen=True)

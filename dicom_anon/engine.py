@@ -23,6 +23,8 @@ from dicom_anon.elements import (
     Piece,
     Span,
     implicit_vr,
+    joined,
+    tag_of,
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
@@ -30,7 +32,7 @@ from dicom_anon.objects import ObjectFacts, classify
 from dicom_anon.pixels import LAYOUT, layout_of
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
-from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural, joined
+from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural
 from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Pattern, PrivateKey
@@ -160,10 +162,6 @@ def _identifiers(root: Level) -> Identifiers:
 def _is_always_dropped(tag: int) -> bool:
     """Tell whether an element would no longer be true: group lengths, signatures with parameters, padding."""
     return tag & 0xFFFF == 0 or tag in (0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC)
-
-
-def _tag_of(span: Span) -> int:
-    return span[0]
 
 
 class Engine(Rewriter):
@@ -454,7 +452,7 @@ class Engine(Rewriter):
         """Tell whether an element of the block stays, so that its creator must (PS3.15 section E.3.10)."""
         first = creator_tag & 0xFFFF0000 | (creator_tag & 0xFF) << 8
         spans = level.walked()
-        for span in itertools.islice(spans, bisect.bisect_left(spans, first, key=_tag_of), None):
+        for span in itertools.islice(spans, bisect.bisect_left(spans, first, key=tag_of), None):
             if span[0] > first | 0xFF:
                 return False
             if not isinstance(self._table.get(span[0]) or self._resolve(level, span[0]), Remove):

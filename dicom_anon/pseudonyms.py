@@ -112,7 +112,7 @@ class Pseudonyms:
 
     def instance_uid(self, original: str) -> str:
         """Replace a UID even where it is a registered one: no object may have a Standard's UID for its own."""
-        replaced = self.uid(original)
+        replaced = self._uid(original)  # most stand in one file only, and would but fill the cache
         return replaced if not original or replaced != original else self._made_uid("uid", original)
 
     def study_uid(self, study: str) -> str:

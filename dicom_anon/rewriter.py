@@ -5,6 +5,7 @@ Lives here: how decided elements become bytes. Does not live here: which action 
 
 from __future__ import annotations
 
+import bisect
 import struct
 from collections.abc import Iterator
 
@@ -21,6 +22,8 @@ from dicom_anon.elements import (
     Span,
     element_bytes,
     implicit_vr,
+    joined,
+    tag_of,
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import SHORTEST, hides_elements
@@ -182,15 +185,13 @@ class Rewriter:
     def _absent(self, root: Level, data: DataSetBytes, after: int) -> Iterator[tuple[Element, Action, int]]:
         """Elements to insert among those of `data` and behind the tag `after`, with their action and their place."""
         spans = data.spans
-        present = {span[0] for span in spans}
-        starts: list[tuple[int, int]] | None = None
         for tag, action in self._inserts:
-            if tag <= after or tag in present:
+            if tag <= after:
                 continue
-            if starts is None:
-                starts = [(span[0], span[2]) for span in spans]
-                starts.append((1 << 32, data.end))
-            place = next(start for other, start in starts if other > tag)
+            at = bisect.bisect_left(spans, tag, key=tag_of)
+            if at < len(spans) and spans[at][0] == tag:
+                continue
+            place = spans[at][2] if at < len(spans) else data.end
             yield Element(root, (tag, implicit_vr(tag), place, place, place, None)), action, place
 
     def _insert(self, root: Level, data: DataSetBytes, after: int, edits: list[Edit]) -> None:
@@ -241,17 +242,3 @@ def _item(buf: bytes, item: Item, edits: list[Edit]) -> bytes:
 
 def _flat(buf: bytes, pos: int, end: int, edits: list[Edit]) -> bytes:
     return b"".join(piece for piece in joined(buf, pos, end, edits) if isinstance(piece, bytes))
-
-
-def joined(buf: bytes, pos: int, end: int, edits: list[Edit]) -> list[Piece]:
-    """Bytes `pos` to `end` of the buffer with the edits put in, in order; all else is the same bytes."""
-    pieces: list[Piece] = []
-    for start, stop, piece in edits:
-        if start > pos:
-            pieces.append(buf[pos:start])
-        if piece:
-            pieces.append(piece)
-        pos = stop
-    if end > pos:
-        pieces.append(buf[pos:end])
-    return pieces

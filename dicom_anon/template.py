@@ -9,12 +9,11 @@ element that differs. Lives here: that bookkeeping. Does not live here: any deci
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from dicom_anon.elements import DataSetBytes, Edit, Encoding, Span, header_size, walk_one
+from dicom_anon.elements import DataSetBytes, Edit, Encoding, Span, header_size, joined, walk_one
 from dicom_anon.scope import EVERYTHING, FileScope, Level
 from dicom_anon.tags import SPECIFIC_CHARACTER_SET
 
@@ -105,8 +104,9 @@ class Learnt:
     @functools.cached_property
     def structure(self) -> tuple[int, ...]:
         """Tags of its elements up to the first one whose value was left in the file."""
-        bulk = self.data.bulk
-        return tuple(span[0] for span in itertools.takewhile(lambda span: span[2] not in bulk, self.data.spans))
+        spans, bulk = self.data.spans, self.data.bulk
+        covered = next((at for at, span in enumerate(spans) if span[2] in bulk), len(spans)) if bulk else len(spans)
+        return tuple([span[0] for span in spans[:covered]])
 
 
 @dataclass(frozen=True)
@@ -232,33 +232,29 @@ def _differing(first: Learnt | None, second: Learnt) -> frozenset[int] | None:
 
 def _steps(source: Learnt, spans: list[Span], gaps: frozenset[int]) -> Iterator[Step]:
     """Cut a decided file into runs and gaps; what is inserted at a boundary belongs to what follows."""
-    buf, edits = source.data.buf, iter(source.edits)
-    edit = next(edits, None)
-    before: list[bytes] = []
-    after: list[bytes] = []
+    data, edits = source.data, source.edits
+    pos, first = data.begin, 0
     for tag, vr, start, _, end, items in spans:
-        inserted: list[bytes] = []
-        changed: list[Edit] = []
-        while edit is not None and (edit[0] < end or start == end == edit[0]):
-            if edit[0] == edit[1] == start and isinstance(edit[2], bytes):
-                inserted.append(edit[2])
-            else:
-                changed.append(edit)
-            edit = next(edits, None)
-        after += inserted
-        if tag in gaps:
-            known, width = (0, 0) if items is not None or vr == b"UN" else header_size(vr, source.data.encoding)
-            yield Step(b"".join((*before, buf[start : start + known])), b"".join(after), tag, vr, known, width)
-            before, after = [], []
+        if tag not in gaps:
             continue
-        before.append(buf[start:end])
-        pos = start
-        for low, high, piece in changed:
-            assert isinstance(piece, bytes)
-            after += (buf[pos:low], piece)
-            pos = high
-        after.append(buf[pos:end])
-    yield Step(b"".join(before), b"".join(after), 0, b"", 0, 0)
+        last = first
+        while last < len(edits) and (edits[last][0] < start or edits[last][1] == start):
+            last += 1
+        known, width = (0, 0) if items is not None or vr == b"UN" else header_size(vr, data.encoding)
+        yield Step(
+            data.buf[pos : start + known], _after(data.buf, pos, start, edits[first:last]), tag, vr, known, width
+        )
+        pos, first = end, last
+        while first < len(edits) and edits[first][0] < end:
+            first += 1
+    end = spans[-1][4]
+    inside = [edit for edit in edits[first:] if edit[0] < end]
+    yield Step(data.buf[pos:end], _after(data.buf, pos, end, inside), 0, b"", 0, 0)
+
+
+def _after(buf: bytes, start: int, end: int, edits: list[Edit]) -> bytes:
+    """What became of a part of a file; no value in it was left in the file."""
+    return b"".join(joined(buf, start, end, edits))  # type: ignore[arg-type]
 
 
 class RootOnDemand(Level):

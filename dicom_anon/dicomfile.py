@@ -376,16 +376,15 @@ def _walk_file(read_at: ReadAt, buf: bytes, size: int, encoding: Encoding, begin
         if len(buf) - pos >= (12 if encoding.explicit else 8) and (
             found := _bulk_at(buf, pos, skipped, encoding, read_at, size)
         ):
-            value, content = found
-            tag, vr = _tag_and_vr(buf, pos, encoding)
+            span, content = found
             bulk[pos] = content
-            spans.append((tag, vr, pos, value, value, None))
-            pos, last = value, tag
+            spans.append(span)
+            last, _, _, _, pos, _ = span
             behind = content.offset + content.length
             if behind == size:
                 break
-            skipped = behind - value
-            buf = buf[:value] + read_at(behind, min(HEAD, size))
+            skipped = behind - pos
+            buf = buf[:pos] + read_at(behind, min(HEAD, size))
         elif unread > 0:
             if len(buf) > MAX_HEADER:
                 raise FileRefused(Reason.UNSUPPORTED, "header too long")
@@ -409,36 +408,31 @@ def _is_surplus(rest: bytes, spans: list[Span]) -> bool:
     return spans[-1][0] >= PIXEL_DATA_GROUP << 16 or not rest.strip(b"\0")
 
 
-def _tag_and_vr(buf: bytes, pos: int, encoding: Encoding) -> tuple[int, bytes]:
-    group, element = struct.unpack_from(f"{encoding.order}HH", buf, pos)
-    tag = group << 16 | element
-    return tag, buf[pos + 4 : pos + 6] if encoding.explicit else implicit_vr(tag)
-
-
 def _bulk_at(
     buf: bytes, pos: int, skipped: int, encoding: Encoding, read_at: ReadAt, size: int
-) -> tuple[int, FileRange] | None:
-    """Value start and file range of an element whose value is best left in the file, `None` for others."""
-    tag, vr = _tag_and_vr(buf, pos, encoding)
+) -> tuple[Span, FileRange] | None:
+    """Span and file range of an element whose value is best left in the file, `None` for others."""
+    order = encoding.order
+    group, element = struct.unpack_from(f"{order}HH", buf, pos)
+    tag = group << 16 | element
+    vr = buf[pos + 4 : pos + 6] if encoding.explicit else implicit_vr(tag)
     is_pixel_data = tag in PIXEL_DATA_TAGS
     if vr not in BULK_VRS:
         if is_pixel_data:
             raise Malformed(f"offset {pos + skipped}: pixel data of VR {vr!r}")
         return None
     value = pos + (12 if encoding.explicit else 8)
-    length = struct.unpack_from(f"{encoding.order}L", buf, value - 4)[0]
+    length = struct.unpack_from(f"{order}L", buf, value - 4)[0]
     offset = value + skipped
     if vr == b"UN" and (implicit_vr(tag) not in BULK_VRS or read_at(offset, 4) in ITEM_TAGS):
         return None  # text or a sequence that was stored as unknown: rules look into it
-    if length == UNDEFINED:
-        if not is_pixel_data:
-            return None
-        return value, FileRange(offset, _fragments_end(read_at, offset, size, encoding) - offset, tag)
-    if not is_pixel_data and length < BULK:
+    if not is_pixel_data and (length == UNDEFINED or length < BULK):
         return None
-    if offset + length > size:
-        raise Incomplete(f"offset {offset}: ({tag >> 16:04x},{tag & 0xFFFF:04x})")
-    return value, FileRange(offset, length, tag)
+    if length == UNDEFINED:
+        length = _fragments_end(read_at, offset, size, encoding) - offset
+    elif offset + length > size:
+        raise Incomplete(f"offset {offset}: ({group:04x},{element:04x})")
+    return (tag, vr, pos, value, value, None), FileRange(offset, length, tag)
 
 
 def _fragments_end(read_at: ReadAt, offset: int, size: int, encoding: Encoding) -> int:

@@ -5,6 +5,7 @@ Lives here: listing. Does not live here: opening files, or telling DICOM from ot
 
 from __future__ import annotations
 
+import operator
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -50,6 +51,8 @@ class NotTried(NamedTuple):
 
 Found: TypeAlias = "FileJob | Folder | NotTried"
 
+_NAME = operator.attrgetter("name")
+
 
 def discover(
     source: Path, *, whole_tree: bool = True, follow_links: bool = False, closed: Iterable[str] = ()
@@ -80,13 +83,14 @@ def discover(
         relative = pending.pop()
         try:
             with os.scandir(os.path.join(source, relative)) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+                listed = sorted(entries, key=_NAME)
         except OSError:
             yield NotTried(relative, Reason.UNREADABLE)
             continue
         folders = []
+        above = relative + os.sep if relative else ""
         for entry in listed:
-            found = _look(entry, os.path.join(relative, entry.name), links)
+            found = _look(entry, above + entry.name, links)
             if isinstance(found, Folder):
                 if whole_tree:
                     folders.append(found)

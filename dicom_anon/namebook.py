@@ -116,7 +116,7 @@ class NameBook:
 
 def _mark(relative: str, folders: set[str]) -> None:
     """Add the folders above a file."""
-    folder = os.path.dirname(relative)
+    folder = relative.rpartition(os.sep)[0]
     while folder not in folders:
         folders.add(folder)
-        folder = os.path.dirname(folder)
+        folder = folder.rpartition(os.sep)[0]

@@ -234,14 +234,14 @@ def _quarantined(result: FileResult, order: Order) -> FileResult:
 
 def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     try:
-        with io.FileIO(os.path.join(order.source, job.relative)) as source:
+        with io.FileIO(f"{order.source}{os.sep}{job.relative}") as source:
             file = dicomfile.DicomFile(source, job.size)
             new = engine.run_unwalked(file)
             _check_object(new.facts, order)
             pieces = _pixels_planned(file, new)
             written_as, tainted = _named(job, file, new, order, engine)
             if not order.dry_run:
-                target = os.path.join(order.destination, written_as)
+                target = f"{order.destination}{os.sep}{written_as}"
                 _write(target, source, file, new, pieces, engine, order.names in NAMERS)
             notes = new.notes | file.notes
             if new.facts.burned_in:
@@ -331,7 +331,7 @@ def _named(job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: 
         return namer(Facts(new.study, new.series, instance, number, telling, code)), ()
     if order.names == "keep":
         return job.target, ()
-    folder, name = os.path.split(job.relative)
+    folder, _, name = job.relative.rpartition(os.sep)
     safe = engine.safe_file_name(name, new.identifiers, file.sop_instance)
     tainted = _tainted(folder, new.identifiers)
     if safe == name:

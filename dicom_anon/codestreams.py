@@ -71,7 +71,10 @@ class Stream:
                 raise UnknownStructure
             self._base, at = pos, 0
             size = min(max(length, HEAD), self.size - pos)
-            self._cache = b"".join(self._read_at(*place) for place in self._places(pos, size))
+            if len(self.parts) == 1:
+                self._cache = self._read_at(self.parts[0].offset + pos, size)
+            else:
+                self._cache = b"".join(self._read_at(*place) for place in self._places(pos, size))
             if len(self._cache) < length:
                 raise UnknownStructure
         return self._cache[at : at + length]

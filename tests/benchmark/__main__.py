@@ -11,12 +11,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .corpora import RECIPES, Corpus, build, subset
+from .corpora import RECIPES, Corpus, build, start_trees, subset
 from .measure import Job, rounds
-from .report import Row, Table, as_json, as_markdown, compare, cores, machine, row
+from .report import Row, StartUp, Table, as_json, as_markdown, compare, cores, machine, row, start_up
 from .tools import FAMILIES, TOOLS, Setup, Tool, variant
 
 WORK = Path(tempfile.gettempdir()) / "dicom-anon-benchmark"
@@ -25,9 +25,6 @@ REST = 40
 """Seconds between deleting the runs' trees and measuring again: ext4 does not reuse inodes that were deleted
 in the last 35 seconds, and creates files many times slower while it looks for others.
 """
-
-QUARTER = 4
-"""A second, smaller tree of one file in so many gives the start-up time."""
 
 
 def _names(accepted: Sequence[str]) -> Callable[[str], list[str]]:
@@ -67,17 +64,31 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _measure(corpus: Corpus, tools: Mapping[Tool, str], setup: Setup, repeat: int, runs: Path) -> list[Row]:
-    """Measure the tools on one corpus; those that see all of it on a quarter as well, for the start-up."""
-    trees = {tool: corpus if tool.share == 1 else subset(corpus, tool.share) for tool in tools}
-    small = subset(corpus, QUARTER)
-    jobs = [Job(tool, tree) for tool, tree in trees.items()]
-    if small.files < corpus.files:
-        jobs += [Job(tool, small) for tool in tools if tool.share == 1 and tool.family != "cp"]
+def _timed(tools: Iterable[Tool], tree: Corpus) -> list[Tool]:
+    """Return the tools whose start-up is to be measured; no pool of workers where ``tree`` gets none."""
+    wanted = [timed for tool in tools if tool.starts for timed in (tool.alone, tool.over(tree))]
+    return [tool for tool in dict.fromkeys(wanted) if tool]
+
+
+def _start_ups(
+    trees: Sequence[Corpus], tools: Iterable[Tool], setup: Setup, repeat: int, runs: Path
+) -> dict[Tool, StartUp]:
+    """Measure the start-up of the tools on two trees, the smaller one first."""
+    timed = _timed(tools, trees[0])
+    jobs = [Job(tool, tree) for tool in timed for tree in trees]
     results = dict(zip(jobs, rounds(jobs, setup, repeat, runs, _tell), strict=True))
+    return {tool: start_up(tool.name, {tree.files: results[Job(tool, tree)] for tree in trees}) for tool in timed}
+
+
+def _measure(
+    corpus: Corpus, tools: Mapping[Tool, str], starts: Mapping[Tool, StartUp], setup: Setup, repeat: int, runs: Path
+) -> list[Row]:
+    """Measure the tools on one corpus; ``starts`` are their start-ups."""
+    trees = {tool: corpus if tool.share == 1 else subset(corpus, tool.share) for tool in tools}
+    results = rounds([Job(tool, tree) for tool, tree in trees.items()], setup, repeat, runs, _tell)
     return [
-        row(tool.name, tools[tool], tree, results[Job(tool, tree)], results.get(Job(tool, small)), small.files)
-        for tool, tree in trees.items()
+        row(tool, tools[tool], tree, done, starts.get(tool.over(tree)))
+        for (tool, tree), done in zip(trees.items(), results, strict=True)
     ]
 
 
@@ -99,12 +110,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     about = machine(work)
     tables = []
+    starts: dict[Tool, StartUp] = {}
     _rest(work / "deleted")
     runs = Path(tempfile.mkdtemp(prefix="runs-", dir=work))
     try:
+        if any(tool.starts for tool in installed):
+            trees = start_trees(work, given.scale)
+            starts = _start_ups(trees, installed, setup, given.repeat, runs / "start-up")
         for name in given.corpora:
             corpus = build(work, name, given.scale)
-            rows = _measure(corpus, installed, setup, given.repeat, runs)
+            rows = _measure(corpus, installed, starts, setup, given.repeat, runs)
             rows += [Row(tool.name, None) for tool, version in versions.items() if version is None]
             tables.append(Table(corpus, RECIPES[name].about, compare(rows)))
     finally:
@@ -113,12 +128,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (work / "deleted").touch()
     options = {"scale": given.scale, "repeat": given.repeat, "workers": setup.workers}
     saved = given.save or work / "benchmark.json"
-    saved.write_text(json.dumps(as_json(about, options, tables), indent=1) + "\n")
-    print(as_markdown(about, given.repeat, tables))
+    told = list(starts.values())
+    saved.write_text(json.dumps(as_json(about, options, told, tables), indent=1) + "\n")
+    print(as_markdown(about, given.repeat, told, tables))
     _tell(f"saved as {saved}")
-    failed = any(each.problem for table in tables for each in table.rows)
+    problems = [each.problem for each in told] + [each.problem for table in tables for each in table.rows]
     missing = any(tool.required and version is None for tool, version in versions.items())
-    return int(failed or missing)
+    return int(any(problems) or missing)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
+from dicom_anon.runner import SMALL_BYTES, SMALL_FILES
+
 from . import headers
 from .headers import Frames, Place
 
@@ -30,6 +32,10 @@ PIECE = 1 << 20
 
 SCAN = 56_000
 """Bytes of noise that follow the scan of each JPEG frame, where decoders pass over them: frames get a usual size."""
+
+
+START, START_FILES, START_SHARE = "tiny", 2500, 5
+"""The larger of the two trees that give the start-up: recipe and files; the smaller is one file in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,11 @@ class Corpus:
     folder: Path
     files: int
     size: int
+
+    @property
+    def small(self) -> bool:
+        """Return whether dicom-anon does the tree in its own process, without a pool of workers."""
+        return self.files <= SMALL_FILES and self.size <= SMALL_BYTES
 
 
 def _plain(frames: Frames, rng: Random) -> Iterator[bytes]:
@@ -217,3 +228,15 @@ def subset(corpus: Corpus, share: int) -> Corpus:
             link.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, link)
     return Corpus(corpus.name, folder, count, size)
+
+
+def start_files(scale: float) -> int:
+    """Return the files of the larger start-up tree; fewer only at scales at which no corpus is for a pool."""
+    most = max(recipe.count(scale) for recipe in RECIPES.values())
+    return START_FILES if most > SMALL_FILES else max(2, most)
+
+
+def start_trees(work: Path, scale: float) -> tuple[Corpus, Corpus]:
+    """Return the two trees of header-only objects that give the start-up, the smaller one first."""
+    large = build(work, START, start_files(scale) / RECIPES[START].files)
+    return subset(large, START_SHARE), large

@@ -15,7 +15,7 @@ from statistics import median
 
 from .corpora import Corpus
 from .measure import Run
-from .tools import LIMITS
+from .tools import LIMITS, Tool
 
 NOISY = 1.5
 """When the slowest run of ``cp -r`` takes so many times the quickest, the machine was too noisy to tell."""
@@ -24,20 +24,44 @@ CROWDED = 0.25
 """So is it when other programs kept so many processors busy, in the median run of any tool."""
 
 CLEARLY = 0.1
-"""Seconds that the whole corpus must take longer than its quarter for the start-up to be told."""
+"""Seconds that the larger tree must take longer than the smaller for the start-up to be told, and a run longer
+than the start-up for the rate without it.
+"""
 
 REFERENCES = {"cp": "cp -r", "dcmanon2": "dcmanon, 2 processes"}
 """What every row is compared with: the short name in the report, and the row's name."""
 
 
 @dataclass(frozen=True, slots=True)
+class StartUp:
+    """The seconds of one tool that do not depend on the number of files, and the rate without them.
+
+    Both come from the line through the median times of two trees, and are None where the two hardly differ.
+    ``seconds`` holds every run's, by the trees' files.
+    """
+
+    tool: str
+    seconds: Mapping[int, tuple[float, ...]]
+    startup: float | None = None
+    steady: float | None = None
+    others: float = 0.0
+    problem: str | None = None
+
+    @property
+    def spread(self) -> float:
+        """Return the longest time over the shortest, of the tree where they differ most."""
+        return max(max(runs) / min(runs) for runs in self.seconds.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """The figures of one tool on one corpus; rates in files per second, sizes in bytes, times in seconds.
 
-    ``startup`` and ``steady`` (the rate without start-up) come from the line through the whole corpus' and a
-    quarter's median times. ``ratios`` compare ``rate``; ``best_ratios`` the best runs, which other programs
-    disturbed least; ``steady_ratios`` compare ``steady``. ``version`` is None for what is not installed and
-    has no figures.
+    ``startup`` is that of the tool's ``StartUp``, and ``steady`` the rate of the median run without it.
+    ``in_process`` says that this tree is done without the pool of workers that the tool has for larger ones, so
+    that ``startup`` is the one without a pool. ``ratios`` compare ``rate``; ``best_ratios`` the best runs, which
+    other programs disturbed least; ``steady_ratios`` compare ``steady``. ``version`` is None for what is not
+    installed and has no figures.
     """
 
     tool: str
@@ -46,6 +70,7 @@ class Row:
     size: int = 0
     seconds: tuple[float, ...] = ()
     startup: float | None = None
+    in_process: bool = False
     steady: float | None = None
     peak: int = 0
     worker_peak: int = 0
@@ -97,7 +122,7 @@ class Table:
         copies = "`cp -r` was not measured" if spread is None else f"the runs of `cp -r` differ {spread:.2f}-fold"
         noisy = (spread or 1.0) > NOISY or self.others > CROWDED
         verdict = "**Too noisy to tell**: " if noisy else "Noise: "
-        return f"{verdict}{copies}; other programs kept up to {self.others:.2f} processors busy."
+        return f"{verdict}{copies}; {_others(self.others)}."
 
 
 def line(small: tuple[int, float], large: tuple[int, float]) -> tuple[float, float] | None:
@@ -112,34 +137,41 @@ def line(small: tuple[int, float], large: tuple[int, float]) -> tuple[float, flo
     return max(0.0, seconds - files / rate), rate
 
 
-def row(
-    tool: str,
-    version: str,
-    tree: Corpus,
-    runs: Sequence[Run],
-    quarter: Sequence[Run] | None,
-    quarter_files: int,
-) -> Row:
-    """Return a tool's row, without ratios; ``quarter`` holds the runs over the smaller tree, if any."""
+def start_up(tool: str, runs: Mapping[int, Sequence[Run]]) -> StartUp:
+    """Return a tool's start-up from its runs over two trees, by the trees' files."""
+    seconds = {files: tuple(run.seconds for run in done) for files, done in runs.items()}
+    problem = next((run.problem for done in runs.values() for run in done if run.problem), None)
+    small, large = ((files, median(seconds[files])) for files in sorted(seconds))
+    startup, steady = (None if problem else line(small, large)) or (None, None)
+    others = max(median(run.others for run in done) for done in runs.values())
+    return StartUp(tool, seconds, startup, steady, others, problem)
+
+
+def _steady(files: int, seconds: float, startup: float | None) -> float | None:
+    """Return the files per second without start-up; None when that is unknown or hardly anything is left."""
+    if startup is None or seconds - startup < CLEARLY:
+        return None
+    return files / (seconds - startup)
+
+
+def row(tool: Tool, version: str, tree: Corpus, runs: Sequence[Run], start: StartUp | None) -> Row:
+    """Return a tool's row, without ratios; ``start`` is the start-up it has over such a tree, if known."""
     seconds = tuple(run.seconds for run in runs)
-    problems = [run.problem for run in [*runs, *(quarter or ())] if run.problem]
-    fit = None
-    if quarter and not problems:
-        small = (quarter_files, median(run.seconds for run in quarter))
-        fit = line(small, (tree.files, median(seconds)))
+    startup = start.startup if start else None
     return Row(
-        tool=tool,
+        tool=tool.name,
         version=version,
         files=tree.files,
         size=tree.size,
         seconds=seconds,
-        startup=fit[0] if fit else None,
-        steady=fit[1] if fit else None,
+        startup=startup,
+        in_process=tool.over(tree) is not tool,
+        steady=_steady(tree.files, median(seconds), startup),
         peak=max(run.peak for run in runs),
         worker_peak=max(run.worker_peak for run in runs),
         cpu_per_1000=median(run.cpu for run in runs) / tree.files * 1000,
         others=median(run.others for run in runs),
-        problem=problems[0] if problems else None,
+        problem=next((run.problem for run in runs if run.problem), None),
     )
 
 
@@ -198,8 +230,14 @@ def _file_system(folder: Path) -> str:
     return best[1]
 
 
-def as_json(about: Mapping[str, object], options: Mapping[str, object], tables: Sequence[Table]) -> dict[str, object]:
+def as_json(
+    about: Mapping[str, object], options: Mapping[str, object], starts: Sequence[StartUp], tables: Sequence[Table]
+) -> dict[str, object]:
     """Return everything measured as plain data, every single run's seconds included."""
+    start_ups = [
+        asdict(each) | {"seconds": [{"files": n, "seconds": runs} for n, runs in each.seconds.items()]}
+        for each in starts
+    ]
     corpora = [
         {
             "name": table.corpus.name,
@@ -212,27 +250,51 @@ def as_json(about: Mapping[str, object], options: Mapping[str, object], tables: 
         }
         for table in tables
     ]
-    return {"machine": dict(about), "options": dict(options), "corpora": corpora}
+    return {"machine": dict(about), "options": dict(options), "start_ups": start_ups, "corpora": corpora}
 
 
-def as_markdown(about: Mapping[str, object], repeat: int, tables: Sequence[Table]) -> str:
+def as_markdown(about: Mapping[str, object], repeat: int, starts: Sequence[StartUp], tables: Sequence[Table]) -> str:
     """Return the report for people."""
     parts = [
         "{date}; {cpu}, {cores} cores, {ram_gb} GB; {kernel}; Python {python}; {file_system}; "
         "load at the start {load_at_start}.".format(**about),
         f"Tools in turn, warm cache, median of {repeat} runs (best - worst). Ratios of files/s: of median "
         "runs; of best runs; in brackets of median runs without start-up. Peak memory: the largest "
-        "process started / its largest worker.",
+        "process started / its largest worker. 'In process': dicom-anon does so small a tree without workers, and "
+        "starts up as with 1 worker.",
         LIMITS,
     ]
+    if starts:
+        parts.append(_start_ups(starts))
     parts += [_table(table) for table in tables]
     return "\n\n".join(parts) + "\n"
 
 
+AFTER = "ms/file after start-up"
+
 HEADINGS = (
-    "tool", "files", "seconds", "files/s", "MB/s", "start-up s", "x cp -r", "x dcmanon, 2 processes",
+    "tool", "files", "seconds", "files/s", "MB/s", "start-up s", AFTER, "x cp -r", "x dcmanon, 2 processes",
     "peak MB", "CPU s per 1,000 files",
 )  # fmt: skip
+
+
+def _start_ups(starts: Sequence[StartUp]) -> str:
+    """Return the section about start-up: two trees for each tool, and the line through them."""
+    headings = ["tool", *(f"seconds, {files:,} files" for files in starts[0].seconds), "start-up s", AFTER]
+    spread, others = max(each.spread for each in starts), max(each.others for each in starts)
+    verdict = "**Too noisy to tell**: " if spread > NOISY or others > CROWDED else "Noise: "
+    lines = ["### Start-up: the line through two trees of header-only objects", ""]
+    lines += [f"{verdict}runs differ up to {spread:.2f}-fold; {_others(others)}.", ""]
+    lines += [_cells(headings), _cells(["---"] + ["---:"] * (len(headings) - 1))]
+    lines += [_cells(_start_texts(each)) for each in starts]
+    return "\n".join(lines)
+
+
+def _start_texts(each: StartUp) -> list[str]:
+    if each.problem:
+        return [each.tool, f"FAILED: {each.problem}"] + [""] * (len(each.seconds) + 1)
+    startup = "too short to tell" if each.startup is None else f"{each.startup:.2f}"
+    return [each.tool, *map(_seconds, each.seconds.values()), startup, _per_file(each.steady)]
 
 
 def _table(table: Table) -> str:
@@ -257,14 +319,32 @@ def _texts(each: Row, corpus: Corpus) -> list[str]:
     return [
         name,
         f"{each.files:,}" + (f" of {corpus.files:,}" if each.files < corpus.files else ""),
-        f"{median(each.seconds):.3g} ({min(each.seconds):.3g} - {max(each.seconds):.3g})",
+        _seconds(each.seconds),
         _number(each.rate),
         _number(each.rate * each.size / each.files / 1e6),
-        "" if each.startup is None else f"{each.startup:.2f}",
+        _startup(each),
+        _per_file(each.steady),
         *(_ratio(each, key) for key in REFERENCES),
         _memory(each),
         f"{each.cpu_per_1000:.2f}",
     ]
+
+
+def _seconds(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.3g} ({min(seconds):.3g} - {max(seconds):.3g})"
+
+
+def _startup(each: Row) -> str:
+    startup = "" if each.startup is None else f"{each.startup:.2f}"
+    return f"{startup} in process".strip() if each.in_process else startup
+
+
+def _per_file(steady: float | None) -> str:
+    return "" if steady is None else f"{1000 / steady:.3g}"
+
+
+def _others(busy: float) -> str:
+    return f"other programs kept up to {busy:.2f} processors busy"
 
 
 def _number(value: float) -> str:

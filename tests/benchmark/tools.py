@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .corpora import Corpus
+
 PEER_TREE = Path(__file__).with_name("peer_tree.py")
 
 SLOW_SHARE = 10
@@ -38,7 +40,8 @@ class Tool:
     """One row of the tables.
 
     ``commands`` are started together and the run ends with the last of them. ``share`` 1 is the whole corpus,
-    n its first 1/n. ``required`` tools that are missing are an error, others a line in the report.
+    n its first 1/n. ``required`` tools that are missing are an error, others a line in the report. ``alone``
+    is the tool that this one is like over a tree that dicom-anon does without its pool of workers.
     """
 
     name: str
@@ -47,6 +50,16 @@ class Tool:
     version: Callable[[Setup], str | None]
     share: int = 1
     required: bool = False
+    alone: Tool | None = None
+
+    @property
+    def starts(self) -> bool:
+        """Return whether its start-up is told: not for ``cp``, which has none, nor for slow peers."""
+        return self.share == 1 and self.family != "cp"
+
+    def over(self, tree: Corpus) -> Tool:
+        """Return the tool that has the start-up of this one over a tree."""
+        return self.alone if self.alone and tree.small else self
 
 
 def _cp_version(setup: Setup) -> str | None:
@@ -94,10 +107,12 @@ def _dicognito(setup: Setup, source: Path, destination: Path) -> list[Command]:
     return [[setup.peer_python, "-m", "dicognito", "-q", "-o", str(destination), str(source)]]
 
 
+ONE_WORKER = Tool("dicom-anon, 1 worker", "dicom-anon", _own(1), _own_version, required=True)
+
 TOOLS = (
     Tool("cp -r", "cp", _cp, _cp_version),
-    Tool("dicom-anon, 1 worker", "dicom-anon", _own(1), _own_version, required=True),
-    Tool("dicom-anon, all workers", "dicom-anon", _own(None), _own_version, required=True),
+    ONE_WORKER,
+    Tool("dicom-anon, all workers", "dicom-anon", _own(None), _own_version, required=True, alone=ONE_WORKER),
     Tool("dcmanon, 1 process", "dcmanon", _tree("dcmanon", 1), _peer_version("dcmanon")),
     Tool("dcmanon, 2 processes", "dcmanon", _tree("dcmanon", 2), _peer_version("dcmanon")),
     Tool("dicognito", "dicognito", _dicognito, _peer_version("dicognito"), SLOW_SHARE),
@@ -120,4 +135,5 @@ LIMITS = (
 
 def variant(name: str, arguments: Sequence[str]) -> Tool:
     """Return a row for ``dicom-anon`` with all workers and further arguments, such as another preset."""
-    return Tool(f"dicom-anon, {name}", "dicom-anon", _own(None, arguments), _own_version, required=True)
+    alone = Tool(f"dicom-anon, {name}, 1 worker", "dicom-anon", _own(1, arguments), _own_version)
+    return Tool(f"dicom-anon, {name}", "dicom-anon", _own(None, arguments), _own_version, required=True, alone=alone)

@@ -16,11 +16,13 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 
+from dicom_anon.runner import SMALL_BYTES, SMALL_FILES
 from tests.benchmark import corpora, report
-from tests.benchmark.corpora import RECIPES, Corpus, build, files_of, subset
+from tests.benchmark.__main__ import _timed
+from tests.benchmark.corpora import RECIPES, START_FILES, START_SHARE, Corpus, build, files_of, start_files, subset
 from tests.benchmark.measure import Job, Run, execute, once
-from tests.benchmark.report import Row, Table, compare, line, row
-from tests.benchmark.tools import Setup, Tool
+from tests.benchmark.report import Row, StartUp, Table, compare, line, row, start_up
+from tests.benchmark.tools import ONE_WORKER, TOOLS, Setup, Tool, variant
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,48 @@ def test_a_subset_is_the_first_files_and_takes_no_space(work: Path) -> None:
         assert path.samefile(corpus.folder / path.relative_to(part.folder))
 
 
+def test_the_start_up_trees_are_for_a_pool_wherever_a_corpus_is() -> None:
+    assert START_FILES // START_SHARE > SMALL_FILES
+    assert [start_files(scale) for scale in (10, 1, 0.05, 0.02, 0.005, 0.00001)] == [2500, 2500, 2500, 200, 50, 2]
+
+
+def test_the_start_up_trees_are_one_within_the_other(work: Path) -> None:
+    small, large = corpora.start_trees(work, 0.001)
+    assert (small.files, large.files) == (2, 10)
+    assert all((large.folder / path.relative_to(small.folder)).exists() for path in files_of(small.folder))
+
+
+def tree(files: int, size: int) -> Corpus:
+    return Corpus("ct", Path(f"ct-{files}-{size}"), files, size)
+
+
+FEW, MANY, LARGE = tree(SMALL_FILES, SMALL_BYTES), tree(SMALL_FILES + 1, 1), tree(1, SMALL_BYTES + 1)
+CP, ONE, ALL, RUST, *_ = TOOLS
+SLOW = TOOLS[-1]
+
+
+def test_all_workers_start_up_as_one_where_there_is_no_pool() -> None:
+    assert [ALL.over(each) for each in (FEW, MANY, LARGE)] == [ONE_WORKER, ALL, ALL]
+    assert [ONE.over(each) for each in (FEW, MANY)] == [ONE, ONE]
+    assert [RUST.over(each) for each in (FEW, MANY)] == [RUST, RUST]
+    basic = variant("basic", ["--config", "basic.json"])
+    alone = basic.over(FEW)
+    assert basic.over(MANY) is basic
+    assert alone.commands(Setup(8, "python"), Path("a"), Path("b"))[0][3:] == [
+        "-j",
+        "1",
+        "-q",
+        "--config",
+        "basic.json",
+    ]
+
+
+def test_start_up_is_measured_of_what_needs_it_and_of_no_pool_over_a_small_tree() -> None:
+    assert _timed([CP, ONE, ALL, RUST, SLOW], MANY) == [ONE, ALL, RUST]
+    assert _timed([CP, ONE, ALL, RUST, SLOW], FEW) == [ONE, RUST]
+    assert _timed([CP, SLOW], MANY) == []
+
+
 def script(folder: Path, text: str) -> Tool:
     path = folder / "tool.py"
     path.write_text(text)
@@ -261,15 +305,76 @@ def test_start_up_comes_from_two_trees(
     assert line(small, large) == (None if expected is None else pytest.approx(expected))
 
 
+def ran(*seconds: float, problem: str | None = None) -> list[Run]:
+    return [Run(each, each, 1, 1, problem) for each in seconds]
+
+
+def test_start_up_comes_from_the_medians_and_not_from_failures() -> None:
+    told = start_up("own", {500: ran(1.4, 1.5, 9.0), 2500: ran(3.5, 3.0, 3.6)})
+    assert (told.startup, told.steady) == pytest.approx((1.0, 1000.0))
+    assert told.seconds == {500: (1.4, 1.5, 9.0), 2500: (3.5, 3.0, 3.6)}
+    assert told.spread == pytest.approx(9 / 1.4)
+    close = start_up("own", {500: ran(1.4), 2500: ran(1.45)})
+    failed = start_up("own", {500: ran(1.4), 2500: ran(3.0, problem="exit code 1")})
+    assert [each.startup for each in (close, failed)] == [None, None]
+    assert [each.problem for each in (close, failed)] == [None, "exit code 1"]
+
+
 def test_a_row_holds_the_median_and_the_largest_memory() -> None:
-    tree = Corpus("ct", Path("ct"), 400, 4_000_000)
     runs = [Run(seconds, 2 * seconds, 10, peak) for seconds, peak in ((3.0, 5), (2.0, 7), (8.0, 6))]
-    made = row("own", "1", tree, runs, [Run(1.5, 1.0, 1, 1)], 100)
+    made = row(ONE, "1", tree(400, 4_000_000), runs, StartUp("own", {}, 1.0, 500.0))
     assert (made.startup, made.steady) == (1.0, 200.0)
     assert made.rate == pytest.approx(400 / 3)
     assert made.spread == 4.0
     assert (made.peak, made.worker_peak) == (10, 7)
     assert made.cpu_per_1000 == pytest.approx(15)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "startup", "expected"),
+    [(3.0, 1.0, 200.0), (1.05, 1.0, None), (0.9, 1.0, None), (3.0, None, None)],
+)
+def test_the_rate_without_start_up_is_of_what_is_left(
+    seconds: float, startup: float | None, expected: float | None
+) -> None:
+    made = row(ONE, "1", tree(400, 400), ran(seconds), StartUp("own", {}, startup))
+    assert (made.startup, made.steady) == (startup, expected)
+    assert row(ONE, "1", tree(400, 400), ran(seconds), None).steady is None
+
+
+def test_the_report_says_whose_start_up_a_row_has_and_what_a_file_takes_after_it(tmp_path: Path) -> None:
+    starts = [
+        start_up("dicom-anon, 1 worker", {500: ran(1.4), 2500: ran(5.4)}),
+        start_up("dicom-anon, all workers", {500: ran(1.4), 2500: ran(3.4)}),
+        start_up("dcmanon, 1 process", {500: ran(0.1), 2500: ran(0.15)}),
+        start_up("dcmanon, 2 processes", {500: ran(0.1, problem="exit code 1"), 2500: ran(0.2)}),
+    ]
+    small = Table(FEW, "few", compare([row(ALL, "1", FEW, ran(1.2), starts[0]), row(ONE, "1", FEW, ran(1.2), None)]))
+    large = Table(MANY, "many", compare([row(ALL, "1", MANY, ran(1.702), starts[1])]))
+    lines = report.as_markdown(report.machine(tmp_path), 1, starts, [small, large]).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| dic")]
+    assert [each[3:] for each in cells[:2]] == [["0.40", "2"], ["0.90", "1"]]
+    assert [each[5:7] for each in cells[2:]] == [["0.40 in process", "2"], ["", ""], ["0.90", "2"]]
+    assert "| dcmanon, 1 process | 0.1 (0.1 - 0.1) | 0.15 (0.15 - 0.15) | too short to tell |  |" in lines
+    assert "| dcmanon, 2 processes | FAILED: exit code 1 |  |  |  |" in lines
+    plain = report.as_json({}, {}, starts, [small])["start_ups"]
+    assert isinstance(plain, list)
+    assert plain[0]["seconds"] == [{"files": 500, "seconds": (1.4,)}, {"files": 2500, "seconds": (5.4,)}]
+
+
+@pytest.mark.parametrize(
+    ("runs", "others", "expected"),
+    [
+        ((1.0, 1.6), 0.0, "**Too noisy to tell**: runs differ up to 1.60-fold"),
+        ((1.0, 1.4), 0.3, "**Too noisy to tell**: runs differ up to 1.40-fold"),
+        ((1.0, 1.4), 0.1, "Noise: runs differ up to 1.40-fold; other programs kept up to 0.10 processors busy."),
+    ],
+)
+def test_the_report_says_when_start_ups_were_too_noisy(
+    runs: tuple[float, ...], others: float, expected: str, tmp_path: Path
+) -> None:
+    told = replace(start_up("own", {500: ran(*runs), 2500: ran(3.0)}), others=others)
+    assert expected in report.as_markdown(report.machine(tmp_path), 1, [told], [])
 
 
 @pytest.mark.parametrize(
@@ -286,9 +391,9 @@ def test_the_report_says_when_the_machine_was_too_noisy(
     busy = replace(figures("own", 10, 1.0), others=others)
     rows = compare([figures("cp -r", 10, *seconds), busy, Row("dicognito", None)])
     table = Table(Corpus("ct", Path("ct"), 10, 10_000), "CT slices", rows)
-    text = report.as_markdown(report.machine(tmp_path), len(seconds), [table])
+    text = report.as_markdown(report.machine(tmp_path), len(seconds), [], [table])
     assert expected in text
     assert "| dicognito | not installed |" in text
-    noise = report.as_json({}, {}, [table])["corpora"]
+    noise = report.as_json({}, {}, [], [table])["corpora"]
     assert isinstance(noise, list)
     assert noise[0]["cp_spread"] == max(seconds)

@@ -288,9 +288,8 @@ class Engine(Rewriter):
             data = file.walk_rest(applied[1], template.last)
             scope.buf = data.buf
             edits: list[Edit] = []
+            root.add_rest(data.spans)
             if data.spans:
-                for span in data.spans:
-                    root.add(span)
                 self._edit(root, data.spans, None, edits)
                 self._keep_bulk(root, data, edits)
             self._insert(root, data, template.last, edits)

@@ -28,7 +28,7 @@ from dicom_anon.config import Rule, check_fits, parse_action
 from dicom_anon.elements import LONG_VRS, Span
 from dicom_anon.errors import ConfigError, FileRefused, Problem, Reason
 from dicom_anon.macros import Template
-from dicom_anon.scope import Element, Level
+from dicom_anon.scope import EVERYTHING, Element, Level
 from dicom_anon.tags import Key, Pattern, TagSyntaxError
 
 DatasetFunction: TypeAlias = "Callable[[Dataset, tuple[int, int]], object]"
@@ -67,6 +67,7 @@ class Call(Action):
 
     def decide(self, element: Element) -> Outcome:
         """Let the function work on a copy, and take over what became of the element."""
+        element.file.reads.add(EVERYTHING)  # who knows what it looks at
         dataset = dataset_of(element.level)
         tag = BaseTag(element.tag)
         before = dataset.get(tag)

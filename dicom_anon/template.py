@@ -267,10 +267,10 @@ class RootOnDemand(Level):
     template : Template
         It fits the file so far.
     data : Unwalked
-        Walks the file, if the place of an element is asked for that is in no gap.
+        Walks the file, if an element is asked for that was not met so far.
     """
 
-    __slots__ = ("_data", "_own", "_template")
+    __slots__ = ("_data", "_is_whole", "_own", "_template")
 
     def __init__(self, file: FileScope, template: Template, data: Unwalked) -> None:
         super().__init__(file, [], template.encoding, None, 0)
@@ -278,16 +278,25 @@ class RootOnDemand(Level):
         self._template = template
         self._data = data
         self._own: dict[int, Span] = {}
+        self._is_whole = False
 
     def add(self, span: Span) -> None:
-        """Take in an element of the file's own."""
+        """Take in the element of a gap."""
         self._own[span[0]] = span
 
+    def add_rest(self, spans: list[Span]) -> None:
+        """Take in what is behind the template."""
+        self._own.update((span[0], span) for span in spans)
+        self._is_whole = True
+
     def look(self, tag: int) -> Span | None:
-        """Span of an element, after a walk if it is none of the file's own."""
+        """Span of an element; after a walk, where it was not met so far and may be in the file."""
         found = self._own.get(tag)
-        if found is not None or tag not in self._template.same:
+        if found is not None:
             return found
+        template = self._template
+        if tag not in template.same and (self._is_whole or (tag <= template.last and tag not in template.gaps)):
+            return None
         self.walked()
         return super().look(tag)
 

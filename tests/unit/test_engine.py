@@ -7,7 +7,7 @@ import json
 import re
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from pydicom.tag import Tag
 from pydicom.values import convert_SQ
 
 from dicom_anon import dicomfile
-from dicom_anon.assignment import resolve
+from dicom_anon.actions import UNCHANGED, Action, Assigned, Outcome
+from dicom_anon.assignment import Row, resolve
 from dicom_anon.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -35,7 +36,8 @@ from dicom_anon.elements import (
 from dicom_anon.engine import Decision, Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.pseudonyms import Pseudonyms
-from dicom_anon.tags import INSTANCE_UIDS
+from dicom_anon.scope import Element
+from dicom_anon.tags import INSTANCE_UIDS, tag_for_keyword
 from tests import datasets
 from tests.datasets import (
     CREATOR,
@@ -44,6 +46,7 @@ from tests.datasets import (
     SEQUENCES,
     SYNTAXES,
     VALUES,
+    assignment,
     decode,
     encode,
     engine,
@@ -579,6 +582,31 @@ def test_an_element_that_hides_another_is_refused_also_where_its_neighbours_are_
     raw = encode(item(Modality="CT")) + element_bytes(0x00200013, "IS", b"1 " + hidden, EXPLICIT_LITTLE)
     with pytest.raises(FileRefused, match="holds other elements"):
         shared.run_unwalked(InMemory(raw, EXPLICIT_LITTLE, SYNTAXES["explicit"]))
+
+
+@dataclass(frozen=True)
+class Copy(Action):
+    """Takes the value of another element, but only where its own is above 4."""
+
+    other: int
+
+    def decide(self, element: Element) -> Outcome:
+        return UNCHANGED if int(element.text) < 5 else Assigned(element.level.text(self.other) or "")
+
+
+@pytest.mark.parametrize("other", ["AcquisitionNumber", "SliceLocation", "StudyID", "PatientComments", "BitsAllocated"])
+def test_a_decision_that_looks_elsewhere_only_in_some_files_sees_what_is_there(other: str) -> None:
+    tag, own = tag_for_keyword(other), tag_for_keyword("InstanceNumber")
+    assert tag is not None
+    assert own is not None
+    plan = Plan(replace(assignment({}), rows={own: Row(own, Copy(tag), "test")}), KEY)
+    shared = Engine(plan)
+    for at, number in enumerate("123456"):
+        slice_ = item(StudyID="7", AcquisitionNumber=at, InstanceNumber=number, SliceLocation=str(10 * at))
+        raw = encode(slice_)
+        reused = shared.run_unwalked(InMemory(raw, EXPLICIT_LITTLE, SYNTAXES["explicit"]))
+        alone = Engine(plan).run(walked(raw, EXPLICIT_LITTLE), SYNTAXES["explicit"])
+        assert joined(reused.pieces, b"") == joined(alone.pieces, b"")
 
 
 # --- character sets -------------------------------------------------------------------------------

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from dicom_anon._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from dicom_anon.api import DatasetReport, anonymize_dataset, anonymize_file, anonymize_tree
+    from dicom_anon.api import anonymize_file, anonymize_tree
     from dicom_anon.assignment import Assignment, resolve
     from dicom_anon.config import Config, parse_config, read_configs
+    from dicom_anon.dataset import DatasetReport, anonymize_dataset
     from dicom_anon.errors import ConfigError, DicomAnonError, FileRefused, Reason, UsageError
     from dicom_anon.report import RunReport
     from dicom_anon.runfolder import RunFolder
@@ -43,9 +44,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": ("DatasetReport", "anonymize_dataset", "anonymize_file", "anonymize_tree"),
+    "api": ("anonymize_file", "anonymize_tree"),
     "assignment": ("Assignment", "resolve"),
     "config": ("Config", "parse_config", "read_configs"),
+    "dataset": ("DatasetReport", "anonymize_dataset"),
     "errors": ("ConfigError", "DicomAnonError", "FileRefused", "Reason", "UsageError"),
     "report": ("RunReport",),
     "runfolder": ("RunFolder",),

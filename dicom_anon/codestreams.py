@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dicom_anon.elements import ReadAt
 from dicom_anon.errors import DicomAnonError
-
-ReadAt = Callable[[int, int], bytes]
-"""Bytes from an offset on, fewer only at the end."""
 
 HEAD = 1 << 10
 """Bytes read at a time where markers are expected."""

@@ -1,42 +1,27 @@
-"""DICOM files: recognise, read the header, write anew with pixel data spliced through (PS3.10 chapter 7).
+"""An open source file: its start is read, and its Data Set is walked with long values left where they are.
 
-Lives here: preamble, file meta, deflate, and the copy. Does not live here: what is decided about elements.
+Lives here: the walk over a file, inflating, what only pydicom can read. Does not live here: file meta, and any writing.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import functools
-import io
-import itertools
 import os
-import re
 import struct
-import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO
 
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from dicom_anon import pixels, tags
-from dicom_anon._version import __version__
+from dicom_anon import tags
 from dicom_anon.elements import (
     BULK_VRS,
-    EXPLICIT_BIG,
-    EXPLICIT_LITTLE,
-    IMPLICIT_LITTLE,
     ITEM,
     ITEM_TAGS,
     LONG_VRS,
@@ -50,18 +35,14 @@ from dicom_anon.elements import (
     FileRange,
     Incomplete,
     Malformed,
-    Piece,
+    ReadAt,
     Span,
     TooDeep,
-    element_bytes,
     implicit_vr,
     walk,
 )
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.pixels import PixelPlan
-
-IMPLEMENTATION_CLASS_UID = "2.25.213918571069814463128871245338166297613"
-IMPLEMENTATION_VERSION_NAME = f"DICOM-ANON {__version__}"
+from dicom_anon.filemeta import checked_encoding, encoding_of, guess_syntax, read_meta, recognise
 
 HEAD = 1 << 17
 """Bytes read at first: the header of nearly every object."""
@@ -74,17 +55,9 @@ MAX_INFLATED = 1 << 27
 """Longest Data Set that is worked on in memory as a whole; a worker stays below 1 GiB with it."""
 
 MAX_NORMALISED = 1 << 27
-_COPY_CHUNK = 1 << 20
 
-_TRANSFER_SYNTAX_UID = 0x00020010
-_MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
-_MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
 _DIRECTORY_RECORD_SEQUENCE = 0x00041220
 _DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
-_STANDARD_TRANSFER_SYNTAX = re.compile(r"1\.2\.840\.10008\.1\.2(\.[\d.]+)?")
-
-ReadAt = Callable[[int, int], bytes]
-"""Bytes from an offset on, fewer only at the end."""
 
 
 class DicomFile:
@@ -128,14 +101,14 @@ class DicomFile:
         if pos < 0:
             raise FileRefused(Reason.NOT_DICOM)
         try:
-            meta = _read_meta(head, pos)
+            meta = read_meta(head, pos)
         except Incomplete as error:
             raise FileRefused(Reason.NOT_PARSABLE, f"file meta: {error}") from None
         self.sop_class, self.sop_instance, syntax, begin = meta
         if self.sop_class == _DICOMDIR_CLASS:
             raise FileRefused(Reason.DICOMDIR)
-        self.transfer_syntax = syntax or _guess_syntax(head, begin)
-        self.encoding = _checked_encoding(self.transfer_syntax)
+        self.transfer_syntax = syntax or guess_syntax(head, begin)
+        self.encoding = checked_encoding(self.transfer_syntax)
         self.buf, self.begin = head, begin
         self.content = b""
         self.notes: set[str] = set()
@@ -200,44 +173,6 @@ class DicomFile:
         self.read_at, self.begin, self._size = _memory_reader(content), 0, len(content)
 
 
-def recognise(head: bytes) -> int:
-    """Tell by content whether bytes start a DICOM file.
-
-    Parameters
-    ----------
-    head : bytes
-        First bytes of the file, at least 144 where it has them.
-
-    Returns
-    -------
-    int
-        Where the first element starts: 132 after preamble and ``DICM``, 0 without them, -1 where it is not
-        DICOM.
-    """
-    if head[128:132] == b"DICM":
-        return 132
-    if _starts_data_set(head):
-        return 0
-    return -1
-
-
-def _starts_data_set(head: bytes) -> bool:
-    """Recognise a bare Data Set by its first element: group 2 or 8, and a VR or a length that makes sense."""
-    if len(head) < 8:
-        return False
-    little = head[:2] in (b"\x02\x00", b"\x08\x00")
-    if not little and head[:2] not in (b"\x00\x02", b"\x00\x08"):
-        return False
-    order = "<" if little else ">"
-    group, element, vr, length = struct.unpack_from(f"{order}HH2sH", head)
-    tag = group << 16 | element
-    if vr.decode("latin-1") in SHORT_VRS | LONG_VRS:
-        return length <= 64 or vr.decode("latin-1") in LONG_VRS
-    if not little or (element != 0 and implicit_vr(tag) == b"UN"):
-        return False
-    return bool(struct.unpack_from("<L", head, 4)[0] <= 64)
-
-
 def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
     """Walk a Data Set that is in memory.
 
@@ -250,20 +185,6 @@ def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
         return _walk_file(_memory_reader(content), content, len(content), encoding, 0, 0)
     except (Incomplete, Malformed) as error:
         raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
-
-
-def encoding_of(transfer_syntax: str) -> Encoding:
-    """Tell how the Data Set is written under a transfer syntax (PS3.5 section 10 and annex A)."""
-    if transfer_syntax == ImplicitVRLittleEndian:
-        return IMPLICIT_LITTLE
-    return EXPLICIT_BIG if transfer_syntax == ExplicitVRBigEndian else EXPLICIT_LITTLE
-
-
-@functools.lru_cache(maxsize=256)
-def _checked_encoding(transfer_syntax: str) -> Encoding:
-    if not _STANDARD_TRANSFER_SYNTAX.fullmatch(transfer_syntax):
-        raise FileRefused(Reason.UNSUPPORTED, "private transfer syntax")
-    return encoding_of(transfer_syntax)
 
 
 def _reader(handle: BinaryIO) -> ReadAt:
@@ -280,75 +201,6 @@ def _reader(handle: BinaryIO) -> ReadAt:
 
 def _memory_reader(content: bytes) -> ReadAt:
     return lambda offset, length: content[offset : offset + length]
-
-
-def _read_meta(head: bytes, start: int) -> tuple[str, str, str, int]:
-    """SOP Class, SOP Instance and transfer syntax of the File Meta Information, and where it ends.
-
-    Most files differ from those before them in their SOP Instance UID only: what is around it is read once.
-    """
-    end = start + 12 + int.from_bytes(head[start + 8 : start + 12], "little")
-    own = head.find(b"\x02\x00\x03\x00UI", start, end)
-    if own >= 0 and head[start : start + 8] == _GROUP_LENGTH and head[end : end + 2] != b"\x02\x00":
-        stop = own + 8 + int.from_bytes(head[own + 6 : own + 8], "little")
-        known = _meta_around(head[start + 12 : own], head[stop:end]) if stop <= end <= len(head) else None
-        if known is not None:
-            return known[0], _uid_text(head[own + 8 : stop]), known[1], end
-    meta, end = _meta_elements(head, start)
-    wanted = (_MEDIA_STORAGE_SOP_CLASS_UID, _MEDIA_STORAGE_SOP_INSTANCE_UID, _TRANSFER_SYNTAX_UID)
-    sop_class, sop_instance, syntax = (meta.get(tag, "") for tag in wanted)
-    return sop_class, sop_instance, syntax, end
-
-
-_GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
-
-
-@functools.lru_cache(maxsize=1024)
-def _meta_around(before: bytes, after: bytes) -> tuple[str, str] | None:
-    """SOP Class and transfer syntax out of the elements before and behind the SOP Instance UID.
-
-    `None` where one of the two is not made of whole elements, or has an instance of its own.
-    """
-    try:
-        found = [_meta_elements(part, 0) for part in (before, after)]
-    except Incomplete:
-        return None
-    meta = found[0][0] | found[1][0]
-    if found[0][1] != len(before) or found[1][1] != len(after) or _MEDIA_STORAGE_SOP_INSTANCE_UID in meta:
-        return None
-    return meta.get(_MEDIA_STORAGE_SOP_CLASS_UID, ""), meta.get(_TRANSFER_SYNTAX_UID, "")
-
-
-def _meta_elements(head: bytes, start: int) -> tuple[dict[int, str], int]:
-    """UIDs of the File Meta Information, by its tags: its group length is often wrong."""
-    meta: dict[int, str] = {}
-    pos = start
-    while head[pos : pos + 2] == b"\x02\x00":
-        stop = pos + 8
-        if head[pos + 4 : pos + 6] in (b"OB", b"UN", b"UT", b"OW", b"SQ"):
-            stop = pos + 12 + int.from_bytes(head[pos + 8 : pos + 12], "little")
-        else:
-            stop += int.from_bytes(head[pos + 6 : pos + 8], "little")
-        if stop > len(head):
-            raise Incomplete(f"offset {pos}")
-        tag = 0x00020000 | int.from_bytes(head[pos + 2 : pos + 4], "little")
-        if head[pos + 4 : pos + 6] == b"UI":
-            meta[tag] = _uid_text(head[pos + 8 : stop])
-        pos = stop
-    return meta, pos
-
-
-def _uid_text(raw: bytes) -> str:
-    return raw.decode("latin-1").strip("\0 ")
-
-
-def _guess_syntax(head: bytes, begin: int) -> str:
-    """Transfer syntax of a Data Set whose file meta names none, by its first element."""
-    big = head[begin : begin + 2] in (b"\x00\x08", b"\x00\x02")
-    explicit = head[begin + 4 : begin + 6].decode("latin-1") in SHORT_VRS | LONG_VRS
-    if big:
-        return str(ExplicitVRBigEndian)
-    return "1.2.840.10008.1.2.1" if explicit else str(ImplicitVRLittleEndian)
 
 
 def _walk_file(read_at: ReadAt, buf: bytes, size: int, encoding: Encoding, begin: int, last: int) -> DataSetBytes:
@@ -502,187 +354,3 @@ def _check_and_convert(data_set: Dataset) -> None:
         if element.VR == "SQ":
             for item in element.value:
                 _check_and_convert(item)
-
-
-def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes:
-    """Write preamble, ``DICM`` and a File Meta Information that says nothing of where the object came from.
-
-    Parameters
-    ----------
-    transfer_syntax, sop_class, sop_instance : str
-        UIDs; an empty one of the last two is left out, as the object has none.
-    """
-    before, after = _constant_meta(transfer_syntax, sop_class)
-    own = b""
-    if sop_instance:
-        raw = sop_instance.encode("ascii", "replace")
-        own = element_bytes(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
-    length = len(before) + len(own) + len(after)
-    return b"".join((_PREAMBLE, length.to_bytes(4, "little"), before, own, after))
-
-
-_PREAMBLE = bytes(128) + b"DICM" + _GROUP_LENGTH
-
-
-@functools.lru_cache(maxsize=256)
-def _constant_meta(transfer_syntax: str, sop_class: str) -> tuple[bytes, bytes]:
-    """Elements of the file meta before and after the SOP Instance UID."""
-
-    def uid(tag: int, text: str) -> bytes:
-        raw = text.encode("ascii", "replace")
-        return element_bytes(tag, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
-
-    version = IMPLEMENTATION_VERSION_NAME.encode()
-    before = element_bytes(0x00020001, "OB", b"\0\1", EXPLICIT_LITTLE)
-    if sop_class:
-        before += uid(_MEDIA_STORAGE_SOP_CLASS_UID, sop_class)
-    after = uid(_TRANSFER_SYNTAX_UID, transfer_syntax) + uid(0x00020012, IMPLEMENTATION_CLASS_UID)
-    version += b" " * (len(version) % 2)
-    return before, after + element_bytes(0x00020013, "SH", version, EXPLICIT_LITTLE)
-
-
-class Planned(NamedTuple):
-    """Pixel data that is not copied as it is."""
-
-    content: FileRange
-    plan: PixelPlan
-
-
-OutputPiece: TypeAlias = "Piece | Planned"
-
-
-def write(
-    target: str | os.PathLike[str],
-    source: BinaryIO,
-    file: DicomFile,
-    meta: bytes,
-    pieces: Sequence[OutputPiece],
-) -> int:
-    """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
-
-    Parameters
-    ----------
-    target : path
-        Path of the new file; its folder exists.
-    source : file object
-        The file that was read, for the ranges that are copied from it.
-    file : DicomFile
-        What was read from it.
-    meta : bytes
-        Preamble and file meta.
-    pieces : list of bytes, FileRange or Planned
-        The new Data Set.
-
-    Returns
-    -------
-    int
-        Bytes written.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written; no partial file stays.
-    """
-    part = part_name(target)
-    try:
-        with io.FileIO(part, "w") as handle:
-            written = _write_pieces(handle, source, file, meta, pieces)
-        os.replace(part, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        if isinstance(error, OSError):
-            raise OutputError(error.errno, "output") from error
-        raise
-    return written
-
-
-class OutputError(OSError):
-    """The output could not be written; the cause is the system's own error."""
-
-
-PART_PREFIX = ".dicom-anon-"
-_HERE = os.urandom(8).hex()
-"""Tells the processes apart that work on one destination, also those of several machines."""
-
-
-def part_name(target: str | os.PathLike[str]) -> str:
-    """Temporary name of an output: hidden, in the same folder, and of no other process or thread.
-
-    That it is the same for one output after the other makes the file system's work a little less.
-    """
-    own = f"{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
-    return os.path.join(os.path.dirname(target), own)
-
-
-def _write_pieces(
-    handle: io.FileIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]
-) -> int:
-    if file.deflated:
-        whole = b"".join(_in_memory(file, piece) for piece in _planned(file, pieces))
-        deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-        deflated = deflater.compress(whole) + deflater.flush()
-        return _write_all(handle, meta + deflated + b"\0" * (len(deflated) % 2))
-    written, pending, size = 0, [meta], 0
-    for piece in _planned(file, pieces):
-        if type(piece) is FileRange and not file.holds(piece):
-            written += _write_all(handle, b"".join(pending))
-            pending, size = [], 0
-            written += _copy_range(source, handle, piece)
-            continue
-        content = _in_memory(file, piece)
-        pending.append(content)
-        size += len(content)
-        if size >= _COPY_CHUNK:
-            written += _write_all(handle, b"".join(pending))
-            pending, size = [], 0
-    return written + _write_all(handle, b"".join(pending)) if pending else written
-
-
-def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterable[Piece]:
-    """Pieces in order, pixel data as its plan says."""
-    return itertools.chain.from_iterable(
-        pixels.pieces(piece.content, piece.plan, file.read_at, file.notes) if isinstance(piece, Planned) else (piece,)
-        for piece in output
-    )
-
-
-def _in_memory(file: DicomFile, piece: Piece) -> bytes:
-    return piece if isinstance(piece, bytes) else file.held(piece)
-
-
-def _write_all(handle: BinaryIO, content: bytes | memoryview) -> int:
-    written = handle.write(content)
-    while written < len(content):
-        written += handle.write(memoryview(content)[written:])
-    return written
-
-
-def _copy_range(source: BinaryIO, target: BinaryIO, piece: FileRange) -> int:
-    """Copy bytes from file to file: in the kernel where it can, else through one buffer."""
-    offset, left, _ = piece
-    if hasattr(os, "copy_file_range"):
-        while left:
-            try:
-                done = os.copy_file_range(source.fileno(), target.fileno(), left, offset)
-            except OSError as error:
-                if error.errno in _NO_KERNEL_COPY and left == piece.length:
-                    break
-                raise
-            if done == 0:
-                raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
-            offset += done
-            left -= done
-    if left:
-        source.seek(offset)
-        buffer = memoryview(bytearray(min(left, _COPY_CHUNK)))
-        while left:
-            done = source.readinto(buffer[: min(left, len(buffer))])  # type: ignore[attr-defined]
-            if not done:
-                raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
-            _write_all(target, buffer[:done])
-            left -= done
-    return piece.length
-
-
-_NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)

@@ -10,12 +10,12 @@ import os
 import sqlite3
 from pathlib import Path
 
-from dicom_anon.dicomfile import part_name
 from dicom_anon.errors import Reason
 from dicom_anon.fileset import Directory, directory_over, is_directory, own_head
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.objects import REBUILD
+from dicom_anon.output import part_name
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.report import RunReport
 from dicom_anon.worker import Order

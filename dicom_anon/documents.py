@@ -15,12 +15,12 @@ from typing import Any
 
 from dicom_anon import tags
 from dicom_anon.arrange import Arranger
-from dicom_anon.dicomfile import PART_PREFIX, part_name
 from dicom_anon.directory import NAME
 from dicom_anon.errors import FileRefused
 from dicom_anon.extract import Extract, Output, Summary, as_json, read_output, summarise
 from dicom_anon.layout import EXTRACTED, PENDING, TASK, component
 from dicom_anon.manifest import Manifest
+from dicom_anon.output import PART_PREFIX, part_name
 from dicom_anon.report import RunReport
 from dicom_anon.taskjson import SeriesFacts, TaskFacts, task_document
 from dicom_anon.worker import Order

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -115,6 +116,9 @@ class FileRange(NamedTuple):
     length: int
     tag: int = 0
 
+
+ReadAt: TypeAlias = Callable[[int, int], bytes]
+"""Bytes from an offset on, fewer only at the end."""
 
 Piece: TypeAlias = "bytes | FileRange"
 Edit: TypeAlias = "tuple[int, int, Piece]"

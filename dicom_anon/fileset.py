@@ -24,8 +24,9 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from dicom_anon.actions import DUMMIES
-from dicom_anon.dicomfile import IMPLEMENTATION_CLASS_UID, PART_PREFIX, write_meta
 from dicom_anon.elements import EXPLICIT_LITTLE, element_bytes, item_bytes
+from dicom_anon.filemeta import IMPLEMENTATION_CLASS_UID, write_meta
+from dicom_anon.output import PART_PREFIX
 from dicom_anon.pseudonyms import Pseudonyms
 
 MAX_PARTS = 8

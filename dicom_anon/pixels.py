@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dicom_anon import tags
-from dicom_anon.codestreams import HEAD, Part, ReadAt, Seen, Stream, UnknownStructure, check_frame, check_rle
-from dicom_anon.elements import ITEM, SEQUENCE_END, FileRange
+from dicom_anon.codestreams import HEAD, Part, Seen, Stream, UnknownStructure, check_frame, check_rle
+from dicom_anon.elements import ITEM, SEQUENCE_END, FileRange, ReadAt
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.scope import Level
 

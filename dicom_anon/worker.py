@@ -23,17 +23,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
-from dicom_anon import dicomfile
+from dicom_anon import output
 from dicom_anon.crosswalk import Crossing
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.discovery import FileJob
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange
 from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Kind, Reason
+from dicom_anon.filemeta import write_meta
 from dicom_anon.hidden import hides_elements
 from dicom_anon.layout import NAMERS, Facts
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
+from dicom_anon.output import OutputError, OutputPiece, Planned
 from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, plan_pixels
 from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION
 
@@ -235,7 +237,7 @@ def _quarantined(result: FileResult, order: Order) -> FileResult:
 def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     try:
         with io.FileIO(f"{order.source}{os.sep}{job.relative}") as source:
-            file = dicomfile.DicomFile(source, job.size)
+            file = DicomFile(source, job.size)
             new = engine.run_unwalked(file)
             _check_object(new.facts, order)
             pieces = _pixels_planned(file, new)
@@ -254,7 +256,7 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     except FileRefused as refusal:
         ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
         return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run)
-    except dicomfile.OutputError as error:
+    except OutputError as error:
         ends_run = error.errno in _RUN_ENDING or not os.path.isdir(order.destination)
         return FileResult(job, Reason.WRITE_FAILED, type(error.__cause__).__name__, ends_run=ends_run)
     except FileNotFoundError:
@@ -278,9 +280,9 @@ def _check_object(facts: ObjectFacts, order: Order) -> None:
         raise FileRefused(Reason.BURNED_IN, facts.burned_in)
 
 
-def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPiece]:
+def _pixels_planned(file: DicomFile, new: Rewritten) -> list[OutputPiece]:
     """Say of the pixel data among the pieces what has to change in it."""
-    pieces: list[dicomfile.OutputPiece] = []
+    pieces: list[OutputPiece] = []
     for piece in new.pieces:
         if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
             plan = plan_pixels(new.root, file.transfer_syntax, piece, file.read_at, piece.tag)
@@ -294,13 +296,13 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[dicomfile.OutputPie
                 assert isinstance(header, bytes)
                 pieces[-1] = header[:-4] + struct.pack(f"{file.encoding.order}L", plan.length)
             if plan.changes:
-                pieces.append(dicomfile.Planned(piece, plan))
+                pieces.append(Planned(piece, plan))
                 continue
         pieces.append(piece)
     return pieces
 
 
-def _ends_undefined(pieces: list[dicomfile.OutputPiece]) -> bool:
+def _ends_undefined(pieces: list[OutputPiece]) -> bool:
     """Tell whether the header that was written last says that its value is of undefined length."""
     return bool(pieces) and isinstance(pieces[-1], bytes) and pieces[-1].endswith(b"\xff\xff\xff\xff")
 
@@ -356,15 +358,15 @@ def _write(
     source: BinaryIO,
     file: DicomFile,
     new: Rewritten,
-    pieces: list[dicomfile.OutputPiece],
+    pieces: list[OutputPiece],
     engine: Engine,
     make_folders: bool,
 ) -> None:
     instance = _instance(file, new, engine)
-    meta = dicomfile.write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
+    meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
     if make_folders:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-    dicomfile.write(target, source, file, meta, pieces)
+    output.write(target, source, file, meta, pieces)
 
 
 def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine) -> frozenset[str]:
@@ -395,7 +397,7 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     OSError
         It cannot be read.
     """
-    file = dicomfile.DicomFile(source, size)
+    file = DicomFile(source, size)
     new = engine.run_unwalked(file)
     pieces = _pixels_planned(file, new)
     if target is not None:

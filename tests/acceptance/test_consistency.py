@@ -13,7 +13,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import UID_dictionary, generate_uid
 
-from dicom_anon import api, runner
+from dicom_anon import fanout, planning, runner
 from tests.acceptance.command import Path_, call, contents, files_below, read, uids, write_config
 from tests.acceptance.conftest import Deliver, Delivery
 from tests.datasets import file_bytes, image
@@ -96,9 +96,9 @@ def test_frames_of_reference_stay_shared(sample_in: Path, sample_out: Delivery) 
 def test_one_worker_and_four_write_the_same_tree(
     tmp_path: Path, key_file: Path, real_in: Path, real_out: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "SMALL_FILES", 0)
+    monkeypatch.setattr(fanout, "SMALL_FILES", 0)
     monkeypatch.setattr(runner, "BATCH_FILES", 20)
-    monkeypatch.setattr(runner._Run, "_work_here", _not_here)
+    monkeypatch.setattr(fanout.Crew, "_work_here", _not_here)
     done = call(real_in, tmp_path / "out", "--key-file", key_file, "-j", 4, *AS_THEY_ARE)
     monkeypatch.undo()
     single = call(real_in, tmp_path / "single", "--key-file", key_file, "-j", 1, *AS_THEY_ARE)
@@ -114,7 +114,7 @@ def _not_here(*_: object) -> None:
 
 
 def _at(monkeypatch: pytest.MonkeyPatch, moment: datetime.datetime) -> None:
-    monkeypatch.setattr(api, "datetime", SimpleNamespace(datetime=SimpleNamespace(now=lambda: moment)))
+    monkeypatch.setattr(planning, "datetime", SimpleNamespace(datetime=SimpleNamespace(now=lambda: moment)))
 
 
 def test_another_day_writes_the_same_tree(

@@ -15,7 +15,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.fileset import FileSet
 
-from dicom_anon import dicomfile
+from dicom_anon.output import PART_PREFIX
 from dicom_anon.presets import PRESETS
 from tests.acceptance.command import Done, call, contents, files_below, folders_below, write_config
 from tests.acceptance.test_resume import KILLER, PATIENTS, _kill, picture
@@ -327,7 +327,7 @@ def test_a_run_that_ended_early_is_resumed_to_the_same_end(tmp_path: Path, run: 
     assert "DICOMDIR" not in [os.path.basename(name) for name in files_below(tmp_path / "out")]
     (source / "PAT0/IM1").unlink()
     (tmp_path / "kept").rename(source / "PAT0/IM1")
-    (tmp_path / "out" / f"{dicomfile.PART_PREFIX}DICOMDIR.part").write_bytes(b"of a run that was killed")
+    (tmp_path / "out" / f"{PART_PREFIX}DICOMDIR.part").write_bytes(b"of a run that was killed")
     run(source)
     assert state(tmp_path / "out") == state(tmp_path / "whole")
 
@@ -343,7 +343,7 @@ def test_a_run_killed_near_its_end_is_resumed_to_the_same_end(tmp_path: Path, ru
         out = tmp_path / f"kill{moment}"
         if not _kill(moment, tmp_path / "site", source, out, *words):
             break
-        met |= {"part" if name.startswith(dicomfile.PART_PREFIX) else name for name in os.listdir(out)}
+        met |= {"part" if name.startswith(PART_PREFIX) else name for name in os.listdir(out)}
         run(source, out=out.name)
         assert state(out) == state(tmp_path / "whole"), f"killed at moment {moment}"
     assert met == {"PAT0", "part", "DICOMDIR"}

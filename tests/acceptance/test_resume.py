@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_anon import dicomfile, worker
+from dicom_anon import output, worker
 from tests.acceptance.command import (
     call,
     contents,
@@ -82,7 +82,7 @@ def run(source: Path, out: Path, key_file: Path, *more: object) -> dict[str, obj
     done = call(source, out, "--key-file", key_file, "--json", "-", "-j", 1, *more)
     account = done.account
     assert account["balances"], done.out
-    assert not [name for name in files_below(out) if dicomfile.PART_PREFIX in name]
+    assert not [name for name in files_below(out) if output.PART_PREFIX in name]
     return {
         "code": done.code,
         "written": account["written"]["files"],
@@ -409,7 +409,7 @@ def _children(parent: int) -> list[int]:
 def test_a_destination_that_takes_no_more_ends_the_run_in_order(
     tmp_path: Path, source: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    write, seen = dicomfile._write_all, []
+    write, seen = output._write_all, []
 
     def fail(*arguments: object) -> int:
         seen.append(1)
@@ -419,7 +419,7 @@ def test_a_destination_that_takes_no_more_ends_the_run_in_order(
 
     run(source, tmp_path / "whole", key_file)
     with monkeypatch.context() as patch:
-        patch.setattr(dicomfile, "_write_all", fail)
+        patch.setattr(output, "_write_all", fail)
         account = run(source, tmp_path / "out", key_file)
     assert account["code"] == 1
     assert account["write-failed"] == 1

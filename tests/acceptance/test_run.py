@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from dicom_anon import console, dicomfile, runner
+from dicom_anon import console, fanout, output, runner
 from dicom_anon.discovery import FileJob, Found, discover
 from dicom_anon.sample import Sample
 from tests.acceptance.command import (
@@ -271,6 +271,41 @@ def test_a_file_that_shrinks_is_quarantined(tmp_path: Path, monkeypatch: pytest.
     assert files_below(tmp_path / "out") == ["a", "z"]
 
 
+def test_ctrl_c_while_the_tree_is_listed_leaves_nothing_out_of_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tree(tmp_path / "in", *(f"{number:02}" for number in range(30)))
+
+    def interrupted(*what: Any, **how: Any) -> Iterator[Found]:
+        for number, found in enumerate(discover(*what, **how)):
+            if number == 25:
+                signal.raise_signal(signal.SIGINT)
+            yield found
+
+    monkeypatch.setattr(runner, "discover", interrupted)
+    monkeypatch.setattr(runner, "BATCH_FILES", 10)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        done = call(source, tmp_path / "out", "--json", "-", "-j", 2)
+    finally:
+        signal.signal(signal.SIGINT, before)  # the command lets nothing interrupt its last words
+    assert done.code == 130
+    assert account_of(done) == {"written": 0, "not-reached": 20}
+
+
+def test_batches_that_wait_when_the_run_ends_early_are_in_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tree(tmp_path / "in", *(f"{number:02}" for number in range(60)))
+    (source / "00").write_bytes(TINY[:-7])
+    monkeypatch.setattr(fanout, "SMALL_FILES", 50)
+    monkeypatch.setattr(runner, "BATCH_FILES", 2)
+    done = call(source, tmp_path / "out", "--json", "-", "-j", 2, "--on-error", "fail")
+    account = account_of(done)
+    assert account["truncated"] == 1
+    assert account["not-reached"] >= 30  # type: ignore[operator]
+
+
 def test_a_value_that_does_not_fit_quarantines_its_file_alone(tmp_path: Path) -> None:
     source = tree(tmp_path / "in", "a")
     (source / "long").write_bytes(file_bytes(image(StudyDescription="D" * 60)))
@@ -284,14 +319,14 @@ def test_a_value_that_does_not_fit_quarantines_its_file_alone(tmp_path: Path) ->
 def test_an_unforeseen_error_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tree(tmp_path / "in", "a", "z")
     (source / "odd").write_bytes(TINY + b"odd")
-    write = dicomfile.write
+    write = output.write
 
     def fail(target: Any, *rest: Any, **more: Any) -> Any:
         if os.path.basename(target) == "odd":
             raise ZeroDivisionError("Doe^Jane")
         return write(target, *rest, **more)
 
-    monkeypatch.setattr(dicomfile, "write", fail)
+    monkeypatch.setattr(output, "write", fail)
     done = call(source, tmp_path / "out", "--json", "-")
     assert done.code == 1
     assert account_of(done) == {"written": 2, "internal-error": 1}

@@ -19,7 +19,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
-from dicom_anon.runner import SMALL_BYTES, SMALL_FILES
+from dicom_anon.fanout import SMALL_BYTES, SMALL_FILES
 
 from . import headers
 from .headers import Frames, Place

@@ -15,8 +15,8 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from dicom_anon.dicomfile import encoding_of
 from dicom_anon.elements import Encoding
+from dicom_anon.filemeta import encoding_of
 from tests.datasets import SYNTAXES, encode, file_bytes, image, item, real_files
 
 FAMILY, GIVEN, PHYSICIAN = "Grubenwald", "Ottoline", "Okonjovic"

@@ -19,12 +19,12 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
-from dicom_anon.api import make_plan
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.discovery import FileJob
 from dicom_anon.elements import FileRange
 from dicom_anon.engine import Engine
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.planning import make_plan
 from dicom_anon.worker import Order, process_file
 from tests.acceptance.command import searchable
 from tests.fuzz.bases import SECRETS, bases

@@ -16,7 +16,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 
-from dicom_anon.runner import SMALL_BYTES, SMALL_FILES
+from dicom_anon.fanout import SMALL_BYTES, SMALL_FILES
 from tests.benchmark import corpora, report
 from tests.benchmark.__main__ import _timed
 from tests.benchmark.corpora import RECIPES, START_FILES, START_SHARE, Corpus, build, files_of, start_files, subset

@@ -27,8 +27,8 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from dicom_anon import dicomfile
-from dicom_anon.dicomfile import DicomFile, recognise, write_meta
+from dicom_anon import dicomfile, filemeta, output
+from dicom_anon.dicomfile import DicomFile
 from dicom_anon.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -39,6 +39,7 @@ from dicom_anon.elements import (
     item_bytes,
 )
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.filemeta import recognise, write_meta
 from tests import datasets
 from tests.datasets import (
     SYNTAXES,
@@ -77,7 +78,7 @@ def copy(source: Path, target: Path, rules: dict[str, str] | None = None) -> Dat
         file = DicomFile(handle, source.stat().st_size)
         new = engine(rules or {}).run(file.data, file.transfer_syntax)
         meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, new.sop_instance)
-        assert dicomfile.write(target, handle, file, meta, new.pieces) == target.stat().st_size
+        assert output.write(target, handle, file, meta, new.pieces) == target.stat().st_size
     return dcmread(target)
 
 
@@ -367,7 +368,7 @@ def test_the_copy_notices_that_its_source_has_shrunk(tmp_path: Path, monkeypatch
             if not kernel:
                 monkeypatch.delattr(os, "copy_file_range", raising=False)
             with pytest.raises(FileRefused) as refused:
-                dicomfile.write(tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces)
+                output.write(tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces)
         assert refused.value.reason is Reason.TRUNCATED
         assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
         path.write_bytes(file_bytes(source))
@@ -508,8 +509,8 @@ def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, synta
     assert meta.MediaStorageSOPInstanceUID == target.SOPInstanceUID == "1.9.8"
     assert meta.MediaStorageSOPClassUID == target.SOPClassUID
     assert meta.TransferSyntaxUID == syntax
-    assert meta.ImplementationClassUID == dicomfile.IMPLEMENTATION_CLASS_UID
-    assert len(dicomfile.IMPLEMENTATION_VERSION_NAME) <= 16
+    assert meta.ImplementationClassUID == filemeta.IMPLEMENTATION_CLASS_UID
+    assert len(filemeta.IMPLEMENTATION_VERSION_NAME) <= 16
 
 
 def test_the_meta_leaves_out_what_the_object_has_not() -> None:
@@ -533,7 +534,7 @@ def test_a_failure_leaves_neither_a_partial_file_nor_a_changed_one(
     def fail(*_: object) -> int:
         raise failure
 
-    monkeypatch.setattr(dicomfile, "_write_all", fail)
+    monkeypatch.setattr(output, "_write_all", fail)
     with pytest.raises(type(failure)):
         copy(path, target)
     assert target.read_bytes() == b"as it was"
@@ -542,14 +543,14 @@ def test_a_failure_leaves_neither_a_partial_file_nor_a_changed_one(
 
 
 def test_the_name_of_a_part_tells_nothing_and_stays_short(tmp_path: Path) -> None:
-    part = Path(dicomfile.part_name(tmp_path / ("DOE^JANE" * 30)))
+    part = Path(output.part_name(tmp_path / ("DOE^JANE" * 30)))
     assert part.parent == tmp_path
-    assert part.name.startswith(dicomfile.PART_PREFIX)
+    assert part.name.startswith(output.PART_PREFIX)
     assert "DOE" not in part.name
     assert len(part.name) < 80
-    assert part == Path(dicomfile.part_name(tmp_path / "other"))
+    assert part == Path(output.part_name(tmp_path / "other"))
     with ThreadPoolExecutor(1) as other:
-        assert part != Path(other.submit(dicomfile.part_name, tmp_path / "other").result())
+        assert part != Path(other.submit(output.part_name, tmp_path / "other").result())
 
 
 @pytest.mark.parametrize("code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
@@ -557,7 +558,7 @@ def test_where_the_kernel_does_not_copy_a_buffer_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
 ) -> None:
     monkeypatch.setattr(dicomfile, "HEAD", 400)
-    monkeypatch.setattr(dicomfile, "_COPY_CHUNK", 300)
+    monkeypatch.setattr(output, "_COPY_CHUNK", 300)
     source = image()
     source.PixelData = bytes(range(250)) * 8
     path = put(tmp_path, file_bytes(source))
@@ -610,13 +611,13 @@ def test_pieces_of_a_file_are_written_in_order(tmp_path: Path) -> None:
     with open(path, "rb", buffering=0) as handle:
         file = DicomFile(handle, path.stat().st_size)
         pieces: list[Piece] = [b"a", FileRange(at + 4, 4), b"b", FileRange(at, 4)]
-        assert dicomfile.write(tmp_path / "target", handle, file, b"<", pieces) == 11
+        assert output.write(tmp_path / "target", handle, file, b"<", pieces) == 11
     assert (tmp_path / "target").read_bytes() == b"<aJanebDoe^"
 
 
 def test_the_encoding_follows_from_the_transfer_syntax() -> None:
-    assert dicomfile.encoding_of(ImplicitVRLittleEndian) == IMPLICIT_LITTLE
-    assert dicomfile.encoding_of("1.2.840.10008.1.2.2") == EXPLICIT_BIG
-    assert dicomfile.encoding_of(JPEGBaseline8Bit) == EXPLICIT_LITTLE
+    assert filemeta.encoding_of(ImplicitVRLittleEndian) == IMPLICIT_LITTLE
+    assert filemeta.encoding_of("1.2.840.10008.1.2.2") == EXPLICIT_BIG
+    assert filemeta.encoding_of(JPEGBaseline8Bit) == EXPLICIT_LITTLE
     assert struct.calcsize("<HHL") == 8
     assert datasets.ENCODINGS["big"] is EXPLICIT_BIG

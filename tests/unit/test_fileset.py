@@ -24,8 +24,9 @@ from pydicom.uid import (
     TwelveLeadECGWaveformStorage,
 )
 
-from dicom_anon.dicomfile import IMPLEMENTATION_CLASS_UID, PART_PREFIX
+from dicom_anon.filemeta import IMPLEMENTATION_CLASS_UID
 from dicom_anon.fileset import Directory, directory_over, is_directory, is_file_id, own_head
+from dicom_anon.output import PART_PREFIX
 from dicom_anon.pseudonyms import Pseudonyms
 from tests.datasets import KEY, encode, file_bytes, image, item
 

@@ -33,13 +33,16 @@ FLOORS = {
     4: ("actions",),
     5: ("config", "presets", "stamps", "profile", "safe_private"),
     6: ("assignment", "extra_rules", "conformance"),
-    7: ("engine", "rewriter", "transcode"),
-    8: ("dicomfile",),
+    7: ("engine", "planning", "rewriter", "transcode"),
+    8: ("filemeta", "dicomfile", "output"),
     9: (
         "discovery",
         "worker",
-        "runner",
         "report",
+        "ending",
+        "fanout",
+        "destination",
+        "runner",
         "runfolder",
         "manifest",
         "extract",
@@ -49,12 +52,12 @@ FLOORS = {
         "directory",
         "documents",
     ),
-    10: ("api", "mercure_task", "mercure", "checking", "console", "cli", "__main__", "__init__"),
+    10: ("dataset", "api", "mercure_task", "mercure", "checking", "console", "cli", "__main__", "__init__"),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 APART: dict[str, set[str]] = {"sample": set(), "verify": {"errors"}}
 """Packages outside the building, and what of it they may use; nothing but the top floor uses them."""
-ONLY = {"rich": {"console"}, "click": {"cli"}, "joblib": {"runner"}}
+ONLY = {"rich": {"console"}, "click": {"cli"}, "joblib": {"fanout"}}
 """Third parties that one module or package alone knows."""
 CLI = ("options", "rules", "rows", "verify", "run", "show", "make", "mercure", "__init__")
 """Modules of the command line; each knows only earlier ones."""

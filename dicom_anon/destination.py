@@ -1,0 +1,240 @@
+"""The destination of a run, with what earlier runs left in it.
+
+Lives here: whether it may be used, its folders, and outputs that are there or have to go. Not here: writing them.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from dicom_anon.arrange import Arranger
+from dicom_anon.discovery import FileJob, Folder
+from dicom_anon.errors import UsageError
+from dicom_anon.fileset import own_head
+from dicom_anon.manifest import Manifest
+from dicom_anon.namebook import NameBook
+from dicom_anon.output import PART_PREFIX
+from dicom_anon.worker import Order
+
+
+def check_paths(
+    source: Path,
+    destination: Path,
+    *,
+    run_folder: Path | None = None,
+    quarantine: Path | None = None,
+    crosswalk: Path | None = None,
+    known: bool = False,
+) -> None:
+    """Refuse what could overwrite or mix up sources and outputs.
+
+    Parameters
+    ----------
+    source, destination : Path
+        SRC and DST.
+    run_folder, quarantine, crosswalk : Path, optional
+        Folders and a file that hold secrets, or identifiers.
+    known : bool
+        The run folder has a record of the destination, so that it need not be empty.
+
+    Raises
+    ------
+    UsageError
+        The source is missing, one folder lies within the other, or the destination is not an empty folder.
+    """
+    if not source.exists():
+        raise UsageError("SRC does not exist")
+    real_source, real_destination = Path(os.path.realpath(source)), Path(os.path.realpath(destination))
+    if real_source == real_destination:
+        raise UsageError("SRC and DST are the same")
+    if real_source in real_destination.parents and source.is_dir():
+        raise UsageError("DST lies inside SRC: choose a folder outside of it")
+    if real_destination in real_source.parents:
+        raise UsageError("SRC lies inside DST: choose another DST")
+    if destination.exists():
+        if not destination.is_dir():
+            raise UsageError("DST is not a folder")
+        if not known and any(destination.iterdir()):
+            raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
+    for private, what in (
+        (run_folder, "run folder"),
+        (quarantine, "quarantine folder"),
+        (crosswalk, "crosswalk"),
+    ):
+        if private is None:
+            continue
+        real_private = Path(os.path.realpath(private))
+        for name, folder in (("DST", real_destination), ("SRC", real_source)):
+            if folder == real_private or folder in real_private.parents:
+                raise UsageError(f"the {what} lies inside {name}: it holds what must not leave, keep it apart")
+
+
+def start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None:
+    """Remove the outputs on record and the folders that are empty then; refuse if there is anything else."""
+    arranger = Arranger(destination, "study")
+    for path, written_as in manifest.outputs():
+        arranger.remove(written_as)
+        settled = os.path.join(book.target(os.path.dirname(path)), os.path.basename(written_as))
+        for relative in (written_as, settled):
+            with contextlib.suppress(OSError):
+                os.unlink(destination / relative)
+    for document in manifest.documents():
+        with contextlib.suppress(OSError):
+            os.unlink(destination / document)
+    for folder, _, names in os.walk(destination, topdown=False):
+        for name in names:
+            if name.startswith(PART_PREFIX) or own_head(os.path.join(folder, name)):
+                os.unlink(os.path.join(folder, name))  # a run that was killed had no time to record it
+        if Path(folder) != destination:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+    if destination.exists() and any(destination.iterdir()):
+        raise UsageError("DST holds files that no run of ours wrote: move them away")
+    manifest.forget()
+
+
+class Destination:
+    """Folder of the outputs of a run that begins now.
+
+    Parameters
+    ----------
+    order : Order
+        Where it is, and whether anything is written.
+    manifest : Manifest or None
+        Record of what earlier runs wrote.
+    book : NameBook or None
+        Names of folders, where those that hold an identifier are replaced.
+    arranger : Arranger or None
+        Names of outputs, where they are made of what the outputs say.
+    """
+
+    def __init__(
+        self, order: Order, manifest: Manifest | None, book: NameBook | None, arranger: Arranger | None
+    ) -> None:
+        self._top = order.destination
+        self._dry_run = order.dry_run
+        self._manifest = manifest
+        self._book = book
+        self._arranger = arranger
+        self._resumes = manifest is not None and os.path.isdir(order.destination)
+        self._began = time.time() - 0.1  # clocks of file systems are coarse
+
+    def prepare(self) -> None:
+        """Make the folder, or put right what a run that was killed left in it.
+
+        Raises
+        ------
+        UsageError
+            It cannot be made.
+        """
+        if self._dry_run:
+            return
+        try:
+            os.makedirs(self._top, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"DST cannot be made: {error.strerror}") from None
+        if self._resumes:
+            self.remove_parts()
+            if self._book is not None and self._manifest is not None:
+                self._book.rename(Path(self._top), self._manifest.names())
+
+    def mirror(self, folder: Folder) -> None:
+        """Make the folder that stands for one of the source."""
+        if self._dry_run or self._arranger is not None:
+            return
+        target = self._book.target(folder.relative) if self._book else folder.relative
+        with contextlib.suppress(OSError):  # each of its files will say so
+            os.mkdir(os.path.join(self._top, target))
+
+    def placed(self, job: FileJob) -> FileJob:
+        """Put a file into the folder that stands for its own."""
+        if self._book is None:
+            return job
+        folder, slash, name = job.relative.rpartition(os.sep)
+        return FileJob(job.relative, job.size, job.modified, self._book.target(folder) + slash + name)
+
+    def undone(self, batch: list[FileJob]) -> list[FileJob]:
+        """Leave out of a batch what an earlier run wrote, if it is still there."""
+        if not self._resumes or self._manifest is None:
+            return batch
+        done = self._manifest.done(batch)
+        return [job for job in batch if job.relative not in done or not self._is_there(job, done[job.relative])]
+
+    def remove_stale(self, batch: list[FileJob]) -> None:
+        """Remove outputs whose sources are no longer what they were: new ones may have other names, or none."""
+        if not self._resumes or self._manifest is None or self._dry_run:
+            return
+        for job, written_as in self._manifest.outputs_of(batch):
+            with contextlib.suppress(OSError):
+                if self._arranger is not None:
+                    self._arranger.remove(written_as)
+                else:
+                    os.unlink(os.path.join(self._top, _settled(job, written_as)))
+
+    def was_written(self, job: FileJob) -> bool:
+        """Tell whether a file got its output in this run; one of an earlier run may be there, of an older source."""
+        if self._dry_run:
+            return False
+        try:
+            return os.stat(os.path.join(self._top, job.target)).st_mtime >= self._began
+        except OSError:
+            return False
+
+    def remove_parts(self) -> None:
+        """Remove what killed runs and workers left behind."""
+        if self._dry_run:
+            return
+        for folder, _, names in os.walk(self._top):
+            for name in names:
+                if name.startswith(PART_PREFIX):
+                    with contextlib.suppress(OSError):
+                        os.unlink(os.path.join(folder, name))
+
+    def settle(self, notes: collections.Counter[str], *, in_order: bool) -> None:
+        """Give folders their final names, once every file was looked at.
+
+        Parameters
+        ----------
+        notes : Counter of str
+            Gets what became of them, for the report.
+        in_order : bool
+            Every file was looked at: the run came to its end.
+        """
+        if (self._book is None and self._arranger is None) or self._dry_run:
+            return
+        if not in_order:
+            notes["folder-names-pending"] += 1
+            return
+        if self._arranger is not None:
+            try:
+                self._arranger.settle()
+            except OSError:
+                notes["folder-names-pending"] += 1
+        if self._book is None:
+            return
+        final = self._book.settle()
+        if self._book.tainted:
+            notes["folder-name-replaced"] = self._book.tainted
+        if self._manifest is not None:
+            try:
+                self._manifest.settle_names(final)
+            except sqlite3.Error:
+                notes["record-failed"] += 1
+                return
+        self._book.rename(Path(self._top), final)
+
+    def _is_there(self, job: FileJob, written_as: str) -> bool:
+        """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""
+        if self._arranger is not None:
+            return self._arranger.find(written_as) != ""
+        return os.path.exists(os.path.join(self._top, _settled(job, written_as)))
+
+
+def _settled(job: FileJob, written_as: str) -> str:
+    """Where an output of an earlier run is now."""
+    return os.path.join(os.path.dirname(job.target), os.path.basename(written_as))

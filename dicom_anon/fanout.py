@@ -1,0 +1,189 @@
+"""Batches of files worked off, in this process or in workers, of which any may die.
+
+Lives here: what is in flight, and the second try. Does not live here: which files there are, what results are for.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+
+from dicom_anon.discovery import FileJob
+from dicom_anon.ending import Ending
+from dicom_anon.errors import Reason
+from dicom_anon.worker import FileResult, Order, PackedResult, packed_order, process_batch, process_packed, unpacked
+
+RETRY_FILES = 20
+SMALL_FILES = 400
+SMALL_BYTES = 1 << 30
+"""A tree within both limits is done in this process: starting workers would take longer."""
+
+
+class Crew:
+    """Those who do the work of a run.
+
+    Parameters
+    ----------
+    order : Order
+        What is done to each file.
+    jobs : int
+        Worker processes; 1 works in this process.
+    ending : Ending
+        Whether to stop early.
+    take : callable
+        Gets the results, in whatever order they come.
+
+    Attributes
+    ----------
+    died : bool
+        A worker died, and may have left something behind.
+    """
+
+    def __init__(self, order: Order, jobs: int, ending: Ending, take: Callable[[list[FileResult]], None]) -> None:
+        self.died = False
+        self._order = order
+        self._jobs = jobs
+        self._ending = ending
+        self._take = take
+        self._waiting: collections.deque[list[FileJob]] = collections.deque()
+        self._in_flight: dict[int, list[FileJob]] = {}
+        self._walk = threading.Lock()  # joblib draws batches, and so walks, in threads of its own
+
+    def work(self, batches: Iterator[list[FileJob]]) -> None:
+        """Work batches off until there are none left, or the run is to end.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Ctrl-C ended the run at once.
+        """
+        files = size = 0
+        for batch in batches:
+            self._waiting.append(batch)
+            files += len(batch)
+            size += sum(job.size for job in batch)
+            if self._jobs == 1 or files > SMALL_FILES or size > SMALL_BYTES:
+                break
+        else:
+            self._work_here(self._in_turn(batches))
+            return
+        if self._jobs == 1:
+            self._work_here(self._in_turn(batches))
+        else:
+            self._work_in_processes(self._in_turn(batches))
+
+    def left(self) -> list[FileJob]:
+        """Give up what is still in flight or waiting: files that were drawn, and of which no result was taken."""
+        with self._walk:
+            left = [job for batch in (*self._in_flight.values(), *self._waiting) for job in batch]
+            self._in_flight.clear()
+            self._waiting.clear()
+        return left
+
+    def _in_turn(self, batches: Iterator[list[FileJob]]) -> Iterator[list[FileJob]]:
+        """First the batches that are waiting, then the others."""
+        while self._waiting:
+            yield self._waiting.popleft()
+        yield from batches
+
+    def _work_here(self, batches: Iterable[list[FileJob]]) -> None:
+        for batch in batches:
+            self._in_flight[0] = batch
+            at = 0
+            while at < len(batch) and not self._ending.begun:
+                with self._ending.may_be_interrupted():
+                    results = process_batch(batch[at : at + 10], self._order)
+                at += len(results)
+                self._in_flight[0] = batch[at:]
+                self._take(results)
+            if self._ending.begun:
+                return
+
+    def _work_in_processes(self, batches: Iterator[list[FileJob]]) -> None:
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        numbered = enumerate(batches)
+        while not self._ending.begun:
+            try:
+                self._fan_out(numbered)
+            except BrokenProcessPool:  # noqa: PERF203 # workers die rarely
+                self._work_again()
+            else:
+                return
+
+    def _fan_out(self, numbered: Iterator[tuple[int, list[FileJob]]]) -> None:
+        """Give batches to workers until there are none left, or the run is to end."""
+        from joblib import Parallel, delayed
+
+        packed = packed_order(self._order)
+
+        def tasks() -> Iterator[object]:
+            while not self._ending.begun:
+                with self._walk:
+                    number, batch = next(numbered, (0, []))
+                    if not batch:
+                        return
+                    self._in_flight[number] = batch
+                yield delayed(_numbered_batch)(number, batch, packed)
+
+        parallel = Parallel(
+            n_jobs=self._jobs,
+            backend="loky",
+            return_as="generator_unordered",
+            pre_dispatch="2 * n_jobs",
+            batch_size=1,
+            max_nbytes=None,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib warns where the run ends early; the account tells of that
+            with contextlib.closing(parallel(tasks())) as results:
+                while not self._ending.begun:
+                    with self._ending.may_be_interrupted():
+                        found = next(results, None)
+                    if found is None:
+                        return
+                    number, told = found
+                    batch = self._in_flight.pop(number)
+                    done = unpacked(batch, told)
+                    if len(done) < len(batch):
+                        self._in_flight[number] = batch[len(done) :]
+                    self._take(done)
+
+    def _work_again(self) -> None:
+        """Work on what was in flight when a worker died, in portions small enough that few files are tried twice."""
+        self.died = True
+        with self._walk:
+            files = [job for batch in self._in_flight.values() for job in batch]
+            portions = [files[i : i + RETRY_FILES] for i in range(0, len(files), RETRY_FILES)]
+            self._in_flight = dict(enumerate(portions, -len(portions)))  # numbers that no other batch has
+        for number, portion in list(self._in_flight.items()):
+            with self._ending.may_be_interrupted():
+                results = self._retry(portion)
+            del self._in_flight[number]
+            if len(results) < len(portion):
+                self._in_flight[number] = portion[len(results) :]
+            self._take(results)
+            if self._ending.begun:
+                return
+
+    def _retry(self, portion: list[FileJob]) -> list[FileResult]:
+        """Work on some files in a worker that has nothing else to do; where it dies, on each of them alone."""
+        from joblib import Parallel, delayed
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        alone = Parallel(n_jobs=2, backend="loky", batch_size=1)
+        try:
+            results: list[FileResult] = alone([delayed(process_batch)(portion, self._order)])[0]
+        except BrokenProcessPool:
+            if len(portion) == 1:
+                return [FileResult(portion[0], Reason.WORKER_DIED)]
+        else:
+            return results
+        return [result for job in portion for result in self._retry([job])]
+
+
+def _numbered_batch(number: int, batch: list[FileJob], packed: bytes) -> tuple[int, list[PackedResult]]:
+    return number, process_packed(batch, packed)

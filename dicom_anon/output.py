@@ -1,0 +1,170 @@
+"""Outputs: a new file is written from pieces under a temporary name, and is there whole or not at all.
+
+Lives here: the copy from file to file, deflating, names of parts. Does not live here: what the pieces say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import itertools
+import os
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO, NamedTuple, TypeAlias
+
+from dicom_anon import pixels
+from dicom_anon.dicomfile import DicomFile
+from dicom_anon.elements import FileRange, Piece
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.pixels import PixelPlan
+
+_COPY_CHUNK = 1 << 20
+_NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
+
+PART_PREFIX = ".dicom-anon-"
+"""What the name of every file that is still being written starts with."""
+
+_HERE = os.urandom(8).hex()
+"""Tells the processes apart that work on one destination, also those of several machines."""
+
+
+class Planned(NamedTuple):
+    """Pixel data that is not copied as it is."""
+
+    content: FileRange
+    plan: PixelPlan
+
+
+OutputPiece: TypeAlias = "Piece | Planned"
+
+
+def write(
+    target: str | os.PathLike[str],
+    source: BinaryIO,
+    file: DicomFile,
+    meta: bytes,
+    pieces: Sequence[OutputPiece],
+) -> int:
+    """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
+
+    Parameters
+    ----------
+    target : path
+        Path of the new file; its folder exists.
+    source : file object
+        The file that was read, for the ranges that are copied from it.
+    file : DicomFile
+        What was read from it.
+    meta : bytes
+        Preamble and file meta.
+    pieces : list of bytes, FileRange or Planned
+        The new Data Set.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; no partial file stays.
+    """
+    part = part_name(target)
+    try:
+        with io.FileIO(part, "w") as handle:
+            written = _write_pieces(handle, source, file, meta, pieces)
+        os.replace(part, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        if isinstance(error, OSError):
+            raise OutputError(error.errno, "output") from error
+        raise
+    return written
+
+
+class OutputError(OSError):
+    """The output could not be written; the cause is the system's own error."""
+
+
+def part_name(target: str | os.PathLike[str]) -> str:
+    """Temporary name of an output: hidden, in the same folder, and of no other process or thread.
+
+    That it is the same for one output after the other makes the file system's work a little less.
+    """
+    own = f"{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
+    return os.path.join(os.path.dirname(target), own)
+
+
+def _write_pieces(
+    handle: io.FileIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]
+) -> int:
+    if file.deflated:
+        whole = b"".join(_in_memory(file, piece) for piece in _planned(file, pieces))
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        deflated = deflater.compress(whole) + deflater.flush()
+        return _write_all(handle, meta + deflated + b"\0" * (len(deflated) % 2))
+    written, pending, size = 0, [meta], 0
+    for piece in _planned(file, pieces):
+        if type(piece) is FileRange and not file.holds(piece):
+            written += _write_all(handle, b"".join(pending))
+            pending, size = [], 0
+            written += _copy_range(source, handle, piece)
+            continue
+        content = _in_memory(file, piece)
+        pending.append(content)
+        size += len(content)
+        if size >= _COPY_CHUNK:
+            written += _write_all(handle, b"".join(pending))
+            pending, size = [], 0
+    return written + _write_all(handle, b"".join(pending)) if pending else written
+
+
+def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterable[Piece]:
+    """Pieces in order, pixel data as its plan says."""
+    return itertools.chain.from_iterable(
+        pixels.pieces(piece.content, piece.plan, file.read_at, file.notes) if isinstance(piece, Planned) else (piece,)
+        for piece in output
+    )
+
+
+def _in_memory(file: DicomFile, piece: Piece) -> bytes:
+    return piece if isinstance(piece, bytes) else file.held(piece)
+
+
+def _write_all(handle: BinaryIO, content: bytes | memoryview) -> int:
+    written = handle.write(content)
+    while written < len(content):
+        written += handle.write(memoryview(content)[written:])
+    return written
+
+
+def _copy_range(source: BinaryIO, target: BinaryIO, piece: FileRange) -> int:
+    """Copy bytes from file to file: in the kernel where it can, else through one buffer."""
+    offset, left, _ = piece
+    if hasattr(os, "copy_file_range"):
+        while left:
+            try:
+                done = os.copy_file_range(source.fileno(), target.fileno(), left, offset)
+            except OSError as error:
+                if error.errno in _NO_KERNEL_COPY and left == piece.length:
+                    break
+                raise
+            if done == 0:
+                raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
+            offset += done
+            left -= done
+    if left:
+        source.seek(offset)
+        buffer = memoryview(bytearray(min(left, _COPY_CHUNK)))
+        while left:
+            done = source.readinto(buffer[: min(left, len(buffer))])  # type: ignore[attr-defined]
+            if not done:
+                raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
+            _write_all(target, buffer[:done])
+            left -= done
+    return piece.length

@@ -138,9 +138,9 @@ def counting(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def show_findings(report: VerifyReport) -> None:
+def show_findings(report: VerifyReport, *, stderr: bool = False) -> None:
     """Print what the independent look found."""
-    console = Console()
+    console = Console(stderr=stderr)
     if report.findings:
         table = Table(title=f"{len(report.findings):,} findings", title_justify="left", title_style="red")
         for name in ("file", "offset", "element", "kind", "check"):
@@ -164,11 +164,11 @@ def say(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def show_report(report: RunReport, *, verbose: bool, list_at: str = "") -> None:
+def show_report(report: RunReport, *, verbose: bool, list_at: str = "", stderr: bool = False) -> None:
     """Print the account of a run."""
     from dicom_anon.report import NOTES
 
-    console = Console()
+    console = Console(stderr=stderr)
     verb = "would be written" if report.dry_run else "written"
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(justify="right")

@@ -6,7 +6,11 @@ wait until a command needs them.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
+from typing import TextIO
 
 import click
 
@@ -54,8 +58,16 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            if not args[0].startswith("-") and not os.path.lexists(args[0]):
+                self._refuse_typo(ctx, args[0])
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def _refuse_typo(self, ctx: click.Context, word: str) -> None:
+        from difflib import get_close_matches
+
+        if close := get_close_matches(word, self.commands, n=1, cutoff=0.75):
+            ctx.fail(f"there is no command and no SRC {word!r}; did you mean {close[0]!r}?")
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -104,6 +116,9 @@ for _command in (
 
 def main() -> None:
     """Run the command line: the only place that turns errors into messages and exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no letter of a name or rule ends a command
     try:
         cli.main(prog_name="dicom-anon", standalone_mode=False)
     except click.exceptions.Exit as leave:
@@ -116,16 +131,23 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()
+        _drop_output()
         sys.exit(EXIT_TROUBLE)
     except Exception as error:
         sys.exit(_tell(error))
 
 
 def _tell(error: Exception) -> int:
-    """Say what is wrong, and give the exit code. What is no error of ours is raised again."""
+    """Say what is wrong, and give the exit code. What is no error of ours, nor of the system, is raised again."""
+    from sqlite3 import Error as DatabaseError
+
     from dicom_anon.errors import ConfigError, DicomAnonError, FileRefused
 
+    if isinstance(error, OSError | DatabaseError):
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        click.echo(f"error: {what or 'the system refused'} ({_place_of(error)})", err=True)
+        _drop_output()
+        return EXIT_TROUBLE
     if not isinstance(error, DicomAnonError):
         raise error
     if isinstance(error, FileRefused):
@@ -138,3 +160,29 @@ def _tell(error: Exception) -> int:
     else:
         click.echo(f"error: {error}", err=True)
     return EXIT_USAGE
+
+
+def _place_of(error: Exception) -> str:
+    """Class of an error and the line of ours that met it; the path that the system names may identify."""
+    import traceback
+
+    own = os.path.dirname(os.path.dirname(__file__))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(own)]
+    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + where
+
+
+def _drop_output() -> None:
+    """Give up what an output did not take, so that Python does not try, and fail, once more at its end."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with contextlib.suppress(OSError, ValueError):
+            if not _takes(stream):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _takes(stream: TextIO) -> bool:
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True

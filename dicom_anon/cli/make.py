@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from dicom_anon.cli.options import FILE, PATH
+from dicom_anon.cli.options import FILE, FOLDER, STDOUT
 
 
 @click.command("sample", short_help="Write a sample tree of DICOM files with planted identifiers.")
-@click.argument("folder", metavar="DIR", type=PATH)
+@click.argument("folder", metavar="DIR", type=FOLDER)
 def sample(folder: Path) -> None:
     """Write a sample tree into the new folder DIR: made-up patients, of many kinds of objects, to try things on."""
     from dicom_anon import console
@@ -56,7 +56,7 @@ def lookup(accessions: Path, crosswalk: Path, out: Path | None) -> None:
     from dicom_anon.accessions import join_files, write_private
 
     joined = join_files(accessions, crosswalk)
-    if out is None:
+    if out is None or out == STDOUT:
         click.echo(joined.text, nl=False)
     else:
         write_private(out, joined.text)

@@ -6,17 +6,42 @@ Not here: the options of the rules (`rules`), and options of one command alone.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
 
-PATH = click.Path(path_type=Path)
-FILE = click.Path(path_type=Path, dir_okay=False)
+
+class _Path(click.Path):
+    """A path that can be looked up, whether something is there or not."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Refuse what is no path; an empty one would be the working folder."""
+        if not os.fspath(value):
+            self.fail("it is empty", param, ctx)
+        try:
+            os.stat(value)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            self.fail(f"{click.format_filename(value)!r}: {error.strerror}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
+FILE = _Path(path_type=Path, dir_okay=False)
+FOLDER = _Path(path_type=Path, file_okay=False)
 STDOUT = Path("-")
 
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+Files: TypeAlias = "list[tuple[str, Path | None]]"
+"""Options and the files that they name, if any."""
 
 
 def source_and_destination(command: Callable[..., None]) -> Callable[..., None]:
@@ -56,17 +81,81 @@ jobs_option = click.option(
 def json_option(what: str) -> Decorator:
     """Give a command ``--json``; `write_json` writes there."""
     return click.option(
-        "--json", "json_file", type=FILE, metavar="FILE", help=f"Write {what} as JSON; - for standard output."
+        "--json",
+        "json_file",
+        type=FILE,
+        metavar="FILE",
+        help=f"Write {what} as JSON; - for standard output, and nothing else there.",
     )
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write to a file, or to standard output where it is named ``-``."""
+def write_json(path: Path, content: dict[str, Any]) -> bool:
+    """Write to a file, or to standard output where it is named ``-``; say so, and return False, where that fails."""
     text = json.dumps(content, indent=1) + "\n"
-    if path == STDOUT:
-        click.echo(text, nl=False)
-    else:
-        path.write_text(text, "utf-8")
+    try:
+        if path == STDOUT:
+            click.echo(text, nl=False)
+        else:
+            path.write_text(text, "utf-8")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        click.echo(f"error: --json could not be written: {error.strerror}", err=True)
+        return False
+    return True
+
+
+def check_output(
+    option: str,
+    path: Path,
+    source: Path,
+    destination: Path,
+    *,
+    made: Path | None,
+    others: Files,
+) -> None:
+    """Refuse, before the work begins, a file that could not be written at its end, or would take the place of another.
+
+    Nothing is made or changed here.
+
+    Parameters
+    ----------
+    option : str
+        Which option names it.
+    path : Path
+        The file; it may be there already.
+    source, destination : Path
+        SRC and DST, in which it may not be.
+    made : Path or None
+        A folder that the work makes.
+    others : Files
+        What other options name.
+    """
+    from dicom_anon.errors import UsageError
+
+    real = Path(os.path.realpath(path))
+    for name, tree in (("SRC", source), ("DST", destination)):
+        top = Path(os.path.realpath(tree))
+        if top == real or top in real.parents:
+            raise UsageError(f"{option} lies inside {name}: choose a file outside of it")
+    for name, other in others:
+        if other is not None and real == Path(os.path.realpath(other)):
+            raise UsageError(f"{option} and {name} name the same file")
+    if problem := _obstacle(path, real.parent, made):
+        raise UsageError(f"{option} cannot be written: {problem}")
+
+
+def _obstacle(path: Path, folder: Path, made: Path | None) -> str:
+    """Tell why a file cannot be written, if so."""
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists():
+        return "" if os.access(path, os.W_OK) else "it is write-protected"
+    if made is not None and folder == Path(os.path.realpath(made)):
+        return ""
+    if not folder.is_dir():
+        return "its folder does not exist"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else "nothing can be written into its folder"
 
 
 def quiet_option(what: str) -> Decorator:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Iterable
+
+import click
 
 from dicom_anon import tags
 from dicom_anon.actions import Safe
@@ -20,9 +21,9 @@ WIDEST = 44
 """Characters of the widest column of a table; longer values stand out of it."""
 
 
-def show_assignment(assignment: Assignment, rows: Iterable[Row], form: str) -> None:
+def show_assignment(assignment: Assignment, rows: Iterable[Row], form: str, *, stderr: bool = False) -> None:
     """Print an assignment in one of `FORMATS`."""
-    sys.stdout.write(FORMATS[form](assignment, list(rows)))
+    click.echo(FORMATS[form](assignment, list(rows)), nl=False, err=stderr)
 
 
 def _record(row: Row) -> dict[str, str]:
@@ -69,7 +70,7 @@ def _as_json(assignment: Assignment, rows: list[Row]) -> str:
         "digest": assignment.digest,
         "rows": [_record(row) for row in rows],
     }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _as_csv(assignment: Assignment, rows: list[Row]) -> str:

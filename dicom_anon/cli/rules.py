@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dicom_anon.cli.options import FILE
+from dicom_anon.cli.options import FILE, Files
 from dicom_anon.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -78,6 +78,15 @@ class Rules:
     no_extra: bool
     lookup: Path | None
     assigns: tuple[str, ...]
+
+    @property
+    def files(self) -> Files:
+        """Files that these options name."""
+        return [
+            *(("--config", path) for path in self.configs),
+            ("--extra-rules", self.extra_rules),
+            ("--lookup", self.lookup),
+        ]
 
     def resolve(self) -> Assignment:
         """Read and resolve the rules; every problem of every file and option is told at once."""

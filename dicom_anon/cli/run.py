@@ -5,16 +5,20 @@ Lives here: its options, and what is shown and written at its end. Does not live
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dicom_anon.cli.options import (
     FILE,
-    PATH,
+    FOLDER,
     STDOUT,
+    check_output,
     jobs_option,
     json_option,
     key_file_option,
@@ -26,6 +30,9 @@ from dicom_anon.cli.options import (
 )
 from dicom_anon.cli.rules import Rules, rule_options, warn
 from dicom_anon.cli.verify import look
+
+if TYPE_CHECKING:
+    from dicom_anon.verify import VerifyReport
 
 
 @click.command("run", short_help="De-identify SRC into DST; the word run may be left out.")
@@ -50,7 +57,7 @@ from dicom_anon.cli.verify import look
 @click.option("--overwrite", is_flag=True, help="Remove what an earlier run wrote into DST, and start afresh.")
 @click.option(
     "--quarantine",
-    type=PATH,
+    type=FOLDER,
     metavar="DIR",
     help="Put copies of what could not be done into DIR, in folders by reason.",
 )
@@ -104,7 +111,7 @@ from dicom_anon.cli.verify import look
     is_flag=True,
     help="Afterwards look independently for what is left of any identifier; exit code 3 where something is.",
 )
-@json_option("the account")
+@json_option("the account, and under verify what --verify found,")
 @quiet_option("errors")
 @click.option("-v", "--verbose", is_flag=True, help="Say what the reasons for skipped files mean, too.")
 def run_command(
@@ -141,15 +148,30 @@ def run_command(
     assignment = rules.resolve()
     from dicom_anon import console
     from dicom_anon.api import anonymize_tree
+    from dicom_anon.errors import UsageError
+    from dicom_anon.report import EXIT_FOUND, EXIT_INTERRUPTED, EXIT_TROUBLE
     from dicom_anon.runfolder import RunFolder, default_run_folder
 
     key = read_key_file(key_file)
+    if no_run_dir and run_dir is not None:
+        raise UsageError("--no-run-dir contradicts --run-dir")
+    if verify and source.is_file():
+        raise UsageError("--verify compares folders: SRC is one file")
     folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))
+    made = folder.path if folder is not None and not dry_run else None
+    others = [*rules.files, ("--key-file", key_file)]
+    if crosswalk is not None:
+        check_output("--crosswalk", crosswalk, source, destination, made=made, others=others)
+        if crosswalk == STDOUT or (os.path.lexists(crosswalk) and not stat.S_ISREG(os.lstat(crosswalk).st_mode)):
+            raise UsageError("--crosswalk cannot be written: it is no ordinary file")
+    if json_file not in (None, STDOUT):
+        others += [("--crosswalk", crosswalk)]
+        check_output("--json", json_file, source, destination, made=made, others=others)
     warn(assignment)
     if assignment.print_assignment:
         from dicom_anon.cli.rows import show_assignment
 
-        show_assignment(assignment, assignment.visible(), "text")
+        show_assignment(assignment, assignment.visible(), "text", stderr=json_file == STDOUT)
     with console.progress(quiet) as progress:
         report = anonymize_tree(
             source,
@@ -173,14 +195,32 @@ def run_command(
         )
         if report.interrupted:
             deaf_to_interrupts()
-    if json_file is not None:
-        rules_used = {"preset": assignment.preset, "project": assignment.project, "rules": assignment.digest}
-        write_json(json_file, {**report.to_json(), **rules_used})
-    if not quiet and json_file != STDOUT:
-        console.show_report(report, verbose=verbose, list_at=str(folder.problems_path) if folder else "")
-    if verify and not dry_run and not report.interrupted:
-        look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet)
-    sys.exit(report.exit_code)
+    list_at = str(folder.problems_path) if folder else ""
+    found: VerifyReport | None = None
+    code, written = EXIT_TROUBLE, True
+    try:
+        if not quiet and json_file != STDOUT:
+            console.show_report(report, verbose=verbose, list_at=list_at)
+        if verify and not dry_run and not report.interrupted:
+            found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet)
+        code = report.exit_code if found is None or found.clean else EXIT_FOUND
+        if found is not None and json_file != STDOUT and (not quiet or not found.clean):
+            console.show_findings(found)
+    except KeyboardInterrupt:
+        deaf_to_interrupts()
+        code = EXIT_INTERRUPTED
+        raise
+    finally:  # the run is done: whatever became of its output on the terminal, or of verify, its account is written
+        if json_file is not None:
+            rules_used = {"preset": assignment.preset, "project": assignment.project, "rules": assignment.digest}
+            verdict = {} if found is None else {"verify": found.as_dict()}
+            written = write_json(json_file, {**report.to_json(), "exit_code": code, **rules_used, **verdict})
+    if not written:
+        if quiet or json_file == STDOUT:
+            console.show_report(report, verbose=verbose, list_at=list_at, stderr=True)
+        if found is not None and json_file == STDOUT:
+            console.show_findings(found, stderr=True)
+    sys.exit(code if written else code or EXIT_TROUBLE)
 
 
 def deaf_to_interrupts() -> None:

@@ -14,6 +14,7 @@ import click
 from dicom_anon.cli.options import (
     FILE,
     STDOUT,
+    check_output,
     jobs_option,
     json_option,
     key_file_option,
@@ -28,6 +29,7 @@ from dicom_anon.cli.rules import Rules, rule_options
 if TYPE_CHECKING:
     from dicom_anon.assignment import Assignment
     from dicom_anon.runfolder import RunFolder
+    from dicom_anon.verify import VerifyReport
 
 
 @click.command("verify", short_help="Look independently for what identifies anyone in an output.")
@@ -60,31 +62,46 @@ def verify_command(
     found.
     Findings say file, place and kind, never the value.
     """
+    from dicom_anon import console
     from dicom_anon.errors import UsageError
-    from dicom_anon.runfolder import RunFolder, default_run_folder
+    from dicom_anon.pseudonyms import new_key
+    from dicom_anon.report import EXIT_FOUND, EXIT_GOOD, EXIT_TROUBLE
+    from dicom_anon.runfolder import KEY_NAME, RunFolder, default_run_folder
 
     assignment = rules.resolve()
     for path, name in ((source, "SRC"), (destination, "DST")):
         if not path.exists():
             raise UsageError(f"{name} does not exist")
+        if not path.is_dir():
+            raise UsageError(f"{name} is not a folder")
+    if json_file not in (None, STDOUT):
+        others = [*rules.files, ("--key-file", key_file), ("--tokens", tokens)]
+        check_output("--json", json_file, source, destination, made=None, others=others)
     key = read_key_file(key_file)
     try:
         lines = tuple(filter(None, tokens.read_text("utf-8").splitlines())) if tokens else ()
     except (OSError, UnicodeDecodeError):
         raise UsageError("the tokens cannot be read: a text file in UTF-8 is needed") from None
     folder = RunFolder(run_dir or default_run_folder(destination))
-    look(
-        source,
-        destination,
-        assignment,
-        folder,
-        key=key,
-        jobs=jobs,
-        quiet=quiet,
-        tokens=lines,
-        sample=sample,
-        json_file=json_file,
-    )
+    lacking = ""
+    if not folder.knows(destination):
+        if run_dir is not None:
+            raise UsageError("the run folder has no record of this DST")
+        lacking = "no run folder knows this DST"
+    elif key is None and not (folder.path / KEY_NAME).exists():
+        lacking = "the run folder holds no key, and there is no --key-file"
+        key = new_key()
+    if lacking and not quiet:
+        console.say(f"warning: {lacking}: outputs under new names count as missing")
+    found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet, tokens=lines, sample=sample)
+    if found.clean and found.outputs and found.sources == found.not_dicom:
+        raise UsageError("SRC holds no DICOM file to compare DST with")
+    written = json_file is None or write_json(json_file, found.as_dict())
+    if json_file != STDOUT and (not quiet or not found.clean):
+        console.show_findings(found)
+    elif not written:
+        console.show_findings(found, stderr=True)
+    sys.exit(EXIT_FOUND if not found.clean else EXIT_GOOD if written else EXIT_TROUBLE)
 
 
 def look(
@@ -98,16 +115,14 @@ def look(
     quiet: bool,
     tokens: tuple[str, ...] = (),
     sample: int | None = None,
-    json_file: Path | None = None,
-) -> None:
-    """Verify, show what was found, and leave with exit code 3 where there is anything."""
+) -> VerifyReport:
+    """Verify, with a bar."""
     from dicom_anon import console
     from dicom_anon.api import usable_cores
     from dicom_anon.checking import verify_run
-    from dicom_anon.report import EXIT_FOUND
 
     with console.counting("verifying", quiet) as count:
-        found = verify_run(
+        return verify_run(
             source,
             destination,
             assignment,
@@ -118,9 +133,3 @@ def look(
             jobs=jobs or usable_cores(),
             progress=count,
         )
-    if json_file is not None:
-        write_json(json_file, found.as_dict())
-    if json_file != STDOUT and (not quiet or not found.clean):
-        console.show_findings(found)
-    if not found.clean:
-        sys.exit(EXIT_FOUND)

@@ -197,6 +197,45 @@ def test_the_sample_tree_is_clean(tmp_path: Path, sample_in: Path, names: str) -
     assert done.code == 0, done.out
 
 
+def test_folders_are_compared(tmp_path: Path, clean: Path) -> None:
+    one = clean / "in/a/1.dcm"
+    (tmp_path / "empty").mkdir()
+    for source, destination, problem in (
+        (one, clean / "out", "SRC is not a folder"),
+        (clean / "in", one, "DST is not a folder"),
+        (tmp_path / "empty", clean / "in/b", "SRC holds no DICOM file to compare DST with"),
+    ):
+        done = call("verify", source, destination, "-q")
+        assert (done.code, done.out, done.err) == (2, "", f"error: {problem}\n")
+    assert call("verify", tmp_path / "empty", tmp_path / "empty", "-q").code == 0
+
+
+def test_a_run_folder_of_another_output_is_refused(tmp_path: Path, clean: Path) -> None:
+    for name in (clean / "in", clean / "out.private"):
+        shutil.copytree(name, tmp_path / name.name)
+    done = call("verify", clean / "in", clean / "out", "--run-dir", tmp_path / "out.private")
+    assert done.code == 0
+    done = call("verify", clean / "in", tmp_path / "in", "--run-dir", tmp_path / "out.private")
+    assert (done.code, done.out, done.err) == (2, "", "error: the run folder has no record of this DST\n")
+
+
+def test_verify_without_the_key_of_the_run_says_so_and_makes_none(tmp_path: Path, clean: Path, key_file: Path) -> None:
+    words = (clean / "in", tmp_path / "out")
+    assert call(*words, "--key-file", key_file, "-q").code == 0
+    done = call("verify", *words)
+    assert done.err.startswith("warning: the run folder holds no key, and there is no --key-file")
+    assert not (tmp_path / "out.private/key").exists()
+    done = call("verify", *words, "--key-file", key_file)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_run_folder_that_is_not_there_is_told(tmp_path: Path, clean: Path) -> None:
+    shutil.copytree(clean / "out", tmp_path / "out")
+    done = call("verify", clean / "in", tmp_path / "out")
+    assert done.err.startswith("warning: no run folder knows this DST")
+    assert call("verify", clean / "in", tmp_path / "out", "-q").err == ""
+
+
 def test_pydicoms_files_are_clean(tmp_path: Path, real_in: Path, real_out: Delivery) -> None:
     done = call("verify", real_in, real_out.destination, "--json", "-", "-q")
     assert findings(done) == []

@@ -231,7 +231,10 @@ def anonymize_tree(
         if wanted is not None:
             write_documents(order, wanted, told, report, manifest)
         if table is not None and crosswalk is not None:
-            table.write(Path(crosswalk))
+            try:
+                table.write(Path(crosswalk))
+            except OSError:
+                report.notes["documents-failed"] = 1
 
     if run_folder is None or dry_run:
         book = NameBook(pseudonyms, {}) if names == "safe" else None

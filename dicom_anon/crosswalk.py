@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -123,7 +124,7 @@ class Crosswalk:
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            if hasattr(os, "fchmod"):
+            if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.fchmod(descriptor, 0o600)  # a file that was there keeps its old mode otherwise
             table = csv.writer(file)
             table.writerow(HEADERS)

@@ -23,7 +23,7 @@ NOTES = {
     "dicomdir-incomplete": "outputs that a new DICOMDIR does not list, for their names or for what they lack",
     "dicomdir-not-rebuilt": "folders without a new DICOMDIR: no output below can be listed, or one has its name",
     "dicomdir-rebuilt": "DICOMDIRs made anew over the outputs",
-    "documents-failed": "run whose extracted data, accounts of studies or DICOMDIRs could not all be written",
+    "documents-failed": "run whose extracted data, accounts of studies, DICOMDIRs or crosswalk were not all written",
     "file-name-replaced": "file names that held an identifier, replaced by a token",
     "folder-name-replaced": "folder names that held an identifier, replaced by a token",
     "folder-names-pending": "run that ended early: folders keep their tokens for names until a run ends in order",

@@ -214,3 +214,5 @@ def check_template(template: Template, vr: str) -> None:
         values.encode(template.source, vr.split(" or ")[0], ("utf8",))
     except values.ValueNotWritable as error:
         raise CommandError(str(error), f"a value of VR {vr}") from None
+    except values.NeedsWiderCharacterSet:
+        raise CommandError("the text is no valid Unicode", f"a value of VR {vr}") from None

@@ -155,8 +155,6 @@ def run_command(
     key = read_key_file(key_file)
     if no_run_dir and run_dir is not None:
         raise UsageError("--no-run-dir contradicts --run-dir")
-    if verify and source.is_file():
-        raise UsageError("--verify compares folders: SRC is one file")
     folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))
     made = folder.path if folder is not None and not dry_run else None
     others = [*rules.files, ("--key-file", key_file)]

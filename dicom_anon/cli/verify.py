@@ -72,8 +72,8 @@ def verify_command(
     for path, name in ((source, "SRC"), (destination, "DST")):
         if not path.exists():
             raise UsageError(f"{name} does not exist")
-        if not path.is_dir():
-            raise UsageError(f"{name} is not a folder")
+    if not destination.is_dir():
+        raise UsageError("DST is not a folder")
     if json_file not in (None, STDOUT):
         others = [*rules.files, ("--key-file", key_file), ("--tokens", tokens)]
         check_output("--json", json_file, source, destination, made=None, others=others)

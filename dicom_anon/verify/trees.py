@@ -150,7 +150,7 @@ def verify_trees(
     Parameters
     ----------
     source, destination : Path
-        The two trees.
+        The two trees; the source may be a single file.
     tokens : iterable of str
         Further texts that must not be found, whether or not they are common words.
     sample : int, optional
@@ -188,7 +188,9 @@ def verify_trees(
         A tree cannot be listed.
     """
     plan = dict(manifest or {})
-    names = sorted({*files_of(source, links=False), *plan})
+    listed = [source.name] if source.is_file() else files_of(source, links=False)
+    source = source.parent if source.is_file() else source
+    names = sorted({*listed, *plan})
     outputs = files_of(destination, links=True)
     chosen = _sampled(outputs, sample)
     todo, done = len(names) + len(chosen), 0

@@ -197,11 +197,23 @@ def test_the_sample_tree_is_clean(tmp_path: Path, sample_in: Path, names: str) -
     assert done.code == 0, done.out
 
 
+def test_one_file_is_compared_with_its_output(tmp_path: Path, clean: Path) -> None:
+    one = clean / "in/a/1.dcm"
+    assert call(one, tmp_path / "out", "--verify").code == 0
+    assert call("verify", one, tmp_path / "out", "-q").code == 0
+    (tmp_path / "copy").mkdir()
+    shutil.copyfile(one, tmp_path / "copy/1.dcm")
+    assert call("verify", one, tmp_path / "copy", "-q").code == 3
+    leaky = ("--assign", "PatientComments=set(of Grubenwald)")
+    assert call(one, tmp_path / "leaky", "--verify", *leaky).code == 3
+    (tmp_path / "nothing").mkdir()
+    assert call("verify", one, tmp_path / "nothing", "-q").code == 3
+
+
 def test_folders_are_compared(tmp_path: Path, clean: Path) -> None:
     one = clean / "in/a/1.dcm"
     (tmp_path / "empty").mkdir()
     for source, destination, problem in (
-        (one, clean / "out", "SRC is not a folder"),
         (clean / "in", one, "DST is not a folder"),
         (tmp_path / "empty", clean / "in/b", "SRC holds no DICOM file to compare DST with"),
     ):

@@ -221,7 +221,6 @@ def test_a_folder_for_copies_is_no_file(tree: Path) -> None:
 def test_options_that_contradict_each_other(tree: Path) -> None:
     words = (tree / "in", tree / "out", "--no-run-dir", "--run-dir", tree / "run")
     assert told(tree, *words) == "error: --no-run-dir contradicts --run-dir\n"
-    assert "SRC is one file" in told(tree, tree / "in/one.dcm", tree / "out", "--verify")
 
 
 def test_a_command_that_is_misspelt(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ Lives here: the SQLite file of the run folder. Does not live here: what a run do
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -73,15 +74,20 @@ class Manifest:
     def __init__(self, path: Path, destination: Path) -> None:
         self._destination = _name_of(destination)
         self._lock = threading.Lock()  # joblib draws batches in threads of its own
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        except OSError:
+            raise UsageError(_CLOSED) from None
         self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             self._database.close()
+            if not _is_locked(error):
+                raise UsageError(_CLOSED) from None
             raise UsageError("another run is at work with this run folder; wait for its end") from None
         except sqlite3.DatabaseError:
             self._database.close()
@@ -234,19 +240,36 @@ class Manifest:
 
 
 def knows(path: Path, destination: Path) -> bool:
-    """Tell whether a manifest has a record of a destination, without waiting for a run that has it locked."""
+    """Tell whether a manifest has a record of a destination, without waiting for a run that has it locked.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read.
+    """
     if not path.exists():
         return False
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0)
     try:
-        row = database.execute("SELECT 1 FROM tree WHERE destination = ?", (_name_of(destination),)).fetchone()
-    except sqlite3.OperationalError:
-        return True  # locked: the run that has it will be named as the reason
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+        ) as database:
+            row = database.execute("SELECT 1 FROM tree WHERE destination = ?", (_name_of(destination),)).fetchone()
+    except sqlite3.OperationalError as error:
+        if _is_locked(error):
+            return True  # the run that has it will be named as the reason
+        if "no such table" in str(error):
+            return False  # a run was killed when it had just made the file
+        raise UsageError(_CLOSED) from None
     except sqlite3.DatabaseError:
         return False
-    finally:
-        database.close()
     return row is not None
+
+
+_CLOSED = "the manifest in the run folder cannot be opened for writing: see to its permissions"
+
+
+def _is_locked(error: sqlite3.OperationalError) -> bool:
+    return "locked" in str(error)
 
 
 def _name_of(destination: Path) -> bytes:

@@ -1,0 +1,56 @@
+"""The record of a destination: found by its path, whatever that looks like, and never taken for another's."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from dicom_anon.errors import UsageError
+from dicom_anon.manifest import Manifest, TreeFacts, knows
+
+FACTS = TreeFacts("rules", "key", "11222026", "101112000")
+
+
+@pytest.mark.parametrize("name", ["plain", "odd?name#1%41 é", "a;b&c=d"])
+def test_only_a_destination_on_record_is_known(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / f"{name}.private"
+    folder.mkdir()
+    path = folder / "manifest.sqlite"
+    assert not knows(path, tmp_path / name)
+    with contextlib.closing(Manifest(path, tmp_path / name)) as manifest:
+        manifest.begin(FACTS)
+    assert knows(path, tmp_path / name)
+    assert not knows(path, tmp_path / "other")
+
+
+def test_one_that_is_at_work_counts_as_known_and_refuses_another(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.sqlite"
+    with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
+        manifest.begin(FACTS)
+        assert knows(path, tmp_path / "other")
+        with pytest.raises(UsageError, match="another run is at work"):
+            Manifest(path, tmp_path / "other")
+
+
+def test_one_that_was_just_made_knows_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.sqlite"
+    path.touch()
+    assert not knows(path, tmp_path / "out")
+
+
+def test_one_that_cannot_be_opened_is_no_run_at_work(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.sqlite"
+    path.mkdir()
+    for use in (knows, Manifest):
+        with pytest.raises(UsageError, match="cannot be opened"):
+            use(path, tmp_path / "out")
+
+
+def test_a_file_of_another_kind_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.sqlite"
+    path.write_bytes(b"no database, but long enough to be taken for one" * 40)
+    assert not knows(path, tmp_path / "out")
+    with pytest.raises(UsageError, match="damaged"):
+        Manifest(path, tmp_path / "out")

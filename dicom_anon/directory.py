@@ -5,7 +5,6 @@ Lives here: where there is to be one, and keeping it up to date. Does not live h
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -15,7 +14,7 @@ from dicom_anon.fileset import Directory, directory_over, is_directory, own_head
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.objects import REBUILD
-from dicom_anon.output import part_name
+from dicom_anon.output import write_whole
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.report import RunReport
 from dicom_anon.worker import Order
@@ -97,17 +96,9 @@ def _is_free(target: Path) -> bool:
 
 
 def _put(target: Path, content: bytes) -> None:
-    """Write a file whole or not at all; one that says the same already is left alone."""
-    if target.exists() and target.read_bytes() == content:
-        return
-    part = Path(part_name(target))
-    try:
-        part.write_bytes(content)
-        os.replace(part, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    """Write a DICOMDIR; one that says the same already is left alone."""
+    if not target.exists() or target.read_bytes() != content:
+        write_whole(target, content)
 
 
 def _remove(target: Path) -> None:

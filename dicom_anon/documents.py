@@ -20,7 +20,7 @@ from dicom_anon.errors import FileRefused
 from dicom_anon.extract import Extract, Output, Summary, as_json, read_output, summarise
 from dicom_anon.layout import EXTRACTED, PENDING, TASK, component
 from dicom_anon.manifest import Manifest
-from dicom_anon.output import PART_PREFIX, part_name
+from dicom_anon.output import PART_PREFIX, write_whole
 from dicom_anon.report import RunReport
 from dicom_anon.taskjson import SeriesFacts, TaskFacts, task_document
 from dicom_anon.worker import Order
@@ -137,6 +137,4 @@ def _all_files(top: Path) -> Iterator[Path]:
 
 def _write(destination: Path, path: Path, document: dict[str, Any], announce: Announce) -> None:
     announce(os.path.relpath(path, destination))
-    part = Path(part_name(path))
-    part.write_text(as_json(document), "utf-8", errors="backslashreplace")
-    os.replace(part, path)
+    write_whole(path, as_json(document).encode("utf-8", "backslashreplace"))

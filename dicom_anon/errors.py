@@ -6,6 +6,7 @@ Lives here: the exception hierarchy and the closed set of reasons. Does not live
 from __future__ import annotations
 
 import enum
+import os
 from dataclasses import dataclass
 
 
@@ -157,3 +158,23 @@ class FileRefused(DicomAnonError):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+
+def place_of(error: BaseException, below: str = "") -> str:
+    """Class of an error and the line that raised it: enough to mend it, and no value.
+
+    Parameters
+    ----------
+    error : BaseException
+        As it was caught.
+    below : str
+        What the path of the line's file starts with: the last such line is named.
+    """
+    where = ""
+    trace = error.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if path.startswith(below):
+            where = f" at {os.path.basename(path)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return type(error).__name__ + where

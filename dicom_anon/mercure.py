@@ -16,7 +16,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -175,13 +174,6 @@ def result_of(report: RunReport) -> dict[str, Any]:
             "requested": True,
         },
     }
-
-
-def place_of(error: Exception) -> str:
-    """Class of an error and the line that raised it: enough to mend it, and no value."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-    return type(error).__name__ + where
 
 
 @contextlib.contextmanager

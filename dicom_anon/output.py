@@ -13,6 +13,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
 from dicom_anon import pixels
@@ -85,6 +86,24 @@ def write(
             raise OutputError(error.errno, "output") from error
         raise
     return written
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write what is in memory, in the same way.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; no partial file stays.
+    """
+    part = Path(part_name(target))
+    try:
+        part.write_bytes(content)
+        os.replace(part, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 class OutputError(OSError):

@@ -29,7 +29,7 @@ from dicom_anon.dicomfile import DicomFile
 from dicom_anon.discovery import FileJob
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange
 from dicom_anon.engine import Engine, Plan, Rewritten
-from dicom_anon.errors import FileRefused, Kind, Reason
+from dicom_anon.errors import FileRefused, Kind, Reason, place_of
 from dicom_anon.filemeta import write_meta
 from dicom_anon.hidden import hides_elements
 from dicom_anon.layout import NAMERS, Facts
@@ -266,7 +266,7 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     except MemoryError:
         return FileResult(job, Reason.INTERNAL_ERROR, "MemoryError")
     except Exception as error:
-        return FileResult(job, Reason.INTERNAL_ERROR, _place(error))
+        return FileResult(job, Reason.INTERNAL_ERROR, place_of(error))
 
 
 def _check_object(facts: ObjectFacts, order: Order) -> None:
@@ -403,12 +403,3 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     if target is not None:
         _write(os.fspath(target), source, file, new, pieces, engine, False)
     return new.notes | file.notes
-
-
-def _place(error: Exception) -> str:
-    """Class of an error and the line that raised it: enough to mend it, and no value."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    line = f" at {os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""
-    return type(error).__name__ + line

@@ -24,6 +24,8 @@ from dicom_anon.cli.verify import verify_command
 EXIT_TROUBLE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 """As in `dicom_anon.report`, which takes long to import."""
 
+_OURS = os.path.dirname(os.path.dirname(__file__))
+
 ABOUT = """De-identify nested folder trees of DICOM files.
 
 \b
@@ -141,11 +143,12 @@ def _tell(error: Exception) -> int:
     """Say what is wrong, and give the exit code. What is no error of ours, nor of the system, is raised again."""
     from sqlite3 import Error as DatabaseError
 
-    from dicom_anon.errors import ConfigError, DicomAnonError, FileRefused
+    from dicom_anon.errors import ConfigError, DicomAnonError, FileRefused, place_of
 
     if isinstance(error, OSError | DatabaseError):
         what = error.strerror if isinstance(error, OSError) else str(error)
-        click.echo(f"error: {what or 'the system refused'} ({_place_of(error)})", err=True)
+        place = place_of(error, _OURS)  # the path that the system names may identify
+        click.echo(f"error: {what or 'the system refused'} ({place})", err=True)
         _drop_output()
         return EXIT_TROUBLE
     if not isinstance(error, DicomAnonError):
@@ -160,16 +163,6 @@ def _tell(error: Exception) -> int:
     else:
         click.echo(f"error: {error}", err=True)
     return EXIT_USAGE
-
-
-def _place_of(error: Exception) -> str:
-    """Class of an error and the line of ours that met it; the path that the system names may identify."""
-    import traceback
-
-    own = os.path.dirname(os.path.dirname(__file__))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(own)]
-    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-    return type(error).__name__ + where
 
 
 def _drop_output() -> None:

@@ -32,8 +32,8 @@ def mercure_command(source: Path | None, destination: Path | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    from dicom_anon.errors import DicomAnonError, UsageError
-    from dicom_anon.mercure import TaskFailed, place_of, run_module
+    from dicom_anon.errors import DicomAnonError, UsageError, place_of
+    from dicom_anon.mercure import TaskFailed, run_module
 
     if source is None or destination is None:
         raise UsageError("IN and OUT are not given, and MERCURE_IN_DIR and MERCURE_OUT_DIR are not set")

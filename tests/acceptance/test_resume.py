@@ -31,6 +31,7 @@ from tests.acceptance.command import (
     read,
     spawn,
     start,
+    workers_of,
     write_config,
 )
 from tests.acceptance.test_run import as_anyone
@@ -374,7 +375,7 @@ def test_killed_parents_and_workers(tmp_path: Path, key_file: Path) -> None:
         out = tmp_path / f"out{round_}"
         process = start(source, out, "--key-file", key_file, "-j", 2)
         _wait_for_files(out, rng.randrange(1, 300), process)
-        victims = [process.pid] if round_ % 2 == 0 else _children(process.pid)[:1]
+        victims = [process.pid] if round_ % 2 == 0 else workers_of(process.pid)[:1]
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         process.wait(60)
@@ -386,20 +387,6 @@ def test_killed_parents_and_workers(tmp_path: Path, key_file: Path) -> None:
         run(source, out, key_file)
         assert state(out) == expected
         shutil.rmtree(out)
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                status = Path("/proc", entry, "stat").read_text()
-                words = Path("/proc", entry, "cmdline").read_bytes()
-            except OSError:
-                continue
-            if int(status.rpartition(")")[2].split()[1]) == parent and b"popen_loky" in words:
-                found.append(int(entry))
-    return sorted(found)
 
 
 # Destinations that fail

@@ -36,6 +36,7 @@ from tests.acceptance.command import (
     read,
     spawn,
     start,
+    workers_of,
     write_config,
 )
 from tests.acceptance.conftest import Delivery
@@ -480,26 +481,11 @@ def test_ctrl_c_pressed_twice_ends_cleanly_too(tmp_path: Path, crowd: Path) -> N
     assert not [name for name in files_below(out) if PARTS in name]
 
 
-def _workers(parent: int) -> list[int]:
-    """Worker processes of a run, by the system's own list."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                status = Path("/proc", entry, "stat").read_text()
-                words = Path("/proc", entry, "cmdline").read_bytes()
-            except OSError:
-                continue
-            if int(status.rpartition(")")[2].split()[1]) == parent and b"popen_loky" in words:
-                found.append(int(entry))
-    return found
-
-
 def test_a_killed_worker_costs_nothing_that_can_be_done_again(tmp_path: Path, crowd: Path) -> None:
     out = tmp_path / "out"
     process = start(crowd, out, "-j", 2, "--json", "-")
     _wait_for(lambda: _written_by_now(out) > 100, process)
-    os.kill(_workers(process.pid)[0], signal.SIGKILL)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     done = finish(process)
     assert account_of(done) == {"written": CROWD}
     assert done.code == 0, done.err

@@ -23,7 +23,6 @@ MAX_TEXT = 64  # characters of a text that are searched; the start of a long add
 
 _TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UC", "UT", "PN"})
 _DATE = re.compile(r"\s*((?:18|19|20)\d\d)([.\-/]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])")
-_LONG_DIGITS = re.compile(r"\d{6,}")
 
 Rule = Literal["word", "digits", "date", "uid", "token"]
 Kept = Callable[[int, str], bool]

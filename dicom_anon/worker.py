@@ -100,7 +100,7 @@ class FileResult(NamedTuple):
     tainted : tuple of str
         Names of folders above the file that hold an identifier of it.
     identifiers : Identifiers or None
-        What the names were compared with, where it is another patient's than the file's before.
+        What the names were compared with; from a worker, only where it is another patient's than the file's before.
     crossing : Crossing or None
         Old and new identity of its series, where a crosswalk is asked for.
     """
@@ -188,7 +188,7 @@ def _packed(results: list[FileResult]) -> Iterator[PackedResult]:
 
 
 def unpacked(jobs: list[FileJob], results: list[PackedResult]) -> list[FileResult]:
-    """Results of a batch as `process_batch` would give them."""
+    """Results of a batch as `process_batch` would give them, but identifiers with the first file of several only."""
     return [
         FileResult(job, *told) if told else FileResult(job, written_as=job.target)
         for job, told in zip(jobs, results, strict=False)

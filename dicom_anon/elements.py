@@ -139,8 +139,7 @@ def joined(buf: bytes, pos: int, end: int, edits: list[Edit]) -> list[Piece]:
     return pieces
 
 
-@dataclass(frozen=True)
-class DataSetBytes:
+class DataSetBytes(NamedTuple):
     """A walked Data Set whose long top-level values are left in the file.
 
     Parameters

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dicom_anon import tags, values
-from dicom_anon.actions import Action, Assigned, Keep, Outcome, Remove, Removed, ShiftDate, Unchanged
+from dicom_anon.actions import Action, Assigned, Compound, Keep, Outcome, Remove, Removed, ShiftDate, Unchanged
 from dicom_anon.assignment import Assignment
 from dicom_anon.crosswalk import Crossing, crossing_of
 from dicom_anon.elements import (
@@ -264,12 +264,10 @@ class Engine(Rewriter):
         source, buf = template.source, file.buf
         scope = FileScope(buf, self._facts, self._pseudonyms, set(source.notes), set(), dict(source.memo))
         scope.root = root = RootOnDemand(scope, template, file)
-        known = self._table.get
 
-        def fill(span: Span, pieces: list[bytes]) -> None:
-            root.add(span)
+        def fill(span: Span, action: Action, pieces: list[bytes]) -> None:
             tag, _, start, value, end, items = span
-            action = known(tag) or self._resolve(root, tag)
+            root.own[tag] = span
             if items is not None:
                 edits: list[Edit] = []
                 self._edit(root, [span], None, edits)
@@ -290,6 +288,8 @@ class Engine(Rewriter):
             edits: list[Edit] = []
             root.add_rest(data.spans)
             if data.spans:
+                if template.last & 0x10000 and data.spans[0][0] >> 16 == template.last >> 16:
+                    return None  # whether its creator stays depends on the whole of a private block
                 self._edit(root, data.spans, None, edits)
                 self._keep_bulk(root, data, edits)
             self._insert(root, data, template.last, edits)
@@ -306,11 +306,17 @@ class Engine(Rewriter):
             self._learnt,
             Learnt(data, edits, frozenset(scope.reads), scope.memo, frozenset(scope.notes), scope.root, syntax),
         )
-        self._template = learn(self._learnt, last, self._usual_gaps)
+        root = scope.root
+        self._template = learn(self._learnt, last, self._usual_gaps, lambda span: self._settled(root, span))
         if self._template is not None:
             if len(self._usual_gaps) >= _CACHED_STRUCTURES:
                 self._usual_gaps.clear()
             self._usual_gaps[self._learnt.structure] = self._template.gaps
+
+    def _settled(self, root: Level, span: Span) -> Action:
+        """What was done to a top-level element, and is to all of its tag in files of one template."""
+        action = self._table.get(span[0]) or self._resolve(root, span[0])
+        return action.choose(Element(root, span)) if isinstance(action, Compound) and span[5] is None else action
 
     def _rewritten(self, pieces: list[Piece], scope: FileScope) -> Rewritten:
         memo, root = scope.memo, scope.root

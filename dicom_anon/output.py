@@ -115,8 +115,9 @@ def part_name(target: str | os.PathLike[str]) -> str:
 
     That it is the same for one output after the other makes the file system's work a little less.
     """
-    own = f"{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
-    return os.path.join(os.path.dirname(target), own)
+    path = os.fspath(target)
+    folder = path[: len(path) - len(os.path.basename(path))]
+    return f"{folder}{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
 
 
 def _write_pieces(

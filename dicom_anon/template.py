@@ -9,10 +9,11 @@ element that differs. Lives here: that bookkeeping. Does not live here: any deci
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from dicom_anon.actions import Action
 from dicom_anon.elements import DataSetBytes, Edit, Encoding, Span, header_size, joined, walk_one
 from dicom_anon.scope import EVERYTHING, FileScope, Level
 from dicom_anon.tags import SPECIFIC_CHARACTER_SET
@@ -56,6 +57,8 @@ class Step(NamedTuple):
         What becomes of the run, and the new elements that stand before that element.
     tag : int
         Tag of that element.
+    action : Action
+        What is done to it.
     vr : bytes
         Its VR.
     known, width : int
@@ -66,9 +69,14 @@ class Step(NamedTuple):
     before: bytes
     after: bytes
     tag: int
+    action: Action
     vr: bytes
     known: int
     width: int
+
+
+Fill: TypeAlias = Callable[[Span, Action, list[bytes]], None]
+ActionFor: TypeAlias = Callable[[Span], Action]
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class Template:
     gaps: frozenset[int]
     source: Learnt
 
-    def apply(self, buf: bytes, pos: int, fill: Callable[[Span, list[bytes]], None]) -> tuple[list[bytes], int] | None:
+    def apply(self, buf: bytes, pos: int, fill: Fill) -> tuple[list[bytes], int] | None:
         """Lay the template over the start of a Data Set.
 
         Parameters
@@ -148,7 +156,7 @@ class Template:
         pos : int
             Where it begins.
         fill : callable
-            Decides for the element of a gap and appends what becomes of it to a list.
+            Works on the element of a gap by its action, and appends what becomes of it to a list.
 
         Returns
         -------
@@ -158,7 +166,7 @@ class Template:
         size = len(buf)
         order = "little" if self.encoding.little else "big"
         pieces: list[bytes] = []
-        for before, after, tag, vr, known, width in self.steps:
+        for before, after, tag, action, vr, known, width in self.steps:
             if not buf.startswith(before, pos):
                 return None
             pieces.append(after)
@@ -168,13 +176,13 @@ class Template:
                 end = start + int.from_bytes(buf[pos:start], order)  # type: ignore[arg-type] # one of the two
                 if end > size:
                     return None
-                fill((tag, vr, pos - known, start, end, None), pieces)
+                fill((tag, vr, pos - known, start, end, None), action, pieces)
                 pos = end
             else:
                 span = walk_one(buf, pos, self.encoding)
                 if span is None or span[0] != tag:
                     return None
-                fill(span, pieces)
+                fill(span, action, pieces)
                 pos = span[4]
         if not buf.startswith(self.before, pos):
             return None
@@ -182,7 +190,12 @@ class Template:
         return pieces, pos + len(self.before)
 
 
-def learn(second: Learnt, first: Learnt | None, usual: Mapping[tuple[int, ...], frozenset[int]]) -> Template | None:
+def learn(
+    second: Learnt,
+    first: Learnt | None,
+    usual: Mapping[tuple[int, ...], frozenset[int]],
+    action_for: ActionFor,
+) -> Template | None:
     """Make a template of a file that was decided in full; `None` where it would teach nothing sound.
 
     What differs from file to file is seen from the file before it or, where that is of another series, known from files
@@ -196,6 +209,8 @@ def learn(second: Learnt, first: Learnt | None, usual: Mapping[tuple[int, ...], 
         The file that was decided in full before it.
     usual : Mapping
         By the tags of a Data Set, those that differed in earlier templates.
+    action_for : callable
+        What was done to an element of the second file.
     """
     if not second.structure or EVERYTHING in second.reads:
         return None
@@ -208,8 +223,8 @@ def learn(second: Learnt, first: Learnt | None, usual: Mapping[tuple[int, ...], 
             spans = second.data.spans[:covered]
             same = frozenset(second.structure) - gaps
             last = second.structure[-1]
-            *steps, (before, after, *_) = _steps(second, spans, gaps)
-            return Template(second.data.encoding, tuple(steps), before, after, last, same, gaps, second)
+            steps, before, after = _steps(second, spans, gaps, action_for)
+            return Template(second.data.encoding, steps, before, after, last, same, gaps, second)
     return None
 
 
@@ -230,26 +245,32 @@ def _differing(first: Learnt | None, second: Learnt) -> frozenset[int] | None:
     )
 
 
-def _steps(source: Learnt, spans: list[Span], gaps: frozenset[int]) -> Iterator[Step]:
-    """Cut a decided file into runs and gaps; what is inserted at a boundary belongs to what follows."""
+def _steps(
+    source: Learnt, spans: list[Span], gaps: frozenset[int], action_for: ActionFor
+) -> tuple[tuple[Step, ...], bytes, bytes]:
+    """Cut a decided file into runs and gaps; what is inserted at a boundary belongs to what follows.
+
+    Returns the steps, the last run and what becomes of it.
+    """
     data, edits = source.data, source.edits
     pos, first = data.begin, 0
-    for tag, vr, start, _, end, items in spans:
+    steps = []
+    for span in spans:
+        tag, vr, start, _, end, items = span
         if tag not in gaps:
             continue
         last = first
         while last < len(edits) and (edits[last][0] < start or edits[last][1] == start):
             last += 1
         known, width = (0, 0) if items is not None or vr == b"UN" else header_size(vr, data.encoding)
-        yield Step(
-            data.buf[pos : start + known], _after(data.buf, pos, start, edits[first:last]), tag, vr, known, width
-        )
+        before, after = data.buf[pos : start + known], _after(data.buf, pos, start, edits[first:last])
+        steps.append(Step(before, after, tag, action_for(span), vr, known, width))
         pos, first = end, last
         while first < len(edits) and edits[first][0] < end:
             first += 1
     end = spans[-1][4]
     inside = [edit for edit in edits[first:] if edit[0] < end]
-    yield Step(data.buf[pos:end], _after(data.buf, pos, end, inside), 0, b"", 0, 0)
+    return tuple(steps), data.buf[pos:end], _after(data.buf, pos, end, inside)
 
 
 def _after(buf: bytes, start: int, end: int, edits: list[Edit]) -> bytes:
@@ -268,30 +289,31 @@ class RootOnDemand(Level):
         It fits the file so far.
     data : Unwalked
         Walks the file, if an element is asked for that was not met so far.
+
+    Attributes
+    ----------
+    own : dict of int to Span
+        Elements that were met so far, other than those that are the same.
     """
 
-    __slots__ = ("_data", "_is_whole", "_own", "_template")
+    __slots__ = ("_data", "_is_whole", "own", "_template")
 
     def __init__(self, file: FileScope, template: Template, data: Unwalked) -> None:
         super().__init__(file, [], template.encoding, None, 0)
         self._encodings = template.source.root.encodings
         self._template = template
         self._data = data
-        self._own: dict[int, Span] = {}
+        self.own: dict[int, Span] = {}
         self._is_whole = False
-
-    def add(self, span: Span) -> None:
-        """Take in the element of a gap."""
-        self._own[span[0]] = span
 
     def add_rest(self, spans: list[Span]) -> None:
         """Take in what is behind the template."""
-        self._own.update((span[0], span) for span in spans)
+        self.own.update((span[0], span) for span in spans)
         self._is_whole = True
 
     def look(self, tag: int) -> Span | None:
         """Span of an element; after a walk, where it was not met so far and may be in the file."""
-        found = self._own.get(tag)
+        found = self.own.get(tag)
         if found is not None:
             return found
         template = self._template

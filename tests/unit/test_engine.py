@@ -609,6 +609,17 @@ def test_a_decision_that_looks_elsewhere_only_in_some_files_sees_what_is_there(o
         assert joined(reused.pieces, b"") == joined(alone.pieces, b"")
 
 
+def test_a_private_block_that_only_some_files_fill_keeps_its_creator() -> None:
+    rules = {'(0029,xx01,"ACME")': "keep"}
+    shared = engine(rules, remove_unknown=True)
+    creator = element_bytes(0x00290010, "LO", b"ACME", EXPLICIT_LITTLE)
+    filled = creator + element_bytes(0x00291001, "LO", b"of use", EXPLICIT_LITTLE)
+    for number, block in enumerate((creator, creator, filled, creator)):
+        raw = encode(item(Modality="CT", InstanceNumber=number)) + block
+        reused = shared.run_unwalked(InMemory(raw, EXPLICIT_LITTLE, SYNTAXES["explicit"]))
+        assert joined(reused.pieces, b"") == rewrite_bytes(raw, rules, remove_unknown=True)
+
+
 # --- character sets -------------------------------------------------------------------------------
 
 

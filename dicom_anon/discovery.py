@@ -135,6 +135,9 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 def _look(entry: os.DirEntry[str], relative: str, links: _Links | None) -> Found:
     follow = False
     try:
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            return _job(relative, status)
         if entry.is_symlink():
             follow = links is not None and links.may_follow(entry.path)
             if not follow:

@@ -14,7 +14,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dicom_anon.discovery import FileJob
 from dicom_anon.ending import Ending
 from dicom_anon.errors import Reason
-from dicom_anon.worker import FileResult, Order, PackedResult, packed_order, process_batch, process_packed, unpacked
+from dicom_anon.worker import (
+    FileResult,
+    Order,
+    PackedJobs,
+    PackedResult,
+    packed_jobs,
+    packed_order,
+    process_batch,
+    process_packed,
+    unpacked,
+)
 
 RETRY_FILES = 20
 SMALL_FILES = 400
@@ -84,10 +94,14 @@ class Crew:
         return left
 
     def _in_turn(self, batches: Iterator[list[FileJob]]) -> Iterator[list[FileJob]]:
-        """First the batches that are waiting, then the others."""
+        """First the batches that are waiting, then the others.
+
+        Whoever stops early leaves the rest to be listed: `yield from` would close it.
+        """
         while self._waiting:
             yield self._waiting.popleft()
-        yield from batches
+        for batch in batches:  # noqa: UP028
+            yield batch
 
     def _work_here(self, batches: Iterable[list[FileJob]]) -> None:
         for batch in batches:
@@ -127,7 +141,7 @@ class Crew:
                     if not batch:
                         return
                     self._in_flight[number] = batch
-                yield delayed(_numbered_batch)(number, batch, packed)
+                yield delayed(_numbered_batch)(number, packed_jobs(batch), packed)
 
         parallel = Parallel(
             n_jobs=self._jobs,
@@ -185,5 +199,5 @@ class Crew:
         return [result for job in portion for result in self._retry([job])]
 
 
-def _numbered_batch(number: int, batch: list[FileJob], packed: bytes) -> tuple[int, list[PackedResult]]:
-    return number, process_packed(batch, packed)
+def _numbered_batch(number: int, jobs: PackedJobs, packed: bytes) -> tuple[int, list[PackedResult]]:
+    return number, process_packed(jobs, packed)

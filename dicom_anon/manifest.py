@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY
 """
 
 WRITTEN = "written"
+
+_CODEC, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+"""What `os.fsencode` uses."""
 
 
 @dataclass(frozen=True)
@@ -219,13 +223,14 @@ class Manifest:
         rows = [
             (
                 self._tree,
-                os.fsencode(result.job.relative),
-                result.job.size,
-                result.job.modified,
-                os.fsencode(result.written_as),
+                path.encode(_CODEC, _ERRORS),
+                size,
+                modified,
+                result.written_as.encode(_CODEC, _ERRORS),
                 WRITTEN if result.reason is None else result.reason.value,
             )
             for result in results
+            for path, size, modified, _ in (result.job,)
         ]
         with self._lock:
             self._database.execute("BEGIN")

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
-import itertools
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
@@ -27,6 +25,8 @@ _NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, er
 
 PART_PREFIX = ".dicom-anon-"
 """What the name of every file that is still being written starts with."""
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 
 _HERE = os.urandom(8).hex()
 """Tells the processes apart that work on one destination, also those of several machines."""
@@ -76,8 +76,11 @@ def write(
     """
     part = part_name(target)
     try:
-        with io.FileIO(part, "w") as handle:
-            written = _write_pieces(handle, source, file, meta, pieces)
+        descriptor = os.open(part, _NEW_FILE, 0o666)
+        try:
+            written = _write_pieces(descriptor, source, file, meta, pieces)
+        finally:
+            os.close(descriptor)
         os.replace(part, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -120,56 +123,55 @@ def part_name(target: str | os.PathLike[str]) -> str:
     return f"{folder}{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
 
 
-def _write_pieces(
-    handle: io.FileIO, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]
-) -> int:
+def _write_pieces(target: int, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]) -> int:
     if file.deflated:
         whole = b"".join(_in_memory(file, piece) for piece in _planned(file, pieces))
         deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         deflated = deflater.compress(whole) + deflater.flush()
-        return _write_all(handle, meta + deflated + b"\0" * (len(deflated) % 2))
+        return _write_all(target, meta + deflated + b"\0" * (len(deflated) % 2))
     written, pending, size = 0, [meta], 0
     for piece in _planned(file, pieces):
         if type(piece) is FileRange and not file.holds(piece):
-            written += _write_all(handle, b"".join(pending))
+            written += _write_all(target, b"".join(pending))
             pending, size = [], 0
-            written += _copy_range(source, handle, piece)
+            written += _copy_range(source, target, piece)
             continue
         content = _in_memory(file, piece)
         pending.append(content)
         size += len(content)
         if size >= _COPY_CHUNK:
-            written += _write_all(handle, b"".join(pending))
+            written += _write_all(target, b"".join(pending))
             pending, size = [], 0
-    return written + _write_all(handle, b"".join(pending)) if pending else written
+    return written + _write_all(target, b"".join(pending)) if pending else written
 
 
-def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterable[Piece]:
+def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterator[Piece]:
     """Pieces in order, pixel data as its plan says."""
-    return itertools.chain.from_iterable(
-        pixels.pieces(piece.content, piece.plan, file.read_at, file.notes) if isinstance(piece, Planned) else (piece,)
-        for piece in output
-    )
+    for piece in output:
+        if isinstance(piece, Planned):
+            yield from pixels.pieces(piece.content, piece.plan, file.read_at, file.notes)
+        else:
+            yield piece
 
 
 def _in_memory(file: DicomFile, piece: Piece) -> bytes:
     return piece if isinstance(piece, bytes) else file.held(piece)
 
 
-def _write_all(handle: BinaryIO, content: bytes | memoryview) -> int:
-    written = handle.write(content)
+def _write_all(target: int, content: bytes | memoryview) -> int:
+    written = os.write(target, content)
     while written < len(content):
-        written += handle.write(memoryview(content)[written:])
+        written += os.write(target, memoryview(content)[written:])
     return written
 
 
-def _copy_range(source: BinaryIO, target: BinaryIO, piece: FileRange) -> int:
+def _copy_range(source: BinaryIO, target: int, piece: FileRange) -> int:
     """Copy bytes from file to file: in the kernel where it can, else through one buffer."""
     offset, left, _ = piece
     if hasattr(os, "copy_file_range"):
         while left:
             try:
-                done = os.copy_file_range(source.fileno(), target.fileno(), left, offset)
+                done = os.copy_file_range(source.fileno(), target, left, offset)
             except OSError as error:
                 if error.errno in _NO_KERNEL_COPY and left == piece.length:
                     break

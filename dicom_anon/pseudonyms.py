@@ -84,6 +84,7 @@ class Pseudonyms:
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"a key has at least {MIN_KEY_BYTES} bytes")
         self._key = hashlib.blake2b(key, digest_size=64, person=b"dicom-anon").digest()
+        self._keyed = functools.cache(self._new_hasher)
         self.uid = functools.lru_cache(maxsize=1 << 17)(self._uid)
 
     @property
@@ -92,9 +93,12 @@ class Pseudonyms:
         return self._digest("key-id", "")[:8].hex()
 
     def _digest(self, kind: str, original: str) -> bytes:
-        return hashlib.blake2b(
-            original.encode("utf-8", "surrogateescape"), key=self._key, digest_size=16, person=kind.encode()
-        ).digest()
+        hasher = self._keyed(kind).copy()
+        hasher.update(original.encode("utf-8", "surrogateescape"))
+        return hasher.digest()
+
+    def _new_hasher(self, kind: str) -> hashlib.blake2b:
+        return hashlib.blake2b(key=self._key, digest_size=16, person=kind.encode())
 
     def number(self, kind: str, original: str, below: int) -> int:
         """Evenly spread number of 0 to `below` - 1."""
@@ -112,8 +116,8 @@ class Pseudonyms:
 
     def instance_uid(self, original: str) -> str:
         """Replace a UID even where it is a registered one: no object may have a Standard's UID for its own."""
-        replaced = self._uid(original)  # most stand in one file only, and would but fill the cache
-        return replaced if not original or replaced != original else self._made_uid("uid", original)
+        original = original.strip(" \0")
+        return self._made_uid("uid", original) if original else original  # most stand in one file: nothing to cache
 
     def study_uid(self, study: str) -> str:
         """Make a UID with no meaning that all files of a source study share."""

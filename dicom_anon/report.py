@@ -88,7 +88,8 @@ class RunReport:
     def add(self, results: Iterable[FileResult]) -> None:
         """Add what became of some files."""
         for result in results:
-            self.notes.update(result.notes)
+            if result.notes:
+                self.notes.update(result.notes)
             if result.reason is None:
                 self.written += 1
                 self.written_bytes += result.job.size

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from dicom_anon import tags, values
-from dicom_anon.actions import Action, Assigned, Keep, Remove, Removed, Safe, Unchanged
+from dicom_anon.actions import Action, Assigned, Keep, Remove, Safe, Unchanged
 from dicom_anon.elements import (
     BULK_VRS,
     ITEM_TAGS,
@@ -119,13 +119,10 @@ class Rewriter:
         if kind in _KEPT:
             return None
         element = Element(level, span)
-        match action.decide(element):
-            case Unchanged():
-                return None
-            case Removed():
-                return b""
-            case Assigned(value):
-                return self._written(element, value)
+        outcome = action.decide(element)
+        if isinstance(outcome, Assigned):
+            return self._written(element, outcome.value)
+        return None if isinstance(outcome, Unchanged) else b""
 
     def _edit_sequence(
         self, level: Level, span: Span, action: Action, inside: Action | None, edits: list[Edit]

@@ -296,7 +296,7 @@ class RootOnDemand(Level):
         Elements that were met so far, other than those that are the same.
     """
 
-    __slots__ = ("_data", "_is_whole", "own", "_template")
+    __slots__ = ("_data", "_is_whole", "_template", "own")
 
     def __init__(self, file: FileScope, template: Template, data: Unwalked) -> None:
         super().__init__(file, [], template.encoding, None, 0)

@@ -133,8 +133,8 @@ def mapped_uids(element: Element) -> Outcome:
     )
     if element.vr != "UI":
         return Assigned("\\".join(replace(value.strip(" \0")) for value in element.values))
-    text = element.raw.decode("latin-1")
-    replaced = "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if text.strip(" \0") else ""
+    text = element.raw.decode("latin-1").strip(" \0")
+    replaced = "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if "\\" in text else replace(text)
     raw = replaced.encode("latin-1")  # what is registered, or made by us: nothing to check
     return Assigned(raw + b"\0" if len(raw) & 1 else raw)
 

@@ -525,20 +525,21 @@ def test_a_file_that_kills_its_worker_each_time_is_the_only_one_lost(tmp_path: P
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_on_error_fail_ends_at_the_first_trouble(tmp_path: Path, crowd: Path, jobs: int) -> None:
+@pytest.mark.parametrize("cut", ["0000-cut", "1000-cut"])
+def test_on_error_fail_ends_at_the_first_trouble(tmp_path: Path, crowd: Path, jobs: int, cut: str) -> None:
     source = tmp_path / "in"
     source.mkdir()
-    for number in range(1500):
+    for number in range(5000):
         os.link(crowd / "0000/first", source / f"{number:04}")
-    (source / "0000-cut").write_bytes(TINY[:-10])
+    (source / cut).write_bytes(TINY[:-10])
     done = call(source, tmp_path / "out", "--on-error", "fail", "-j", jobs, "--json", "-")
     assert done.code == 1
     account = account_of(done)
     assert account["truncated"] == 1
     assert account["not-reached"] > 0  # type: ignore[operator]
     assert account["written"] == len(files_below(tmp_path / "out"))
-    assert "0000-cut" in listed(tmp_path / "out.private")
-    assert sum(account.values()) == 1501  # type: ignore[arg-type]
+    assert cut in listed(tmp_path / "out.private")
+    assert sum(account.values()) == 5001  # type: ignore[arg-type]
 
 
 def test_on_error_fail_is_a_good_run_where_nothing_fails(tmp_path: Path, sample_in: Path, sample: Sample) -> None:

@@ -29,11 +29,11 @@ FLOORS = {
         "accessions",
     ),
     2: ("scope",),
-    3: ("macros", "identity", "template", "crosswalk", "pixels", "objects"),
+    3: ("macros", "identity", "crosswalk", "pixels", "objects"),
     4: ("actions",),
     5: ("config", "presets", "stamps", "profile", "safe_private"),
     6: ("assignment", "extra_rules", "conformance"),
-    7: ("engine", "planning", "rewriter", "transcode"),
+    7: ("engine", "planning", "rewriter", "template", "transcode"),
     8: ("filemeta", "dicomfile", "output"),
     9: (
         "discovery",

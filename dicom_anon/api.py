@@ -86,8 +86,9 @@ def explain_file(
     """
     engine = Engine(make_plan(assignment, key))
     with open(source, "rb", buffering=0) as handle:
-        data = DicomFile(handle, os.fstat(handle.fileno()).st_size).data
-    return engine, engine.explain(data)
+        file = DicomFile(handle, os.fstat(handle.fileno()).st_size)
+        data = file.data
+    return engine, engine.explain(data, file.transfer_syntax)
 
 
 class _Unwatched:

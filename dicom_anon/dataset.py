@@ -126,7 +126,7 @@ def anonymize_dataset(
     content = _encoded(dataset, encoding)
     data = walk_bytes(content, encoding)
     new = engine.run(data, syntax)
-    changes = tuple(_changes(engine.explain(data)))
+    changes = tuple(_changes(engine.explain(data, syntax)))
     written = b"".join(
         piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
         for piece in new.pieces

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dicom_anon import tags, values
@@ -36,7 +36,7 @@ from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural
 from dicom_anon.safe_private import declared_action, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Pattern, PrivateKey
-from dicom_anon.template import Learnt, RootOnDemand, Template, Unwalked, learn
+from dicom_anon.template import Learnt, RootOnDemand, Template, Unwalked, kind_of, learn
 from dicom_anon.transcode import to_utf8
 
 _CACHED_TAGS = 20_000
@@ -146,6 +146,8 @@ def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> L
     scope.memo[OBJECT] = classify(root, transfer_syntax)
     if data.bulk:
         scope.memo[LAYOUT] = layout_of(root)
+    if scope.facts.lookup is not None:
+        scope.subject(root)  # whoever is not in the table is refused, whatever the rules say
     return root
 
 
@@ -225,8 +227,6 @@ class Engine(Rewriter):
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         try:
             root = _classified(scope, data, transfer_syntax)
-            if self._facts.lookup is not None:
-                scope.subject(root)  # whoever is not in the table is refused, whatever the rules say
             edits = self._edits(root, data)
         except values.NeedsWiderCharacterSet:
             data = to_utf8(data, self._facts, self._pseudonyms)
@@ -266,9 +266,10 @@ class Engine(Rewriter):
         scope.root = root = RootOnDemand(scope, template, file)
 
         def fill(span: Span, action: Action, pieces: list[bytes]) -> None:
-            tag, _, start, value, end, items = span
+            tag, vr, start, value, end, items = span
             root.own[tag] = span
             if items is not None:
+                scope.memo.pop(tag, None)
                 edits: list[Edit] = []
                 self._edit(root, [span], None, edits)
                 pieces += joined(buf, start, end, edits)  # type: ignore[arg-type] # no value is left in the file
@@ -276,7 +277,10 @@ class Engine(Rewriter):
             new = self._new_bytes(root, span, action)
             pieces.append(buf[start:end] if new is None else new)
             if tag in tags.INSTANCE_UIDS:
-                scope.memo[tag] = (buf[value:end] if new is None else new[8:]).decode("latin-1").strip("\0 ")
+                if vr == b"UI":
+                    scope.memo[tag] = (buf[value:end] if new is None else new[8:]).decode("latin-1").strip("\0 ")
+                else:
+                    del scope.memo[tag]
 
         try:
             applied = template.apply(buf, file.begin, fill)
@@ -288,13 +292,13 @@ class Engine(Rewriter):
             edits: list[Edit] = []
             root.add_rest(data.spans)
             if data.spans:
-                if template.last & 0x10000 and data.spans[0][0] >> 16 == template.last >> 16:
-                    return None  # whether its creator stays depends on the whole of a private block
+                if not template.behind.issuperset(map(kind_of, data.spans)):
+                    return None
                 self._edit(root, data.spans, None, edits)
                 self._keep_bulk(root, data, edits)
             self._insert(root, data, template.last, edits)
-        except (values.NeedsWiderCharacterSet, Malformed, Incomplete):
-            return None
+        except (values.NeedsWiderCharacterSet, Malformed, Incomplete, FileRefused):
+            return None  # what a file is refused for, is what the whole of it is refused for
         edits.sort(key=by_place)
         pieces += joined(data.buf, data.begin, data.end, edits)
         return self._rewritten(pieces, scope)
@@ -309,9 +313,21 @@ class Engine(Rewriter):
         root = scope.root
         self._template = learn(self._learnt, last, self._usual_gaps, lambda span: self._settled(root, span))
         if self._template is not None:
+            if scope.notes:
+                self._template = replace(self._template, source=self._without_gaps(self._template))
             if len(self._usual_gaps) >= _CACHED_STRUCTURES:
                 self._usual_gaps.clear()
             self._usual_gaps[self._learnt.structure] = self._template.gaps
+
+    def _without_gaps(self, template: Template) -> Learnt:
+        """What the source of a template teaches by the elements that are the same; others may have left notes too."""
+        source = template.source
+        scope = FileScope(source.data.buf, self._facts, self._pseudonyms)
+        root = _classified(scope, source.data, source.transfer_syntax)
+        self._edit(root, [span for span in source.data.spans if span[0] in template.same], None, [])
+        self._insert(root, source.data, 0, [])
+        self._rewritten([], scope)
+        return replace(source, memo=scope.memo, notes=frozenset(scope.notes), root=root)
 
     def _settled(self, root: Level, span: Span) -> Action:
         """What was done to a top-level element, and is to all of its tag in files of one template."""
@@ -353,13 +369,13 @@ class Engine(Rewriter):
         """Keyed UID of an instance that only its file meta names."""
         return self._pseudonyms.instance_uid(uid)
 
-    def explain(self, data: DataSetBytes) -> Iterator[Decision]:
+    def explain(self, data: DataSetBytes, transfer_syntax: str = "") -> Iterator[Decision]:
         """Say what is decided for every element, nested ones after their sequence, in tag order.
 
-        The decisions are those of `run`.
+        The decisions are those of `run` with the same transfer syntax.
         """
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
-        root = _classified(scope, data, "")
+        root = _classified(scope, data, transfer_syntax)
         inserted = sorted(self._absent(root, data, 0), key=lambda row: row[0].tag)
         for span in data.spans:
             while inserted and inserted[0][0].tag < span[0]:

@@ -2,8 +2,9 @@
 
 Slices of a series differ in a handful of elements. A template holds the runs of elements that two files had in common,
 with what became of them, and the tags of those that differed. It applies to a file only where every byte of every run
-is there again, in the same order; the elements between are decided anew. It is learnt only if no decision looked at an
-element that differs. Lives here: that bookkeeping. Does not live here: any decision.
+is there again, in the same order; the elements between and behind are of the same kinds, and are decided anew. It is
+learnt only if no decision looked at an element that differs. Lives here: that bookkeeping. Does not live here: any
+decision.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from dicom_anon.actions import Action
-from dicom_anon.elements import DataSetBytes, Edit, Encoding, Span, header_size, joined, walk_one
+from dicom_anon.elements import DataSetBytes, Edit, Encoding, Malformed, Span, header_size, joined, walk_one
 from dicom_anon.scope import EVERYTHING, FileScope, Level
-from dicom_anon.tags import SPECIFIC_CHARACTER_SET
+from dicom_anon.tags import INSTANCE_UIDS, SPECIFIC_CHARACTER_SET
 
 
 class Unwalked(Protocol):
@@ -64,6 +65,8 @@ class Step(NamedTuple):
     known, width : int
         Bytes of its header before the length, and of the length. None of them is in `before` where the element has to
         be walked, since it may have items.
+    filled : bool
+        Whether it has items.
     """
 
     before: bytes
@@ -73,6 +76,16 @@ class Step(NamedTuple):
     vr: bytes
     known: int
     width: int
+    filled: bool
+
+
+Kind: TypeAlias = "tuple[int, bytes, bool]"
+"""Tag and VR of an element, and whether it has items: what may decide whether others look at it."""
+
+
+def kind_of(span: Span) -> Kind:
+    """Kind of an element."""
+    return span[0], span[1], bool(span[5])
 
 
 Fill: TypeAlias = Callable[[Span, Action, list[bytes]], None]
@@ -133,6 +146,8 @@ class Template:
         Tag of the last element covered.
     same, gaps : frozenset of int
         Tags of the elements in runs, and of those between them.
+    behind : frozenset of Kind
+        The elements behind it that its source had. Where there is another, a decision may have looked for it.
     source : Learnt
         The file from which it was made.
     """
@@ -144,6 +159,7 @@ class Template:
     last: int
     same: frozenset[int]
     gaps: frozenset[int]
+    behind: frozenset[Kind]
     source: Learnt
 
     def apply(self, buf: bytes, pos: int, fill: Fill) -> tuple[list[bytes], int] | None:
@@ -166,7 +182,7 @@ class Template:
         size = len(buf)
         order = "little" if self.encoding.little else "big"
         pieces: list[bytes] = []
-        for before, after, tag, action, vr, known, width in self.steps:
+        for before, after, tag, action, vr, known, width, filled in self.steps:
             if not buf.startswith(before, pos):
                 return None
             pieces.append(after)
@@ -180,7 +196,7 @@ class Template:
                 pos = end
             else:
                 span = walk_one(buf, pos, self.encoding)
-                if span is None or span[0] != tag:
+                if span is None or kind_of(span) != (tag, vr, filled):
                     return None
                 fill(span, action, pieces)
                 pos = span[4]
@@ -214,17 +230,19 @@ def learn(
     """
     if not second.structure or EVERYTHING in second.reads:
         return None
-    covered = len(second.structure)
-    behind = {span[0] for span in second.data.spans[covered:]}
-    if behind & second.reads:
+    covered, last = len(second.structure), second.structure[-1]
+    behind = second.data.spans[covered:]
+    if any(span[0] in second.reads or span[0] in INSTANCE_UIDS for span in behind):
         return None
+    if behind and last & 0x10000 and behind[0][0] >> 16 == last >> 16:
+        return None  # whether its creator stays depends on the whole of a private block
     for gaps in (_differing(first, second), usual.get(second.structure)):
         if gaps is not None and not gaps & second.reads and SPECIFIC_CHARACTER_SET not in gaps:
             spans = second.data.spans[:covered]
             same = frozenset(second.structure) - gaps
-            last = second.structure[-1]
+            kinds = frozenset(map(kind_of, behind))
             steps, before, after = _steps(second, spans, gaps, action_for)
-            return Template(second.data.encoding, steps, before, after, last, same, gaps, second)
+            return Template(second.data.encoding, steps, before, after, last, same, gaps, kinds, second)
     return None
 
 
@@ -264,7 +282,7 @@ def _steps(
             last += 1
         known, width = (0, 0) if items is not None or vr == b"UN" else header_size(vr, data.encoding)
         before, after = data.buf[pos : start + known], _after(data.buf, pos, start, edits[first:last])
-        steps.append(Step(before, after, tag, action_for(span), vr, known, width))
+        steps.append(Step(before, after, tag, action_for(span), vr, known, width, bool(items)))
         pos, first = end, last
         while first < len(edits) and edits[first][0] < end:
             first += 1
@@ -323,9 +341,18 @@ class RootOnDemand(Level):
         return super().look(tag)
 
     def walked(self) -> list[Span]:
-        """All elements of the file, after a walk."""
+        """All elements of the file, after a walk.
+
+        Raises
+        ------
+        Malformed
+            The walk took other bytes than those to which the template was applied.
+        """
         if not self.spans:
+            buf = self._data.buf
             data = self._data.walk()
+            if self._data.buf is not buf:
+                raise Malformed("written anew")
             self.file.buf, self.spans = data.buf, data.spans
         return self.spans
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 from pydicom import Dataset
@@ -39,6 +40,8 @@ from dicom_anon.elements import (
     Encoding,
     Piece,
     Span,
+    element_bytes,
+    item_bytes,
     walk,
 )
 from dicom_anon.engine import Engine, Plan
@@ -342,3 +345,138 @@ def data_sets() -> st.SearchStrategy[Dataset]:
         return data_set
 
     return _level(st.recursive(plain, _level, max_leaves=3)).map(with_character_set)
+
+
+# --- files of a series that differ in any way ------------------------------------------------------
+
+Node: TypeAlias = "tuple[int, str, Any]"
+"""Tag, VR, and a value: text in which ``#`` is the number of the file, bytes, a 16-bit number, or items of nodes."""
+
+
+def written(nodes: list[Node], number: int, encoding: Encoding, delimited: bool = False) -> bytes:
+    """Bytes of the Data Set of one file of a series, its sequences of known length or `delimited`."""
+    return b"".join(_element_of(node, number, encoding, delimited) for node in nodes)
+
+
+def _element_of(node: Node, number: int, encoding: Encoding, delimited: bool) -> bytes:
+    tag, vr, value = node
+    if isinstance(value, list):
+        inner = IMPLICIT_LITTLE if vr == "UN" else encoding
+        levels = [written(nodes, number, inner, delimited) for nodes in value]
+        if not delimited:
+            return element_bytes(tag, vr, b"".join(item_bytes(raw, inner) for raw in levels), encoding)
+        item, item_end, end = (struct.pack(f"{inner.order}HH", 0xFFFE, low) for low in (0xE000, 0xE00D, 0xE0DD))
+        items = b"".join(item + b"\xff" * 4 + raw + item_end + bytes(4) for raw in levels)
+        return element_bytes(tag, vr, b"", encoding)[:-4] + b"\xff" * 4 + items + end + bytes(4)
+    if isinstance(value, int):
+        value = struct.pack(f"{encoding.order}H", value)
+    if isinstance(value, str):
+        value = value.replace("#", str(number)).encode("latin-1")
+        value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
+    return element_bytes(tag, vr, value, encoding)
+
+
+def _content(value_type: str, code: str, *value: Node) -> list[Node]:
+    name = (0x0040A043, "SQ", [[(0x00080100, "SH", code), (0x00080102, "SH", "DCM")]])
+    return [(0x0040A040, "CS", value_type), name, *value]
+
+
+_REQUESTS: list[Any] = [
+    [],
+    [[(0x00081060, "PN", "Quux^Brandywine"), (0x00400009, "SH", "77")]],
+    [[(0x00080005, "CS", "ISO_IR 144"), (0x00321060, "LO", "\xb8\xd2 Brandywine #"), (0x00400009, "SH", "#")]],
+    [[(0x00100020, "LO", "ID-2"), (0x00400002, "DA", "2004012#")]],
+    [[(0x00290010, "LO", "ACME"), (0x00291001, "LO", "#")]],
+]
+_DECLARED = [
+    [[(0x00080301, "US", 0x29), (0x00080302, "LO", "ACME"), (0x00080303, "CS", status), (0x00080304, "US", 1)]]
+    for status in ("SAFE", "MIXED", "UNSAFE")
+]
+_DECLARED.append([[(0x00080301, "US", 0x29), (0x00080302, "LO", "OTHER"), (0x00080303, "CS", "SAFE")]])
+
+VARIANTS: dict[int, tuple[tuple[str, Any] | None, ...]] = {
+    0x00070010: (None, ("LO", "ACME")),
+    0x00071001: (None, ("OB", bytes(6000)), ("LO", "early")),
+    0x00080000: (None, ("UL", bytes(4))),
+    0x00080005: (("CS", "ISO_IR 100"), ("CS", "ISO_IR 192"), ("CS", "ISO_IR 144"), None),
+    0x00080008: (None, ("CS", "ORIGINAL\\PRIMARY"), ("CS", "DERIVED\\SECONDARY\\SCREEN SAVE")),
+    0x00080016: tuple(("UI", f"1.2.840.10008.5.1.4.1.1.{end}") for end in ("2", "4", "7", "88.33", "6.1")),
+    0x00080018: (("UI", "1.2.3.#"), ("UN", "1.2.3.#"), ("UT", "1.2.3.#"), ("UI", ""), None),
+    0x00080020: (("DA", "20040119"), ("DA", ""), ("DA", "2004"), None),
+    0x00080023: (("DA", "20040121"), ("DA", "2004012#"), ("DA", ""), ("DA", "200401"), ("UN", "2004012#"), None),
+    0x00080033: (("TM", "1011#0"), ("TM", "noon"), None),
+    0x00080050: (("SH", "ACC4711"), ("SH", ""), None),
+    0x00080060: (("CS", "CT"), ("CS", "lower"), None),
+    0x00080080: (None, ("LO", "Haus \xc4"), ("LO", "Brandywine")),
+    0x00080300: (None, *(("SQ", declared) for declared in _DECLARED)),
+    0x00081030: (("LO", "Brandywine chest 4711"), ("LO", "\xc4# ACC4711"), None),
+    0x0008103E: (("LO", "chest #"), ("LO", "Doe 20040121"), None),
+    0x00081140: (None, ("SQ", []), ("SQ", [[(0x00081155, "UI", "1.2.9.#")]]), ("UN", [[(0x00081155, "UI", "1.2.#")]])),
+    0x00100010: (("PN", "Doe^Jane"), ("PN", "Brandywine^Q"), ("PN", ""), None),
+    0x00100020: (("LO", "ID-1"), ("LO", "ID-2"), ("LO", ""), None),
+    0x00100030: (None, ("DA", "19611230")),
+    0x00104000: (None, ("LT", "Jane Doe came on 20040121, #"), ("LT", "")),
+    0x0020000D: (("UI", "1.2.3"), ("UI", ""), None),
+    0x0020000E: (("UI", "1.2.4"), None),
+    0x00200010: (("SH", "S1"), ("SH", "S#"), None),
+    0x00200013: (("IS", "#"), ("IS", "#111111111"), ("UN", "#"), ("IS", "")),
+    0x00204000: (("LT", "ACC4711 Brandywine"), ("LT", "#"), None),
+    0x00280002: (("US", 1),),
+    0x00280004: (("CS", "MONOCHROME2"), ("CS", "PALETTE COLOR")),
+    0x00280010: (("US", 4), ("US", 5)),
+    0x00280100: (("US", 16),),
+    0x00280120: (None, ("US", 7)),
+    0x00280301: (None, ("CS", "YES"), ("CS", "NO")),
+    0x00281101: (None, ("US", b"\1\0\0\0\1\0")),
+    0x00290010: (None, ("LO", "ACME"), ("LO", "OTHER"), ("UN", "ACME")),
+    0x00290011: (None, ("LO", "ACME")),
+    0x00291001: (None, ("LO", "secret #"), ("UN", "#"), ("PN", "Quux^Brandywine"), ("SQ", [[(0x00081060, "PN", "A")]])),
+    0x00291002: (None, ("OB", b"\0\1"), ("OB", bytes(6000)), ("UN", b"#")),
+    0x00291101: (None, ("DA", "2004012#"), ("US", 3)),
+    0x00400253: (None, ("SH", "PPS#"), ("SH", "")),
+    0x00400275: (None, *(("SQ", items) for items in _REQUESTS), ("UN", _REQUESTS[1])),
+    0x0040A730: (
+        None,
+        ("SQ", [_content("TEXT", "121071", (0x0040A160, "UT", "seen by Brandywine #"))]),
+        ("SQ", [_content("PNAME", "121008", (0x0040A123, "PN", "Quux^Brandywine"))]),
+        ("SQ", [_content("DATE", "121031", (0x0040A121, "DA", "2004012#")), [(0x0040DB73, "UL", bytes(4))]]),
+    ),
+    0x00420011: (None, ("OB", bytes(5000)), ("OB", b"pdf#")),
+    0x00700084: (None, ("PN", "Quux^Brandywine")),
+    0x7FE00010: (("OW", bytes(32)), ("OW", bytes(40)), None),
+    0x7FE10010: (None, ("LO", "ACME")),
+    0x7FE11001: (None, ("LO", "behind #"), ("OB", bytes(6000))),
+    0xFFFCFFFC: (None, ("OB", bytes(8))),
+}
+"""Elements with the VRs and values that the files of a series may have; `None` is an absent one."""
+_ENDS = (b"", b"", b"", b"", b"\0\0\0\0", b"\x40\0\0\0SH\2\0", b"\x40\0\x20\0SH\2\0A ")
+"""What may follow a Data Set: zeros, half an element, one that is out of order."""
+
+
+@functools.cache
+def _before_data_set(syntax: str) -> bytes:
+    return file_bytes(Dataset(), syntax)
+
+
+@st.composite
+def any_series(draw: st.DrawFn) -> list[bytes]:
+    """Files that have most elements in common; some differ from all others or alternate, and some are broken."""
+    tags = sorted(VARIANTS)
+    common = {tag: VARIANTS[tag][0] for tag in tags}
+    for tag in draw(st.lists(st.sampled_from(tags), max_size=12, unique=True)):
+        common[tag] = draw(st.sampled_from(VARIANTS[tag]))
+    varying = draw(st.lists(st.sampled_from(tags), max_size=4, unique=True))
+    syntax = draw(st.sampled_from(sorted(SYNTAXES)))
+    delimited, broken = draw(st.booleans()), draw(st.integers(0, 3)) == 0
+    files = []
+    for number in range(draw(st.integers(4, 8))):
+        differs = draw(st.integers(0, 2)) == 0
+        own = common | {tag: draw(st.sampled_from(VARIANTS[tag])) for tag in varying if differs}
+        nodes = [(tag, *found) for tag, found in own.items() if found is not None]
+        name, raw = syntax, b""
+        if differs and broken:
+            name, raw = draw(st.sampled_from(sorted(SYNTAXES))), draw(st.sampled_from(_ENDS))
+        raw = written(nodes, number, ENCODINGS[name], delimited) + raw
+        raw = raw[: len(raw) - (draw(st.sampled_from((0, 0, 1, 20, 50))) if differs and broken else 0)]
+        files.append(_before_data_set(SYNTAXES[name]) + raw)
+    return files

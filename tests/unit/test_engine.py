@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import re
 import struct
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -20,12 +23,14 @@ from pydicom.tag import Tag
 from pydicom.values import convert_SQ
 
 from dicom_anon import dicomfile
-from dicom_anon.actions import UNCHANGED, Action, Assigned, Outcome
+from dicom_anon.actions import UNCHANGED, Action, Assigned, Outcome, parse_action
 from dicom_anon.assignment import Row, resolve
+from dicom_anon.config import Rule
 from dicom_anon.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    PIXEL_DATA_TAGS,
     DataSetBytes,
     Encoding,
     Span,
@@ -35,9 +40,11 @@ from dicom_anon.elements import (
 )
 from dicom_anon.engine import Decision, Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.lookup import parse_lookup
+from dicom_anon.pixels import LAYOUT, layout_of
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.scope import Element
-from dicom_anon.tags import INSTANCE_UIDS, tag_for_keyword
+from dicom_anon.tags import INSTANCE_NUMBER, INSTANCE_UIDS, SERIES_DESCRIPTION, parse_key, tag_for_keyword
 from tests import datasets
 from tests.datasets import (
     CREATOR,
@@ -523,6 +530,203 @@ def test_what_is_reused_from_earlier_files_changes_nothing(
         reused = shared.run_unwalked(InMemory(raw, encoding, SYNTAXES[name]))
         assert joined(reused.pieces, b"") == joined(alone.pieces, b"")
         assert said(reused) == said(alone)
+
+
+ACTIONS = ("keep", "remove", "clear", "replace", "remove_or_clear", "clear_or_replace")
+ACTIONS_OF = {
+    "UI": ("uid", "set(@hash_uid@)", "remove_or_clear_or_uid"),
+    "DA": ("shiftdate", "truncdate", "hash"),
+    "TM": ("shiftdate", "hash"),
+    "IS": ("set(@value@9)", "hash"),
+    "PN": ("set(@fake_name@)", "hash", "clean", "set(@value(0020,0013)@)"),
+    "SQ": ("clean", "uid", "shiftdate", "clean(clean_descriptors)"),
+    "OB": (),
+    "OW": (),
+    "US": (),
+    "UL": (),
+}
+TEXTS = (
+    *("hash", "clean", "regexp(A,bb)", "set(@fake_acc@)", "set(@hash_acc@)", "set(Ж@value@)", "set(@fake_mrn@)"),
+    *("set(@value(0040,0253)@)", "set(@value(0008,0050)@)", "set(@value(0010,0010)@)", "set(@random_uid@)"),
+)
+
+
+@functools.cache
+def rules_for_series() -> dict[str, tuple[str, ...]]:
+    """Commands that fit each element of `datasets.VARIANTS`, and those of private elements by their creator."""
+    found: dict[str, tuple[str, ...]] = {}
+    for tag, variants in datasets.VARIANTS.items():
+        vrs = {variant[0] for variant in variants if variant is not None} - {"UN"}
+        if tag >> 16 & 1:
+            found[f"{tag:08X}"] = ("keep", "remove", "replace")
+            if tag & 0xF000:
+                found |= {
+                    f'({tag >> 16:04X},xx{tag & 0xFF:02X},"{creator}")': ("keep", "remove", "clear", "replace", "clean")
+                    for creator in ("ACME", "OTHER")
+                }
+        elif tag not in (0x00080000, 0x00080005, 0xFFFCFFFC):
+            found[f"{tag:08X}"] = ACTIONS + ACTIONS_OF.get(min(vrs), TEXTS)
+    inside = {"00081155": ("uid",), "00081060": ("remove", "clean"), "00321060": ("clean", "set(Ж)", "remove")}
+    return found | inside | {"00400009": ("set(@hash_acc@)", "hash", "remove"), "00400002": ("shiftdate",)}
+
+
+@functools.cache
+def preset_plan(preset: str, options: tuple[str, ...], crosswalk: bool) -> Plan:
+    rules = [(parse_key("00204000"), Rule(parse_action("set(@value(0040,0253)@ @value(0020,0013)@)"), "", ""))]
+    lookup = parse_lookup("PatientID,SubjectID,DateOffset\nID-1,S-1,-3\nID-2,S-2,\n", "") if crosswalk else None
+    return Plan(resolve(preset=preset, profile_options=options, assigns=rules, lookup=lookup), KEY, crosswalk=crosswalk)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """A preset with options, or any rules that fit what is in a series."""
+    if draw(st.booleans()):
+        preset, *options = draw(
+            st.sampled_from(
+                (
+                    ("default",),
+                    ("none",),
+                    ("mercure",),
+                    ("basic",),
+                    ("basic", "clean_descriptors", "retain_safe_private", "retain_modified_dates"),
+                    ("basic", "clean_structured_content", "retain_safe_private"),
+                    ("tcia",),
+                )
+            )
+        )
+        return preset_plan(preset, tuple(options), draw(st.booleans()))
+    known = rules_for_series()
+    keys = draw(st.lists(st.sampled_from(sorted(known)), max_size=10, unique=True))
+    chosen = {"00080005": "keep", **{key: draw(st.sampled_from(known[key])) for key in keys}}
+    return Plan(assignment(chosen, remove_unknown=draw(st.booleans())), KEY, crosswalk=draw(st.booleans()))
+
+
+def told(eng: Engine, content: bytes, reuse: bool) -> Any:
+    """All that is told of a file, or why it is refused."""
+    with TemporaryFile(buffering=0) as handle:
+        handle.write(content)
+        try:
+            file = dicomfile.DicomFile(handle, len(content))
+            new = eng.run_unwalked(file) if reuse else eng.run(file.data, file.transfer_syntax)
+        except FileRefused as refused:
+            return str(refused)
+        raw = joined(new.pieces, file.content or content)
+        pixels = [p for p in new.pieces if not isinstance(p, bytes) and p.tag in PIXEL_DATA_TAGS]
+        layout = new.root.file.memo.get(LAYOUT) if pixels else None
+        texts = [eng.new_text(new.root, tag) for tag in (INSTANCE_NUMBER, SERIES_DESCRIPTION)]
+        return raw, new[1:5], new[6:], layout or layout_of(new.root), texts, file.notes
+
+
+@given(datasets.any_series(), plans(), st.sampled_from((800, 4096)))
+def test_a_file_comes_out_the_same_whatever_came_before_it(files: list[bytes], plan: Plan, head: int) -> None:
+    alone, shared = Engine(plan), Engine(plan)
+    with patch.multiple(dicomfile, HEAD=head, BULK=4096):
+        for content in files:
+            assert told(shared, content, True) == told(alone, content, False)
+
+
+def check_alike(plan: Plan, *files: bytes) -> None:
+    shared = Engine(plan)
+    for content in files:
+        assert told(shared, content, True) == told(Engine(plan), content, False)
+
+
+def slice_bytes(number: int, **attributes: Any) -> bytes:
+    own = {"SOPInstanceUID": f"1.2.3.{number}", "InstanceNumber": number} | attributes
+    return datasets.file_bytes(datasets.image(**own))
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"BurnedInAnnotation": "YES"}, {"PixelPaddingValue": 5}, {"PerformedProcedureStepID": "X7"}]
+)
+def test_what_an_earlier_file_lacked_is_seen_behind_what_is_reused(attributes: dict[str, Any]) -> None:
+    asks = Rule(parse_action("set(@value(0040,0253)@)"), "", "")
+    stamps = resolve(preset="default", assigns=[(parse_key("PatientID"), asks)])
+    check_alike(Plan(stamps, KEY), *map(slice_bytes, range(3)), slice_bytes(3, **attributes))
+
+
+def test_uids_of_a_file_that_is_longer_than_those_before_it_are_told() -> None:
+    short = datasets.file_bytes(item(SOPClassUID="1.2.840.10008.5.1.4.1.1.2"))
+    check_alike(preset_plan("default", (), False), short, short, slice_bytes(1))
+
+
+@pytest.mark.parametrize("before", [None, []], ids=["absent", "empty"])
+def test_a_name_in_a_sequence_that_an_earlier_file_did_not_fill_is_cleaned_from_its_text(before: Any) -> None:
+    def content(number: int, names: list[str] | None) -> bytes:
+        requests = None if names is None else [item(ScheduledPerformingPhysicianName=name) for name in names]
+        found = {} if requests is None else {"RequestAttributesSequence": requests}
+        return slice_bytes(number, StudyDescription="Brandywine chest", **found)
+
+    plan = Plan(assignment({"StudyDescription": "clean"}), KEY)
+    named = content(3, ["Brandywine^Quux"])
+    first = content(0, before if before is None else ["Abc^D"])
+    check_alike(plan, first, content(1, before), content(2, before), named)
+    assert b"Brandywine chest" not in told(Engine(plan), named, True)[0]
+
+
+def test_a_name_in_a_private_element_that_was_of_unknown_vr_is_cleaned_from_text() -> None:
+    def content(number: int, vr: str, value: bytes) -> bytes:
+        raw = encode(item(StudyDescription="Brandywine chest", InstanceNumber=number))
+        return datasets.file_bytes(Dataset()) + raw + element_bytes(0x00291001, vr, value, EXPLICIT_LITTLE)
+
+    plan = Plan(assignment({"StudyDescription": "clean"}), KEY)
+    check_alike(plan, *(content(n, "UN", bytes([n, 0])) for n in range(3)), content(3, "PN", b"Brandywine^Q"))
+
+
+def test_a_creator_goes_where_the_long_value_that_earlier_files_had_in_its_block_is_missing() -> None:
+    plan = Plan(assignment({'(0029,xx10,"ACME")': "keep"}, remove_unknown=True), KEY)
+    filled, empty = datasets.image(), datasets.image()
+    for source in (filled, empty):
+        source.add(DataElement(0x00290010, "LO", "ACME"))
+    filled.add(DataElement(0x00291010, "OB", bytes(dicomfile.BULK)))
+    check_alike(plan, *map(datasets.file_bytes, (filled, filled, empty, filled)))
+
+
+def test_a_note_is_made_only_of_a_file_that_gives_rise_to_it() -> None:
+    plan = Plan(assignment({"ContentDate": "shiftdate"}), KEY)
+    dates = ("20010101", "20010102", "20010103", "", "20010105")
+    check_alike(plan, *(slice_bytes(n, PatientID="", ContentDate=date) for n, date in enumerate(dates)))
+
+
+@pytest.mark.parametrize("vr", ["UT", "UN", "LO"])
+def test_the_instance_uid_is_told_whatever_its_vr(vr: str) -> None:
+    def content(number: int) -> bytes:
+        uid = element_bytes(0x00080018, vr, b"1.2.3.%d " % number, EXPLICIT_LITTLE)
+        return datasets.file_bytes(Dataset()) + uid + encode(item(Modality="CT"))
+
+    check_alike(Plan(assignment({"SOPInstanceUID": "uid"}), KEY), *map(content, range(4)))
+
+
+def test_the_reason_of_a_refusal_is_the_same_whether_files_teach_or_not() -> None:
+    plan = Plan(assignment({"InstanceNumber": "set(@value@9)"}), KEY)
+    truncated = slice_bytes(3, InstanceNumber="444444444")[:-10]
+    assert told(Engine(plan), truncated, False).startswith("truncated")
+    check_alike(plan, *map(slice_bytes, range(3)), truncated)
+
+
+def test_a_file_that_only_pydicom_can_read_is_read_as_a_whole() -> None:
+    start = datasets.file_bytes(Dataset())
+    plan = Plan(assignment({"InstanceNumber": "set(@value(0040,0253)@)"}), KEY)
+    disordered = b"".join(element_bytes(tag, "SH", b"A ", EXPLICIT_LITTLE) for tag in (0x00400254, 0x00400020))
+    files = [start + encode(item(Modality="CT", InstanceNumber=number)) for number in range(4)]
+    check_alike(plan, *files[:3], files[3] + disordered)
+
+
+def test_explains_what_it_does_to_a_file_of_its_transfer_syntax() -> None:
+    data, video = walked(encode(item(Modality="CT", PatientID="1"))), "1.2.840.10008.1.2.4.102"
+    eng = Engine(preset_plan("default", (), False))
+    after = decode(b"".join(p for p in eng.run(data, video).pieces if isinstance(p, bytes)))
+    (stamp,) = [decision.after for decision in eng.explain(data, video) if decision.tag == 0x00120062]
+    assert after.PatientIdentityRemoved == stamp == "NO"
+
+
+def test_a_patient_that_is_not_in_the_lookup_table_is_refused_when_explained_too() -> None:
+    lookup = parse_lookup("PatientID,SubjectID\nID-1,S-1\n", "")
+    eng = Engine(Plan(replace(assignment({}), lookup=lookup), KEY))
+    data = walked(encode(item(PatientID="ID-2")))
+    for decide in (eng.run, eng.explain):
+        with pytest.raises(FileRefused, match="identity-missing"):
+            list(decide(data))
 
 
 def said(rewritten: Rewritten) -> tuple[str, str, frozenset[str]]:

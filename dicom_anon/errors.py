@@ -121,6 +121,11 @@ class Reason(enum.Enum):
         Kind.QUARANTINED,
         "A rule's value does not fit the element's VR.",
     )
+    MISPLACED = (
+        "value-misplaced",
+        Kind.QUARANTINED,
+        "An element that stays holds text where its VR has numbers, dates or UIDs.",
+    )
     IDENTITY_MISSING = (
         "identity-missing",
         Kind.QUARANTINED,

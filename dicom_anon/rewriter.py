@@ -27,6 +27,7 @@ from dicom_anon.elements import (
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import SHORTEST, hides_elements
+from dicom_anon.misfit import says_more
 from dicom_anon.scope import Element, FileScope, Level
 
 KEEP = Keep()
@@ -117,12 +118,16 @@ class Rewriter:
         if span[4] - span[3] >= SHORTEST and span[5] is None:
             _check_value(level, span)
         if kind in _KEPT:
+            _check_kept(level, span)
             return None
         element = Element(level, span)
         outcome = action.decide(element)
         if isinstance(outcome, Assigned):
             return self._written(element, outcome.value)
-        return None if isinstance(outcome, Unchanged) else b""
+        if isinstance(outcome, Unchanged):
+            _check_kept(level, span)
+            return None
+        return b""
 
     def _edit_sequence(
         self, level: Level, span: Span, action: Action, inside: Action | None, edits: list[Edit]
@@ -215,6 +220,15 @@ def _check_value(level: Level, span: Span) -> None:
         return
     if hides_elements(buf, start, end, vr, level.encoding):
         raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(tag)} holds other elements")
+
+
+def _check_kept(level: Level, span: Span) -> None:
+    """Refuse a value that stays and says what its element has no place for."""
+    tag, vr, _, start, end, items = span
+    if items is None and says_more(tag, vr, level.file.buf, start, end):
+        raise FileRefused(Reason.MISPLACED, f"{tags.format_tag(tag)} {vr.decode()}")
+    if tag == tags.SPECIFIC_CHARACTER_SET:
+        level.check_encodings()
 
 
 def is_structural(tag: int) -> bool:

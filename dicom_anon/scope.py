@@ -122,6 +122,16 @@ class Level:
                 self._encodings = values.DEFAULT_ENCODINGS
         return self._encodings
 
+    def check_encodings(self) -> None:
+        """Find the codecs, for the sake of the refusal where (0008,0005) makes no sense.
+
+        Raises
+        ------
+        FileRefused
+            It is no character set.
+        """
+        _ = self.encodings
+
     def find(self, tag: int) -> Span | None:
         """Span of an element of this Data Set, of which the decision at hand depends from now on."""
         if self.parent is None:

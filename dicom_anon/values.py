@@ -5,12 +5,14 @@ Character sets and VR checks are pydicom's; lives here only what packs one value
 
 from __future__ import annotations
 
+import codecs
 import functools
+import re
 import struct
 import warnings
 
 from pydicom import config as pydicom_config
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS, validate_value
 
 from dicom_anon.errors import DicomAnonError, FileRefused, Reason
@@ -54,11 +56,23 @@ def encodings_of(specific_character_set: str) -> Encodings:
     (('iso8859',), ('UTF8',))
     """
     terms = [term.strip(" \0") for term in specific_character_set.split("\\")]
-    if "\0" in "".join(terms):
+    if not all(map(_is_character_set, terms)):
         raise FileRefused(Reason.NOT_PARSABLE, "(0008,0005)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(convert_encodings(terms))
+
+
+def _is_character_set(term: str) -> bool:
+    """Tell a term of PS3.3 section C.12.1.1.2, or what pydicom takes for one: slips of the pen, Python's own names."""
+    corrected = re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", re.sub(r"^ISO.IR", "ISO_IR", term))
+    if corrected in python_encoding:
+        return True
+    try:
+        codecs.lookup(term)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def decode(raw: bytes, vr: str, encodings: Encodings, order: str = "<") -> str:

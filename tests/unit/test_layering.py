@@ -17,6 +17,7 @@ FLOORS = {
     1: (
         "elements",
         "hidden",
+        "misfit",
         "values",
         "pseudonyms",
         "standard",

@@ -226,8 +226,12 @@ def test_padding_is_no_part_of_a_value() -> None:
     assert decode(b"\x10\0\x10\0\x20", "AT", ()) == "(0010,0010)"
 
 
-def test_an_unknown_character_set_is_read_as_the_default_one_without_a_word() -> None:
+def test_an_unknown_character_set_is_refused_without_a_word_of_it() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert encodings_of("NO_SUCH_SET") == values.DEFAULT_ENCODINGS
+        for terms in ("NO_SUCH_SET", "ISO_IR 100\\Doe^Jane", "ISO_IR 100 Doe"):
+            with pytest.raises(FileRefused) as refused:
+                encodings_of(terms)
+            assert refused.value.detail == "(0008,0005)"
+        assert encodings_of("ISO-IR 100") == encodings_of("ISO_IR 100")
         assert decode(b"\xff\xfe", "LO", ("utf8",)) == "\N{REPLACEMENT CHARACTER}" * 2

@@ -95,11 +95,12 @@ class _PlainProgress:
         self._said = now
         rate = report.done / (now - self._started)
         left = f", about {(report.found - report.done) / rate:.0f} s left for these" if rate else ""
-        self._console.print(
+        line = (
             f"{report.done:,} of {report.found:,} files found so far, {size_text(report.written_bytes)}, "
-            f"{rate:,.0f} files/s{left}, {report.trouble} in trouble",
-            highlight=False,
+            f"{rate:,.0f} files/s{left}, {report.trouble} in trouble"
         )
+        with contextlib.suppress(OSError):  # a log that takes no more does not end the run, as with rich
+            print(line, file=self._console.file, flush=True)
 
 
 def _bar(console: Console, *columns: ProgressColumn, disable: bool = False) -> Progress:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dicom_anon.arrange import Arranger
 from dicom_anon.discovery import FileJob, Folder
-from dicom_anon.errors import UsageError
+from dicom_anon.errors import Reason, UsageError
 from dicom_anon.fileset import own_head
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
@@ -61,17 +61,40 @@ def check_paths(
             raise UsageError("DST is not a folder")
         if not known and any(destination.iterdir()):
             raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
-    for private, what in (
-        (run_folder, "run folder"),
-        (quarantine, "quarantine folder"),
-        (crosswalk, "crosswalk"),
-    ):
-        if private is None:
-            continue
-        real_private = Path(os.path.realpath(private))
+    for private, what in ((run_folder, "the run folder"), (quarantine, "the quarantine folder")):
+        if private is not None:
+            check_apart(private, what, source, destination)
+    if crosswalk is not None:
+        check_apart(crosswalk, "the crosswalk", source, destination)
+    for reason in Reason if quarantine is not None else ():
+        copies = Path(os.path.realpath(quarantine / reason.value))
         for name, folder in (("DST", real_destination), ("SRC", real_source)):
-            if folder == real_private or folder in real_private.parents:
-                raise UsageError(f"the {what} lies inside {name}: it holds what must not leave, keep it apart")
+            if copies == folder or copies in folder.parents:
+                raise UsageError(f"{name} lies inside the quarantine folder, where copies go: choose another folder")
+
+
+def check_apart(private: Path, what: str, source: Path, destination: Path) -> None:
+    """Refuse a file or folder of ours that lies inside a source or destination.
+
+    Parameters
+    ----------
+    private : Path
+        It need not be there yet.
+    what : str
+        What it is, for people.
+    source, destination : Path
+        SRC and DST.
+
+    Raises
+    ------
+    UsageError
+        It does.
+    """
+    real = Path(os.path.realpath(private))
+    for name, tree in (("SRC", source), ("DST", destination)):
+        top = Path(os.path.realpath(tree))
+        if top == real or top in real.parents:
+            raise UsageError(f"{what} lies inside {name}: choose a place outside of it")
 
 
 def start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None:

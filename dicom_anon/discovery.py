@@ -75,7 +75,7 @@ def discover(
         Folders into which no link is followed, such as the destination.
     """
     if not source.is_dir():
-        yield _job(source.name, source.stat())
+        yield _told(source.name, source.stat())
         return
     links = _Links(source, closed) if follow_links else None
     pending = [""]
@@ -146,11 +146,15 @@ def _look(entry: os.DirEntry[str], relative: str, links: _Links | None) -> Found
             if links is not None and not links.is_new(entry.path):
                 return NotTried(relative, Reason.SYMLINK)
             return Folder(relative)
-        status = entry.stat(follow_symlinks=follow)
+        return _told(relative, entry.stat(follow_symlinks=follow))
     except FileNotFoundError:
         return NotTried(relative, Reason.VANISHED)
     except OSError:
         return NotTried(relative, Reason.UNREADABLE)
+
+
+def _told(relative: str, status: os.stat_result) -> FileJob | NotTried:
+    """What there is at a path that is no folder."""
     if not stat.S_ISREG(status.st_mode):
         return NotTried(relative, Reason.SPECIAL_FILE)
     return _job(relative, status)

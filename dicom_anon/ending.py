@@ -54,6 +54,18 @@ class Ending:
             signal.signal(signal.SIGINT, before)
 
     @contextlib.contextmanager
+    def out_of_reach(self) -> Iterator[None]:
+        """Start processes that Ctrl-C, which goes to all of a terminal, does not reach; here it waits meanwhile."""
+        if not hasattr(signal, "pthread_sigmask"):
+            yield
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    @contextlib.contextmanager
     def may_be_interrupted(self) -> Iterator[None]:
         """Let Ctrl-C end at once what is done here: its files are in flight, and are looked after when the run ends."""
         self._interruptible = not self.begun

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 
 from dicom_anon.discovery import FileJob
 from dicom_anon.ending import Ending
@@ -28,8 +29,8 @@ from dicom_anon.worker import (
 
 RETRY_FILES = 20
 SMALL_FILES = 400
-SMALL_BYTES = 1 << 30
-"""A tree within both limits is done in this process: starting workers would take longer."""
+SMALL_BYTES = 1 << 28
+"""A tree within both limits is done in this process: starting workers would take longer than they save."""
 
 
 class Crew:
@@ -151,9 +152,12 @@ class Crew:
             batch_size=1,
             max_nbytes=None,
         )
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self._quiet_threads():
             warnings.simplefilter("ignore")  # joblib warns where the run ends early; the account tells of that
-            with contextlib.closing(parallel(tasks())) as results:
+            resource_tracker.ensure_running()  # which would let signals through again
+            with self._ending.out_of_reach():
+                begun = parallel(tasks())
+            with contextlib.closing(begun) as results:
                 while not self._ending.begun:
                     with self._ending.may_be_interrupted():
                         found = next(results, None)
@@ -165,6 +169,16 @@ class Crew:
                     if len(done) < len(batch):
                         self._in_flight[number] = batch[len(done) :]
                     self._take(done)
+
+    @contextlib.contextmanager
+    def _quiet_threads(self) -> Iterator[None]:
+        """Let no thread of joblib print that it trips over a batch which it was told to drop: the run ends early."""
+        before = threading.excepthook
+        threading.excepthook = lambda told: None if self._ending.begun else before(told)
+        try:
+            yield
+        finally:
+            threading.excepthook = before
 
     def _work_again(self) -> None:
         """Work on what was in flight when a worker died, in portions small enough that few files are tried twice."""

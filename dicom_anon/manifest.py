@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_anon.discovery import FileJob
-from dicom_anon.errors import UsageError
+from dicom_anon.errors import Reason, UsageError
 from dicom_anon.naming import Identifiers
 from dicom_anon.worker import FileResult
 
@@ -227,7 +227,7 @@ class Manifest:
                 size,
                 modified,
                 result.written_as.encode(_CODEC, _ERRORS),
-                WRITTEN if result.reason is None else result.reason.value,
+                _outcome(result),
             )
             for result in results
             for path, size, modified, _ in (result.job,)
@@ -270,7 +270,15 @@ def knows(path: Path, destination: Path) -> bool:
     return row is not None
 
 
-_CLOSED = "the manifest in the run folder cannot be opened for writing: see to its permissions"
+_CLOSED = "the manifest in the run folder cannot be opened for writing: see to its permissions and to the space there"
+
+
+def _outcome(result: FileResult) -> str:
+    """What to keep of a result. An output of which nothing is known but that it is there is to be written again."""
+    if result.reason is None and result.written_as:
+        return WRITTEN
+    outcome: str = (result.reason or Reason.NOT_REACHED).value
+    return outcome
 
 
 def _is_locked(error: sqlite3.OperationalError) -> bool:

@@ -50,15 +50,19 @@ class NameBook:
 
     def target(self, folder: str) -> str:
         """Path below the destination of a folder of the source."""
-        found = self._folders.get(folder)
-        if found is None:
-            above, name = os.path.split(folder)
+        unknown = []
+        while folder not in self._folders:
+            unknown.append(folder)
+            folder = os.path.dirname(folder)
+        target = self._folders[folder]
+        for folder in reversed(unknown):
+            name = os.path.basename(folder)
             if name not in self._may_stay:
                 self._new.add(name)
             stays = self._may_stay.get(name, False)
-            found = os.path.join(self.target(above), name if stays else folder_token(name, self._pseudonyms))
-            self._folders[folder] = found
-        return found
+            target = os.path.join(target, name if stays else folder_token(name, self._pseudonyms))
+            self._folders[folder] = target
+        return target
 
     def learn(self, relative: str, tainted: tuple[str, ...], identifiers: Identifiers | None) -> None:
         """Take in what a written file said of the names above it."""

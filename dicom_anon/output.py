@@ -73,6 +73,8 @@ def write(
     ------
     OutputError
         It cannot be written; no partial file stays.
+    OSError
+        The source cannot be read; no partial file stays.
     """
     part = part_name(target)
     try:
@@ -85,10 +87,26 @@ def write(
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(part)
+        if isinstance(error, _SourceError):
+            raise error.error from None
         if isinstance(error, OSError):
             raise OutputError(error.errno, "output") from error
         raise
     return written
+
+
+def make_folder(path: str) -> None:
+    """Make a folder for outputs, with those above it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise OutputError(error.errno, "folder") from error
 
 
 def write_whole(target: Path, content: bytes) -> None:
@@ -111,6 +129,14 @@ def write_whole(target: Path, content: bytes) -> None:
 
 class OutputError(OSError):
     """The output could not be written; the cause is the system's own error."""
+
+
+class _SourceError(Exception):
+    """The source could not be read while the output was written."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
 
 
 def part_name(target: str | os.PathLike[str]) -> str:
@@ -149,7 +175,10 @@ def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterator[Piece]:
     """Pieces in order, pixel data as its plan says."""
     for piece in output:
         if isinstance(piece, Planned):
-            yield from pixels.pieces(piece.content, piece.plan, file.read_at, file.notes)
+            try:
+                yield from pixels.pieces(piece.content, piece.plan, file.read_at, file.notes)
+            except OSError as error:
+                raise _SourceError(error) from None
         else:
             yield piece
 
@@ -175,6 +204,7 @@ def _copy_range(source: BinaryIO, target: int, piece: FileRange) -> int:
             except OSError as error:
                 if error.errno in _NO_KERNEL_COPY and left == piece.length:
                     break
+                _check_source(source, offset, left)
                 raise
             if done == 0:
                 raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
@@ -184,9 +214,22 @@ def _copy_range(source: BinaryIO, target: int, piece: FileRange) -> int:
         source.seek(offset)
         buffer = memoryview(bytearray(min(left, _COPY_CHUNK)))
         while left:
-            done = source.readinto(buffer[: min(left, len(buffer))])  # type: ignore[attr-defined]
+            try:
+                done = source.readinto(buffer[: min(left, len(buffer))])  # type: ignore[attr-defined]
+            except OSError as error:
+                raise _SourceError(error) from None
             if not done:
                 raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
             _write_all(target, buffer[:done])
             left -= done
     return piece.length
+
+
+def _check_source(source: BinaryIO, offset: int, length: int) -> None:
+    """Raise what the source says where a copy in the kernel failed, which does not tell on whose side it did."""
+    end = offset + length
+    try:
+        while offset < end and (content := os.pread(source.fileno(), min(_COPY_CHUNK, end - offset), offset)):
+            offset += len(content)
+    except OSError as error:
+        raise _SourceError(error) from None

@@ -125,15 +125,18 @@ class RunReport:
     @property
     def in_order(self) -> bool:
         """Whether the run wrote what it could, and everything has its final name."""
-        pending = self.notes["folder-names-pending"] + self.notes["record-failed"]
-        return not (self.dry_run or self.interrupted or self.reasons[Reason.NOT_REACHED] or pending)
+        return not (self.dry_run or self.interrupted or self.reasons[Reason.NOT_REACHED] or self._pending)
+
+    @property
+    def _pending(self) -> int:
+        return self.notes["folder-names-pending"] + self.notes["record-failed"]
 
     @property
     def exit_code(self) -> int:
-        """0 all good; 1 some files failed or were quarantined, or the account does not balance; 130 interrupted."""
+        """0 all good; 1 something was not done, or the account does not balance; 130 interrupted."""
         if self.interrupted:
             return EXIT_INTERRUPTED
-        failed = self.trouble or not self.balances or self.notes["documents-failed"]
+        failed = self.trouble or not self.balances or self._pending or self.notes["documents-failed"]
         return EXIT_TROUBLE if failed else EXIT_GOOD
 
     def to_json(self) -> dict[str, Any]:

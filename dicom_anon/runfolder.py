@@ -11,10 +11,10 @@ import contextlib
 import csv
 import datetime
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from dicom_anon import manifest
 from dicom_anon.errors import Reason, UsageError
@@ -25,6 +25,9 @@ PROBLEMS_NAME = "not-written.csv"
 MANIFEST_NAME = "manifest.sqlite"
 BURNED_IN_NAME = "burned-in.csv"
 LOG_NAME = "log.txt"
+
+_AnyList = TypeVar("_AnyList", bound="_List")
+_NAMES = (KEY_NAME, PROBLEMS_NAME, MANIFEST_NAME, BURNED_IN_NAME, LOG_NAME)
 
 
 def default_run_folder(destination: Path) -> Path:
@@ -71,15 +74,26 @@ class RunFolder:
         Raises
         ------
         UsageError
-            It cannot be made.
+            It cannot be made, or cannot be used.
         """
+        self._check()
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"the run folder cannot be made: {error.strerror}") from None
 
+    def _check(self) -> None:
+        """Refuse a folder in which something else has the name of one of our files."""
+        for name in _NAMES:
+            path = self.path / name
+            if path.exists() and not path.is_file():
+                raise UsageError(
+                    f"{name} in the run folder is no file: move it away, or choose another folder with --run-dir"
+                )
+
     def knows(self, destination: Path) -> bool:
         """Tell whether a destination was made with this folder."""
+        self._check()
         return manifest.knows(self.path / MANIFEST_NAME, destination)
 
     def manifest(self, destination: Path) -> manifest.Manifest:
@@ -87,10 +101,9 @@ class RunFolder:
         return manifest.Manifest(self.path / MANIFEST_NAME, destination)
 
     def log(self, text: str) -> None:
-        """Add a line to the log, with the time."""
+        """Add a line to the log, with the time. A disk that is full for it does not take the account away."""
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        descriptor = os.open(self.path / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with open(descriptor, "a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), _private_file(self.path / LOG_NAME, anew=False) as file:
             file.write(f"{now} {text}\n")
 
     def key(self) -> bytes:
@@ -121,19 +134,59 @@ class RunFolder:
 
     def problems(self) -> ProblemList:
         """List of files that were not written, anew for this run."""
-        return ProblemList(_private_file(self.problems_path))
+        with _usable(PROBLEMS_NAME):
+            return ProblemList(_private_file(self.problems_path))
 
     def risks(self, *, anew: bool) -> RiskList:
         """List of objects that were written though their pixels may show text, of all runs since `anew`."""
         path = self.path / BURNED_IN_NAME
         known: set[tuple[str, ...]] = set()
-        if not anew and path.exists():
-            with open(path, encoding="utf-8", newline="") as file:
-                known = {tuple(row) for row in csv.reader(file)}
-        return RiskList(_private_file(path, anew=anew), known)
+        with _usable(BURNED_IN_NAME):
+            if not anew and path.exists():
+                with open(path, encoding="utf-8", newline="") as file:
+                    known = {tuple(row) for row in csv.reader(file)}
+            return RiskList(_private_file(path, anew=anew), known)
 
 
-class RiskList:
+@contextlib.contextmanager
+def _usable(name: str) -> Iterator[None]:
+    """Refuse a run whose lists cannot be kept."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{name} in the run folder cannot be written: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise UsageError(f"{name} in the run folder is damaged: move it away") from None
+
+
+class _List:
+    """CSV that is whole up to the rows that were added last, whenever a run is killed.
+
+    Parameters
+    ----------
+    file : TextIO
+        Where it is written.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._writer = csv.writer(file)
+
+    def _write(self, rows: Iterable[tuple[str, ...]]) -> None:
+        self._writer.writerows(rows)
+        self._file.flush()
+
+    def __enter__(self: _AnyList) -> _AnyList:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):  # of rows that were not taken, which whoever added them was told
+            self._file.close()
+
+
+class RiskList(_List):
     """CSV of objects whose pixels may show text: path of the source, and what tells of it.
 
     Parameters
@@ -145,49 +198,33 @@ class RiskList:
     """
 
     def __init__(self, file: TextIO, known: set[tuple[str, ...]]) -> None:
-        self._file = file
+        super().__init__(file)
         self._known = known
-        self._writer = csv.writer(file)
         self.add([("path", "risk")])
 
     def add(self, rows: Iterable[tuple[str, str]]) -> None:
         """Add objects, each once."""
-        for relative, risk in rows:
-            row = (relative.encode("utf-8", "backslashreplace").decode(), risk)
-            if row not in self._known:
-                self._known.add(row)
-                self._writer.writerow(row)
-
-    def __enter__(self) -> RiskList:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+        told = dict.fromkeys((_text(relative), risk) for relative, risk in rows)
+        new = [row for row in told if row not in self._known]
+        if new:
+            self._write(new)
+            self._known.update(new)
 
 
-class ProblemList:
+class ProblemList(_List):
     """CSV of the files that were not written: path, column of the account, reason, detail."""
 
     def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._writer = csv.writer(file)
-        self._writer.writerow(("path", "outcome", "reason", "detail"))
+        super().__init__(file)
+        self._write([("path", "outcome", "reason", "detail")])
 
     def add(self, rows: Iterable[tuple[str, Reason, str]]) -> None:
         """Add files, with reason and detail."""
-        for relative, reason, detail in rows:
-            path = relative.encode("utf-8", "backslashreplace").decode()
-            self._writer.writerow((path, reason.kind.value, reason.value, detail))
+        self._write((_text(relative), reason.kind.value, reason.value, detail) for relative, reason, detail in rows)
 
-    def __enter__(self) -> ProblemList:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+def _text(relative: str) -> str:
+    return relative.encode("utf-8", "backslashreplace").decode()
 
 
 def _private_file(path: Path, *, anew: bool = True) -> TextIO:

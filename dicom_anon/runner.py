@@ -6,6 +6,7 @@ Lives here: batches, and who is told of results. Does not live here: the work on
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -125,7 +126,7 @@ class _Run:
                 for batch in batches:  # where the run ended early, what is left is listed all the same
                     self._take([FileResult(job, Reason.NOT_REACHED) for job in batch])
             self._settle()
-        self._destination.settle(self._report.notes, in_order=not self._ending.begun)
+            self._destination.settle(self._report.notes, in_order=not self._ending.begun)
         self._report.seconds = time.monotonic() - started
         self._watcher.update(self._report)
         return self._report
@@ -162,10 +163,17 @@ class _Run:
         with self._account:
             self._report.found += len(batch)
             self._report.found_bytes += size
-        rest = self._destination.undone(batch)
+        rest = batch
+        with self._on_record():
+            rest = self._destination.undone(batch)
+            self._destination.remove_stale(rest)
         with self._account:
             self._report.unchanged += len(batch) - len(rest)
-        self._destination.remove_stale(rest)
+        if self._request.book is not None and len(rest) < len(batch):
+            undone = {job.relative for job in rest}
+            for job in batch:  # what they say of names was kept when they were written
+                if job.relative not in undone:
+                    self._request.book.learn(job.relative, (), None)
         if rest:
             yield rest
 
@@ -178,25 +186,40 @@ class _Run:
         with self._account:
             self._report.add_not_tried(entry)
             if self._problems is not None:
-                self._problems.add([(entry.relative, entry.reason, "")])
+                with self._on_record():
+                    self._problems.add([(entry.relative, entry.reason, "")])
+        if self._request.book is not None and entry.reason.kind is not Kind.SKIPPED:
+            self._request.book.doubt(os.path.join(entry.relative, ""))  # it may be a folder, of which nothing is known
+        if self._request.stop_on_trouble and self._report.trouble:
+            self._ending.begun = True
 
-    def _take(self, results: list[FileResult], *, record: bool = True) -> None:
+    def _take(self, results: list[FileResult]) -> None:
+        self._learn(results)
         with self._account:
             self._report.add(results)
-            if self._problems is not None:
-                self._problems.add((r.job.relative, r.reason, r.detail) for r in results if r.reason is not None)
-            if self._request.risks is not None:
-                self._request.risks.add((r.job.relative, r.detail) for r in results if BURNED_IN in r.notes)
-        if record:
-            self._record(results)
+            with self._on_record():
+                if self._problems is not None:
+                    self._problems.add((r.job.relative, r.reason, r.detail) for r in results if r.reason is not None)
+                if self._request.risks is not None:
+                    self._request.risks.add((r.job.relative, r.detail) for r in results if BURNED_IN in r.notes)
+                if self._request.manifest is not None:
+                    self._request.manifest.record(results)  # at the end: what is on record as done is in the lists
         if self._request.stop_on_trouble and self._report.trouble:
             self._ending.begun = True
         if any(result.ends_run for result in results):
             self._ending.begun = True
         self._watcher.update(self._report)
 
-    def _record(self, results: list[FileResult]) -> None:
-        """Keep what became of files; where that is not possible, the run ends, since it could not be resumed."""
+    @contextlib.contextmanager
+    def _on_record(self) -> Iterator[None]:
+        """End the run where what became of files cannot be kept: it could not be resumed."""
+        try:
+            yield
+        except (OSError, sqlite3.Error):
+            self._report.notes["record-failed"] += 1
+            self._ending.begun = True
+
+    def _learn(self, results: list[FileResult]) -> None:
         if self._request.book is not None:
             for result in results:
                 if result.reason is None:
@@ -205,18 +228,13 @@ class _Run:
                     self._request.book.doubt(result.job.relative)
         if self._request.crosswalk is not None:
             self._request.crosswalk.add(result.crossing for result in results if result.crossing is not None)
-        if self._request.manifest is not None:
-            try:
-                self._request.manifest.record(results)
-            except sqlite3.Error:
-                self._report.notes["record-failed"] += 1
-                self._ending.begun = True
 
     def _settle(self) -> None:
         """Account for what was in flight when the run ended: an output that is there is whole."""
-        for job in self._crew.left():
-            written = self._destination.was_written(job)
-            # Nothing is known of it but that, so the next run does it again.
-            self._take([FileResult(job, None if written else Reason.NOT_REACHED)], record=False)
+        left = self._crew.left()
+        if left:
+            self._ending.begun = True
+            written = self._destination.was_written
+            self._take([FileResult(job, None if written(job) else Reason.NOT_REACHED) for job in left])
         if self._ending.begun or self._crew.died:  # while they wrote, maybe
             self._destination.remove_parts()

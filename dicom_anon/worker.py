@@ -5,6 +5,7 @@ Lives here: the way of one file and of a batch of them. Does not live here: fan-
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import io
@@ -235,7 +236,10 @@ def _quarantined(result: FileResult, order: Order) -> FileResult:
     try:
         os.makedirs(os.path.dirname(copy), mode=0o700, exist_ok=True)
         shutil.copyfile(os.path.join(order.source, result.job.relative), copy)
-    except OSError as error:
+    except (OSError, RecursionError) as error:  # the last, where folders are very deep
+        if not isinstance(error, shutil.SameFileError):
+            with contextlib.suppress(OSError):
+                os.unlink(copy)  # half of it may be there
         return result._replace(notes=(*result.notes, "not-copied"), detail=f"{result.detail}; {type(error).__name__}")
     return result
 
@@ -250,7 +254,7 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
             written_as, tainted = _named(job, file, new, order, engine)
             if not order.dry_run:
                 target = f"{order.destination}{os.sep}{written_as}"
-                _write(target, source, file, new, pieces, engine, order.names in NAMERS)
+                _write(target, source, file, new, pieces, engine, order.destination if order.names in NAMERS else "")
             notes = new.notes | file.notes
             if new.facts.burned_in:
                 notes |= {BURNED_IN}
@@ -366,13 +370,18 @@ def _write(
     new: Rewritten,
     pieces: list[OutputPiece],
     engine: Engine,
-    make_folders: bool,
+    top: str = "",
 ) -> None:
+    """Write an output, in a folder that is made where one is missing below `top`, if that is named."""
     instance = _instance(file, new, engine)
     meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
-    if make_folders:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-    output.write(target, source, file, meta, pieces)
+    try:
+        output.write(target, source, file, meta, pieces)
+    except OutputError as error:
+        if error.errno != errno.ENOENT or not top or not os.path.isdir(top):  # one that vanished is not made again
+            raise
+        output.make_folder(os.path.dirname(target))
+        output.write(target, source, file, meta, pieces)
 
 
 def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine) -> frozenset[str]:
@@ -407,5 +416,5 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     new = engine.run_unwalked(file)
     pieces = _pixels_planned(file, new)
     if target is not None:
-        _write(os.fspath(target), source, file, new, pieces, engine, False)
+        _write(os.fspath(target), source, file, new, pieces, engine)
     return new.notes | file.notes

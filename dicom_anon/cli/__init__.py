@@ -118,6 +118,7 @@ for _command in (
 
 def main() -> None:
     """Run the command line: the only place that turns errors into messages and exit codes."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no letter of a name or rule ends a command
@@ -137,6 +138,15 @@ def main() -> None:
         sys.exit(EXIT_TROUBLE)
     except Exception as error:
         sys.exit(_tell(error))
+
+
+def _open_streams() -> None:
+    """Put something in the place of streams that are closed: a file would get their number, and no worker starts."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 # to the end
 
 
 def _tell(error: Exception) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -69,12 +69,25 @@ def run_dir_option(meaning: str) -> Decorator:
     return click.option("--run-dir", type=PATH, metavar="DIR", help=f"{meaning} Default: DST.private beside DST.")
 
 
+JOBS_PER_CORE = 4
+"""More workers than cores help where files come over a network; more than this only take memory."""
+
+
+def _capped(_context: click.Context, _option: click.Parameter, jobs: int | None) -> int | None:
+    if jobs is None:
+        return None
+    from dicom_anon.api import usable_cores
+
+    return min(jobs, JOBS_PER_CORE * usable_cores())
+
+
 jobs_option = click.option(
     "-j",
     "--jobs",
     type=click.IntRange(1),
     metavar="N",
-    help="Worker processes. Default: the cores this process may use.",
+    callback=_capped,
+    help=f"Worker processes, at most {JOBS_PER_CORE} for each core. Default: the cores this process may use.",
 )
 
 
@@ -108,15 +121,13 @@ def write_json(path: Path, content: dict[str, Any]) -> bool:
 def check_output(
     option: str,
     path: Path,
-    source: Path,
-    destination: Path,
     *,
-    made: Path | None,
+    made: Iterable[Path] = (),
     others: Files,
 ) -> None:
     """Refuse, before the work begins, a file that could not be written at its end, or would take the place of another.
 
-    Nothing is made or changed here.
+    Nothing is made or changed here. Whether it lies inside SRC or DST is asked elsewhere (`destination.check_apart`).
 
     Parameters
     ----------
@@ -124,34 +135,28 @@ def check_output(
         Which option names it.
     path : Path
         The file; it may be there already.
-    source, destination : Path
-        SRC and DST, in which it may not be.
-    made : Path or None
-        A folder that the work makes.
+    made : iterable of Path
+        Folders that the work makes.
     others : Files
         What other options name.
     """
     from dicom_anon.errors import UsageError
 
     real = Path(os.path.realpath(path))
-    for name, tree in (("SRC", source), ("DST", destination)):
-        top = Path(os.path.realpath(tree))
-        if top == real or top in real.parents:
-            raise UsageError(f"{option} lies inside {name}: choose a file outside of it")
     for name, other in others:
         if other is not None and real == Path(os.path.realpath(other)):
             raise UsageError(f"{option} and {name} name the same file")
-    if problem := _obstacle(path, real.parent, made):
+    if problem := _obstacle(path, real.parent, {Path(os.path.realpath(folder)) for folder in made}):
         raise UsageError(f"{option} cannot be written: {problem}")
 
 
-def _obstacle(path: Path, folder: Path, made: Path | None) -> str:
+def _obstacle(path: Path, folder: Path, made: set[Path]) -> str:
     """Tell why a file cannot be written, if so."""
     if path.is_dir():
         return "it is a folder"
     if path.exists():
         return "" if os.access(path, os.W_OK) else "it is write-protected"
-    if made is not None and folder == Path(os.path.realpath(made)):
+    if folder in made:
         return ""
     if not folder.is_dir():
         return "its folder does not exist"

@@ -148,6 +148,7 @@ def run_command(
     assignment = rules.resolve()
     from dicom_anon import console
     from dicom_anon.api import anonymize_tree
+    from dicom_anon.destination import check_apart
     from dicom_anon.errors import UsageError
     from dicom_anon.report import EXIT_FOUND, EXIT_INTERRUPTED, EXIT_TROUBLE
     from dicom_anon.runfolder import RunFolder, default_run_folder
@@ -156,15 +157,16 @@ def run_command(
     if no_run_dir and run_dir is not None:
         raise UsageError("--no-run-dir contradicts --run-dir")
     folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))
-    made = folder.path if folder is not None and not dry_run else None
+    made = [destination] if folder is None or dry_run else [destination, folder.path]
     others = [*rules.files, ("--key-file", key_file)]
     if crosswalk is not None:
-        check_output("--crosswalk", crosswalk, source, destination, made=made, others=others)
+        check_output("--crosswalk", crosswalk, made=made, others=others)
         if crosswalk == STDOUT or (os.path.lexists(crosswalk) and not stat.S_ISREG(os.lstat(crosswalk).st_mode)):
             raise UsageError("--crosswalk cannot be written: it is no ordinary file")
     if json_file not in (None, STDOUT):
         others += [("--crosswalk", crosswalk)]
-        check_output("--json", json_file, source, destination, made=made, others=others)
+        check_apart(json_file, "--json", source, destination)
+        check_output("--json", json_file, made=made, others=others)
     warn(assignment)
     if assignment.print_assignment:
         from dicom_anon.cli.rows import show_assignment

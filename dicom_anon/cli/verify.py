@@ -63,6 +63,7 @@ def verify_command(
     Findings say file, place and kind, never the value.
     """
     from dicom_anon import console
+    from dicom_anon.destination import check_apart
     from dicom_anon.errors import UsageError
     from dicom_anon.pseudonyms import new_key
     from dicom_anon.report import EXIT_FOUND, EXIT_GOOD, EXIT_TROUBLE
@@ -76,7 +77,8 @@ def verify_command(
         raise UsageError("DST is not a folder")
     if json_file not in (None, STDOUT):
         others = [*rules.files, ("--key-file", key_file), ("--tokens", tokens)]
-        check_output("--json", json_file, source, destination, made=None, others=others)
+        check_apart(json_file, "--json", source, destination)
+        check_output("--json", json_file, others=others)
     key = read_key_file(key_file)
     try:
         lines = tuple(filter(None, tokens.read_text("utf-8").splitlines())) if tokens else ()

@@ -58,7 +58,7 @@ RULES: list[tuple[str, object, tuple[str, ...]]] = [
     ("PatientName", "keep()", ("keep takes no parameter",)),
     ("PatientName", "clear(x)", ("clear takes no parameter",)),
     ("PatientName", "set", ("set needs a value", "set(value)")),
-    ("PatientName", "set(x", ('unknown command "set(x"', 'did you mean "set"?')),
+    ("PatientName", "set(x", ('unknown command "set(x"', "the ) at its end is missing", "set(v)")),
     ("PatientName", True, ("its command is no text", '"keep"')),
     ("PatientName", None, ("its command is no text",)),
     ("PatientName", ["keep"], ("its command is no text",)),
@@ -271,6 +271,24 @@ def test_a_run_folder_within_source_or_destination(tmp_path: Path, source: Path,
     done = call(source, tmp_path / "out", "--run-dir", tmp_path / place)
     refused(done, tmp_path, "the run folder lies inside")
     assert os.listdir(source) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["key", "manifest.sqlite", "not-written.csv", "burned-in.csv", "log.txt"])
+def test_a_run_folder_in_which_a_folder_has_the_name_of_a_file(tmp_path: Path, source: Path, name: str) -> None:
+    (tmp_path / "private" / name).mkdir(parents=True)
+    done = call(source, tmp_path / "out", "--run-dir", tmp_path / "private")
+    refused(done, tmp_path, f"error: {name} in the run folder is no file: move it away", "--run-dir")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["aside/truncated", "aside/truncated/out"])
+def test_a_quarantine_folder_whose_copies_would_go_into_the_destination(
+    tmp_path: Path, source: Path, place: str
+) -> None:
+    done = call(source, tmp_path / place, "--quarantine", tmp_path / "aside")
+    refused(done, tmp_path, "DST lies inside the quarantine folder")
+    done = call(source, tmp_path / "out", "--quarantine", tmp_path, "--dry-run")
+    assert done.code == 0
 
 
 @pytest.mark.parametrize("words", [(), ("in",), ("in", "out", "more")])

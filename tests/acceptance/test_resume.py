@@ -16,11 +16,14 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from dicom_anon import output, worker
+from dicom_anon.manifest import Manifest
+from dicom_anon.runfolder import ProblemList, RiskList
 from tests.acceptance.command import (
     call,
     contents,
@@ -366,6 +369,20 @@ def test_a_kill_while_the_key_is_made_leaves_no_half_key(tmp_path: Path, source:
     assert call(source, out).code == 1
 
 
+def test_a_folder_whose_good_files_were_done_before_the_end_gets_its_name_back(tmp_path: Path, key_file: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    for number in range(8):
+        (source / "plain").mkdir(parents=True, exist_ok=True)
+        (source / f"plain/{number:02}.dcm").write_bytes(picture(0, number))
+    (source / "plain/cut.dcm").write_bytes(picture(0, 1)[:-7])
+    (source / "zz.dcm").write_bytes(picture(0, 1)[:-7])
+    run(source, tmp_path / "whole", key_file)
+    run(source, out, key_file, "--on-error", "fail")
+    assert folders_below(out) != {"plain"}
+    run(source, out, key_file)
+    assert state(out) == state(tmp_path / "whole")
+
+
 def test_killed_parents_and_workers(tmp_path: Path, key_file: Path) -> None:
     source = delivery(tmp_path / "in", 80)
     whole = tmp_path / "whole"
@@ -419,8 +436,6 @@ def test_a_destination_that_takes_no_more_ends_the_run_in_order(
 def test_a_full_disk_for_the_record_ends_the_run_in_order(
     tmp_path: Path, source: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dicom_anon.manifest import Manifest
-
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -430,6 +445,39 @@ def test_a_full_disk_for_the_record_ends_the_run_in_order(
     assert account["code"] == 1
     assert account["not-reached"]
     assert run(source, tmp_path / "out", key_file)["unchanged"] == 0
+
+
+@pytest.mark.parametrize("kept", [(ProblemList, "add"), (RiskList, "add"), (Manifest, "outputs_of")])
+def test_a_full_disk_for_the_lists_ends_the_run_in_order(
+    tmp_path: Path, source: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, kept: tuple[type, str]
+) -> None:
+    def full(_: object, rows: Iterable[object]) -> None:
+        if list(rows) != [("path", "risk")]:
+            raise sqlite3.OperationalError("full") if kept[0] is Manifest else OSError(errno.ENOSPC, "No space left")
+
+    run(source, tmp_path / "out", key_file)
+    for number in range(12):
+        (source / f"{number:02}.dcm").write_bytes(picture(0, number))
+    with monkeypatch.context() as patch:
+        patch.setattr(*kept, full)
+        account = run(source, tmp_path / "out", key_file)
+    assert account["code"] == 1
+    assert account["not-reached"]
+    run(source, tmp_path / "out", key_file)
+    run(source, tmp_path / "whole", key_file)
+    assert state(tmp_path / "out") == state(tmp_path / "whole")
+
+
+def test_a_record_that_fails_at_the_last_file_is_no_good_run(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/one").write_bytes(picture(0, 1))
+    monkeypatch.setattr(Manifest, "record", full)
+    assert run(tmp_path / "in", tmp_path / "out", key_file) == {"code": 1, "written": 1, "unchanged": 0}
 
 
 def test_a_read_only_destination(tmp_path: Path, source: Path, key_file: Path) -> None:
@@ -465,3 +513,22 @@ def test_burned_in_risks_are_listed_over_all_runs(tmp_path: Path, key_file: Path
         ]
     assert os.stat(tmp_path / "out.private/burned-in.csv").st_mode & 0o777 == 0o600
     assert worker.BURNED_IN in call(source, tmp_path / "new", "--json", "-").account["notes"]
+
+
+def test_burned_in_risks_are_listed_after_a_kill_as_well(tmp_path: Path, key_file: Path, killer: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "kill"
+    source.mkdir()
+    for number in range(30):
+        (source / f"{number:02}.dcm").write_bytes(picture(0, number, BurnedInAnnotation="YES"))
+    assert _kill(60, killer, source, out, "--key-file", key_file, "-j", 1)
+    assert run(source, out, key_file)["unchanged"]
+    with open(tmp_path / "kill.private/burned-in.csv", newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == ["path", *(f"{number:02}.dcm" for number in range(30))]
+
+
+def test_a_damaged_list_is_refused_with_the_way_out(tmp_path: Path, source: Path, key_file: Path) -> None:
+    run(source, tmp_path / "out", key_file)
+    (tmp_path / "out.private/burned-in.csv").write_bytes(b"path,risk\r\n\xff\xfe,screen\r\n")
+    done = call(source, tmp_path / "out", "--key-file", key_file)
+    assert done.code == 2
+    assert done.err == "error: burned-in.csv in the run folder is damaged: move it away\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import ctypes
 import errno
+import io
 import os
 import pty
 import re
@@ -21,8 +22,9 @@ from typing import Any
 
 import pytest
 
-from dicom_anon import console, fanout, output, runner
+from dicom_anon import api, console, fanout, output, runner
 from dicom_anon.discovery import FileJob, Found, discover
+from dicom_anon.namebook import NameBook
 from dicom_anon.sample import Sample
 from tests.acceptance.command import (
     COMMAND,
@@ -244,6 +246,130 @@ def test_what_may_not_be_read_is_failed(tmp_path: Path) -> None:
     assert listed(tmp_path / "out.private") == {"closed_file": "unreadable", "closed": "unreadable"}
 
 
+def test_a_folder_that_may_not_be_read_keeps_its_token(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "plain/a", "plain/Quarkstein_Wilhelmina/b")
+    (source / "plain/Quarkstein_Wilhelmina").chmod(0)
+    done = spawn(source, tmp_path / "out", "--json", "-", preexec_fn=as_anyone)
+    (source / "plain/Quarkstein_Wilhelmina").chmod(0o700)
+    assert account_of(done) == {"written": 1, "unreadable": 1}
+    assert "plain/a" in files_below(tmp_path / "out")
+    assert "Quarkstein" not in str(folders_below(tmp_path / "out"))
+
+
+def test_on_error_fail_ends_the_run_at_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a/closed", *(f"b/{number:02}" for number in range(20)))
+    (source / "a").chmod(0)
+    done = spawn(source, tmp_path / "out", "--json", "-", "--on-error", "fail", preexec_fn=as_anyone)
+    (source / "a").chmod(0o700)
+    assert done.code == 1
+    assert account_of(done) == {"written": 0, "unreadable": 1, "not-reached": 20}
+
+
+BIG = file_bytes(image(Rows=1000, Columns=200, PixelData=bytes(400_000)))
+
+
+def _broken_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a source fail behind the part that is read at first."""
+    pread, broken = os.pread, OSError(errno.EIO, "Input/output error")
+
+    def read_some(descriptor: int, length: int, offset: int) -> bytes:
+        if offset + length > 1 << 17:
+            raise broken
+        return pread(descriptor, length, offset)
+
+    class Broken(io.FileIO):
+        def readinto(self, *_: Any) -> int:
+            raise broken
+
+    monkeypatch.setattr(os, "pread", read_some)
+    monkeypatch.setattr(io, "FileIO", Broken)
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+@pytest.mark.parametrize("side", ["source", "output"])
+def test_an_error_of_a_disk_is_told_of_the_side_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: bool, side: str
+) -> None:
+    source = tree(tmp_path / "in", "big", content=BIG)
+
+    def fail(*_: Any) -> int:
+        raise OSError(errno.EIO if kernel else errno.EXDEV, "no copy")
+
+    monkeypatch.setattr(os, "copy_file_range", fail, raising=False)
+    if side == "source":
+        _broken_source(monkeypatch)
+    elif not kernel:
+        monkeypatch.setattr(os, "write", fail)
+    done = call(source, tmp_path / "out", "--json", "-", "-j", 1)
+    assert account_of(done) == {"written": 0, "unreadable" if side == "source" else "write-failed": 1}
+    assert files_below(tmp_path / "out") == []
+
+
+def test_an_error_of_the_source_in_pixels_that_are_looked_into_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = bytes(range(1, 255, 2)) * 3200
+    overlaid = image(Rows=1000, Columns=200, PixelData=pixels[:400_000], BitsStored=12, HighBit=11)
+    source = tree(tmp_path / "in", "big", content=file_bytes(overlaid))
+    assert call(source, tmp_path / "whole", "--json", "-").account["notes"]["unused-bits-cleared"] == 1
+    write = output._write_pieces
+
+    def break_then_write(*arguments: Any) -> int:
+        _broken_source(monkeypatch)
+        return write(*arguments)
+
+    monkeypatch.setattr(output, "_write_pieces", break_then_write)
+    done = call(source, tmp_path / "out", "--json", "-", "-j", 1)
+    assert account_of(done) == {"written": 0, "unreadable": 1}
+
+
+def test_a_pipe_as_the_source_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = spawn(tmp_path / "pipe", tmp_path / "out", "--json", "-")
+    assert done.code == 0
+    assert account_of(done) == {"written": 0, "special-file": 1}
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder for trees that Python cannot remove."""
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_folders_too_deep_to_recurse_into(deep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(deep / "in", "top")
+    monkeypatch.chdir(source)
+    for _ in range(1200):
+        os.mkdir("d")
+        os.chdir("d")
+    for name, content in (("good", TINY), ("cut", TINY[:-7])):
+        Path(name).write_bytes(content)
+    os.chdir(deep)
+    dry = call(source, deep / "out", "--dry-run", "--json", "-")
+    assert account_of(dry) == {"written": 2, "truncated": 1}
+    done = call(source, deep / "out", "--names", "keep", "--quarantine", deep / "aside", "--json", "-")
+    assert account_of(done) == {"written": 2, "truncated": 1}
+    assert done.account["notes"]["not-copied"] == 1
+
+
+def test_a_copy_that_cannot_be_put_aside_whole_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "in", "cut", content=TINY[:-7])
+
+    def half(_: str, copy: str) -> None:
+        Path(copy).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", half)
+    done = call(source, tmp_path / "out", "--quarantine", tmp_path / "aside", "--json", "-")
+    assert account_of(done) == {"written": 0, "truncated": 1}
+    assert done.account["notes"] == {"not-copied": 1}
+    assert files_below(tmp_path / "aside") == []
+    assert files_below(source) == ["cut"]
+
+
 def _changed_after_listing(change: Callable[[Path], None]) -> Callable[..., Iterator[Found]]:
     def listing(source: Path, **how: Any) -> Iterator[Found]:
         found = list(discover(source, **how))
@@ -368,6 +494,17 @@ def test_a_disk_that_is_really_full_or_read_only(tmp_path: Path) -> None:
         (source / f"{number:02}").write_bytes(file_bytes(image(Rows=250, Columns=200, PixelData=bytes(100_000))))
     volume = tmp_path / "volume"
     volume.mkdir()
+    small = tree(tmp_path / "small", *(f"{number:04}" for number in range(1500)))
+    words = [*COMMAND, small, volume / "out", "--json", "-"]
+    script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; exit $?'
+    made = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, volume, *map(str, words)],
+        capture_output=True, text=True, env=environment(), check=False, timeout=60,
+    )  # fmt: skip
+    done = Done(made.returncode, made.stdout, made.stderr)
+    assert account_of(done)["write-failed"] == 1  # the lists of the run are on the same disk
+    assert done.code == 1
+
     words = [*COMMAND, source, volume / "out", "--run-dir", tmp_path / "private", "--json", "-"]
     script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; code=$?; ls -A "$0/out" >&2; exit $code'
     made = subprocess.run(
@@ -402,6 +539,47 @@ def test_a_destination_without_permission_fails_every_file(tmp_path: Path) -> No
     done = spawn(source, tmp_path / "out", "--json", "-", preexec_fn=as_anyone)
     assert done.code == 1
     assert account_of(done) == {"written": 0, "write-failed": 2}
+
+
+NAMED = (("--names", "uid"), ("--layout", "study"))
+"""Options under which the folders of outputs are made when the first file for one comes."""
+
+
+@pytest.mark.parametrize("options", NAMED)
+def test_folders_that_cannot_be_made_in_a_full_destination_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    source = tree(tmp_path / "in", *(f"{number:02}" for number in range(20)))
+    mkdir = os.mkdir
+
+    def full(path: Any, *rest: Any, **more: Any) -> None:
+        if str(path).startswith(f"{tmp_path}/out/"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        mkdir(path, *rest, **more)
+
+    monkeypatch.setattr(os, "mkdir", full)
+    done = call(source, tmp_path / "out", "--json", "-", "-j", 1, *options)
+    assert done.code == 1
+    assert account_of(done) == {"written": 0, "write-failed": 1, "not-reached": 19}
+
+
+@pytest.mark.parametrize("options", NAMED)
+def test_a_destination_that_vanishes_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    source = tree(tmp_path / "in", *(f"{number:02}" for number in range(40)))
+    replace, seen = os.replace, []
+
+    def vanish(part: str, target: str) -> None:
+        replace(part, target)
+        seen.append(target)
+        if len(seen) == 15:
+            shutil.rmtree(tmp_path / "out")
+
+    monkeypatch.setattr(os, "replace", vanish)
+    done = call(source, tmp_path / "out", "--json", "-", "-j", 1, *options)
+    assert account_of(done) == {"written": 15, "write-failed": 1, "not-reached": 24}
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_destination_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
@@ -467,6 +645,17 @@ def test_ctrl_c_ends_with_an_account_and_whole_files(tmp_path: Path, crowd: Path
     assert not [name for name in found if PARTS in name]
     assert len(set(found.values())) == 1
     assert read(next(iter(found.values()))).PixelData == bytes(range(32))
+
+
+@pytest.mark.parametrize("moment", [0, 0.05, 0.2, 0.4])
+def test_ctrl_c_while_workers_start_prints_nothing(tmp_path: Path, crowd: Path, moment: float) -> None:
+    process = start(crowd, tmp_path / "out", "-j", 2)
+    _wait_for(lambda: bool(workers_of(process.pid)), process)
+    time.sleep(moment)
+    os.killpg(process.pid, signal.SIGINT)
+    done = finish(process)
+    assert (done.code, done.err) == (130, "")
+    assert "The account balances." in done.out
 
 
 def test_ctrl_c_pressed_twice_ends_cleanly_too(tmp_path: Path, crowd: Path) -> None:
@@ -540,6 +729,38 @@ def test_on_error_fail_ends_at_the_first_trouble(tmp_path: Path, crowd: Path, jo
     assert account["written"] == len(files_below(tmp_path / "out"))
     assert cut in listed(tmp_path / "out.private")
     assert sum(account.values()) == 5001  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_verify_after_an_early_end_misses_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    monkeypatch.setattr(fanout, "SMALL_FILES", 50)
+    monkeypatch.setattr(runner, "BATCH_FILES", 20)
+    source = tree(tmp_path / "in", *(f"{number:03}" for number in range(100)))
+    (source / "005").write_bytes(TINY[:-7])
+    done = call(source, tmp_path / "out", "-j", jobs, "--on-error", "fail", "--verify", "--json", "-")
+    assert done.account["verify"]["findings"] == []
+    assert done.code == 1
+
+
+def test_ctrl_c_while_folders_get_their_names_leaves_an_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tree(tmp_path / "in", "sub/a")
+    rename = NameBook.rename
+
+    def interrupted(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        rename(*arguments)
+
+    monkeypatch.setattr(NameBook, "rename", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        done = call(source, tmp_path / "out", "--json", "-")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.code == 130
+    assert account_of(done) == {"written": 1}
+    assert files_below(tmp_path / "out") == ["sub/a"]
 
 
 def test_on_error_fail_is_a_good_run_where_nothing_fails(tmp_path: Path, sample_in: Path, sample: Sample) -> None:
@@ -636,6 +857,48 @@ def test_plain_lines_of_progress_where_there_is_no_terminal(
     pattern = r"\d+ of 101 files found so far, [\d.]+ k?B, \d+ files/s, about \d+ s left for these, 1 in trouble"
     assert all(re.fullmatch(pattern, line) for line in lines), lines
     assert "\x1b" not in done.err + done.out
+
+
+def test_progress_that_nobody_takes_does_not_end_the_run(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", *(f"{number:03}" for number in range(30)))
+    script = "from dicom_anon import cli, console; console.PLAIN_SECONDS = 0; cli.main()"
+    words = [sys.executable, "-c", script, str(source), tmp_path / "out", "--json", tmp_path / "account.json"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    made = subprocess.run(
+        [*map(str, words)], stdout=subprocess.PIPE, stderr=writer, env=environment(), check=False, timeout=60
+    )
+    os.close(writer)
+    account = account_of(Done(made.returncode, (tmp_path / "account.json").read_text(), ""))
+    assert account == {"written": 30}
+    assert b"The account balances." in made.stdout
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_do_not_stop_workers(tmp_path: Path, closed: str) -> None:
+    source = tree(tmp_path / "in", *(f"{number:03}" for number in range(fanout.SMALL_FILES + 1)))
+    words = [*COMMAND, source, tmp_path / "out", "-j", "2", "--json", tmp_path / "account.json"]
+    made = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *map(str, words)], env=environment(), check=False, timeout=60
+    )
+    account = account_of(Done(made.returncode, (tmp_path / "account.json").read_text(), ""))
+    assert account == {"written": fanout.SMALL_FILES + 1}
+
+
+def test_no_more_workers_than_are_of_use_are_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tree(tmp_path / "in", "a")
+    monkeypatch.setattr(api, "usable_cores", lambda: 3)
+    asked: list[int] = []
+
+    def seen(top: Path, order: Any, jobs: int, *rest: Any, **more: Any) -> runner.Request:
+        asked.append(jobs)
+        return runner.Request(top, order, jobs, *rest, **more)
+
+    monkeypatch.setattr(api, "Request", seen)
+    for number, jobs in enumerate((9999, 12, 2)):
+        assert call(source, tmp_path / f"out{number}", "--no-run-dir", "-j", jobs).code == 0
+    assert asked == [12, 12, 2]
+    assert "at most 4 for each core" in " ".join(call("run", "--help").out.split())
 
 
 def test_a_short_run_prints_no_progress(tmp_path: Path, sample_in: Path) -> None:

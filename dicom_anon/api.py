@@ -28,6 +28,7 @@ from dicom_anon.layout import LAYOUTS, NAMERS
 from dicom_anon.manifest import Manifest, TreeFacts
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import MODES
+from dicom_anon.output import write_whole
 from dicom_anon.planning import make_plan
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.report import RunReport
@@ -186,13 +187,14 @@ def anonymize_tree(
         The paths cannot be used so, or the destination was made with other rules or another key.
     """
     top, target = Path(source), Path(destination)
+    known = run_folder is not None and run_folder.knows(target)
     check_paths(
         top,
         target,
         run_folder=run_folder.path if run_folder else None,
         quarantine=Path(quarantine) if quarantine else None,
         crosswalk=Path(crosswalk) if crosswalk else None,
-        known=run_folder is not None and run_folder.knows(target),
+        known=known,
     )
     if names not in MODES:
         raise UsageError(f"names is one of {', '.join(MODES)}")
@@ -205,9 +207,11 @@ def anonymize_tree(
     wanted = parse_extract(extract or "main") if extract or layout == "study" else None
     if run_folder is not None and not dry_run:
         run_folder.create()
+        if key is None and known and not overwrite and not run_folder.holds_key:
+            raise UsageError("DST was made with a key of your own: give it with --key-file")
         key = key or run_folder.key()
     plan = replace(make_plan(assignment, key), crosswalk=crosswalk is not None)
-    table = Crosswalk() if crosswalk is not None and not dry_run else None
+    table = Crosswalk()
     root = top if top.is_dir() else top.parent
     arranger = Arranger(target, names) if names in NAMERS else None
     aside = os.fspath(quarantine) if quarantine else ""
@@ -219,7 +223,7 @@ def anonymize_tree(
         jobs or usable_cores(),
         stop_on_trouble,
         arranger=arranger,
-        crosswalk=table,
+        crosswalk=table if run_folder is None and crosswalk is not None else None,
         whole_tree=whole_tree,
         follow_links=follow_links,
     )
@@ -228,14 +232,18 @@ def anonymize_tree(
 
     def finish(report: RunReport, book: NameBook | None, manifest: Manifest | None) -> None:
         """Write what is made of the outputs, now that they are there."""
-        write_directories(order, pseudonyms, book, report, manifest)
-        if wanted is not None:
-            write_documents(order, wanted, told, report, manifest)
-        if table is not None and crosswalk is not None:
-            try:
-                table.write(Path(crosswalk))
-            except OSError:
-                report.notes["documents-failed"] = 1
+        try:
+            write_directories(order, pseudonyms, book, report, manifest)
+            if wanted is not None:
+                write_documents(order, wanted, told, report, manifest)
+            if crosswalk is not None and not dry_run:
+                whole = table if manifest is None else Crosswalk(manifest.crossings())
+                write_whole(Path(crosswalk), whole.as_csv(), 0o600)
+        except OSError:
+            report.notes["documents-failed"] = 1
+        except KeyboardInterrupt:  # the images are there, and in the account
+            report.notes["documents-failed"] = 1
+            report.interrupted = True
 
     if run_folder is None or dry_run:
         book = NameBook(pseudonyms, {}) if names == "safe" else None
@@ -248,8 +256,6 @@ def anonymize_tree(
             start_afresh(manifest, target, NameBook(pseudonyms, manifest.names()))
         rules = f"{plan.assignment.digest} names={names}"
         facts = TreeFacts(rules, pseudonyms.key_id, plan.process_date, plan.process_time)
-        if table is not None and crosswalk is not None and not manifest.is_new:
-            table.load(Path(crosswalk))
         is_new = manifest.is_new
         begun = manifest.begin(facts)
         plan = replace(plan, process_date=begun.process_date, process_time=begun.process_time)

@@ -14,9 +14,10 @@ from dicom_anon import tags
 from dicom_anon.actions import Keep, Set
 from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment
+from dicom_anon.errors import UsageError
 from dicom_anon.manifest import WRITTEN, Manifest
 from dicom_anon.namebook import NameBook
-from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.runfolder import RunFolder
 from dicom_anon.tags import Key, Pattern, PrivateKey
 from dicom_anon.verify import VerifyReport, verify_trees
@@ -103,6 +104,11 @@ def verify_run(
         Worker processes.
     progress : callable, optional
         Gets files done and to be done.
+
+    Raises
+    ------
+    UsageError
+        The key is not that of the run.
     """
     names: dict[str, str] = {}
     accounted: set[str] = set()
@@ -110,7 +116,11 @@ def verify_run(
     if run_folder is not None and run_folder.knows(destination):
         manifest = run_folder.manifest(destination)
         try:
-            names, accounted = _outcomes(manifest, Pseudonyms(key or run_folder.key()), destination)
+            key = key or (run_folder.key() if run_folder.holds_key else None)
+            pseudonyms = Pseudonyms(key or new_key())  # names that a lost key made are not found
+            if key is not None and pseudonyms.key_id != manifest.key_id:
+                raise UsageError("DST was made with another key: give that one with --key-file")
+            names, accounted = _outcomes(manifest, pseudonyms, destination)
             documents = frozenset(path.replace(os.sep, "/") for path in manifest.documents())
         finally:
             manifest.close()

@@ -7,15 +7,13 @@ be put.
 from __future__ import annotations
 
 import csv
-import os
-import stat
+import io
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from dicom_anon import tags
-from dicom_anon.errors import UsageError
 from dicom_anon.scope import FileScope
 
 HEADERS = (
@@ -85,51 +83,39 @@ def crossing_of(file: FileScope, new_text: Callable[[int], str], shifts: bool) -
 
 
 class Crosswalk:
-    """The table of a run, as it grows; it holds one line for each series."""
+    """The table of a run, as it grows; it holds one line for each series.
 
-    def __init__(self) -> None:
-        self._instances: Counter[Crossing] = Counter()
+    Parameters
+    ----------
+    instances : Mapping of Crossing to int
+        What is in it already: how many files have which identity.
+    """
+
+    def __init__(self, instances: Mapping[Crossing, int] | None = None) -> None:
+        self._instances: Counter[Crossing] = Counter(instances)
 
     def add(self, crossings: Iterable[Crossing]) -> None:
         """Count what files have added."""
         self._instances.update(crossings)
 
-    def load(self, path: Path) -> None:
-        """Take in the table of an earlier run, of which this one is the continuation.
+    def as_csv(self) -> bytes:
+        """Write the table as CSV in UTF-8, in the order of original identities."""
+        text = io.StringIO(newline="")
+        table = csv.writer(text)
+        table.writerow(HEADERS)
+        for crossing in sorted(self._instances, key=_old_identity):
+            table.writerow([*crossing, self._instances[crossing]])
+        return text.getvalue().encode("utf-8", "surrogateescape")
 
-        Raises
-        ------
-        UsageError
-            The file is no such table.
-        """
-        try:
-            with open(path, encoding="utf-8", newline="") as file:
-                rows = list(csv.reader(file))
-            if tuple(rows[0]) != HEADERS:
-                raise ValueError
-            for row in rows[1:]:
-                self._instances[Crossing(*row[:-1])] += int(row[-1])
-        except FileNotFoundError:
-            return
-        except (ValueError, TypeError, IndexError):
-            raise UsageError("the crosswalk file is there and is no crosswalk: choose another name") from None
 
-    def write(self, path: Path) -> None:
-        """Write the table as CSV in UTF-8 that only its owner can read, in the order of original identities.
-
-        Raises
-        ------
-        OSError
-            It cannot be written.
-        """
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.fchmod(descriptor, 0o600)  # a file that was there keeps its old mode otherwise
-            table = csv.writer(file)
-            table.writerow(HEADERS)
-            for crossing in sorted(self._instances, key=_old_identity):
-                table.writerow([*crossing, self._instances[crossing]])
+def is_crosswalk(path: Path) -> bool:
+    """Tell whether a file is such a table, by its first line."""
+    wanted = Crosswalk().as_csv()
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(wanted)) == wanted
+    except OSError:
+        return False
 
 
 def _old_identity(crossing: Crossing) -> tuple[str, ...]:

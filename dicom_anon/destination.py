@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from dicom_anon.arrange import Arranger
+from dicom_anon.crosswalk import is_crosswalk
 from dicom_anon.discovery import FileJob, Folder
 from dicom_anon.errors import Reason, UsageError
 from dicom_anon.fileset import own_head
@@ -66,6 +67,8 @@ def check_paths(
             check_apart(private, what, source, destination)
     if crosswalk is not None:
         check_apart(crosswalk, "the crosswalk", source, destination)
+        if os.path.lexists(crosswalk) and not (known and is_crosswalk(crosswalk)):
+            raise UsageError("--crosswalk FILE is there, and is no crosswalk of this DST: choose another name")
     for reason in Reason if quarantine is not None else ():
         copies = Path(os.path.realpath(quarantine / reason.value))
         for name, folder in (("DST", real_destination), ("SRC", real_source)):
@@ -141,6 +144,7 @@ class Destination:
     ) -> None:
         self._top = order.destination
         self._dry_run = order.dry_run
+        self._crossed = order.plan.crosswalk
         self._manifest = manifest
         self._book = book
         self._arranger = arranger
@@ -185,7 +189,7 @@ class Destination:
         """Leave out of a batch what an earlier run wrote, if it is still there."""
         if not self._resumes or self._manifest is None:
             return batch
-        done = self._manifest.done(batch)
+        done = self._manifest.done(batch, crossed=self._crossed)
         return [job for job in batch if job.relative not in done or not self._is_there(job, done[job.relative])]
 
     def remove_stale(self, batch: list[FileJob]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_anon.crosswalk import Crossing
 from dicom_anon.discovery import FileJob
 from dicom_anon.errors import Reason, UsageError
 from dicom_anon.naming import Identifiers
@@ -26,6 +27,10 @@ CREATE TABLE IF NOT EXISTS tree (
 );
 CREATE TABLE IF NOT EXISTS file (
     tree INTEGER, path BLOB, size INTEGER, modified INTEGER, target BLOB, outcome TEXT, PRIMARY KEY (tree, path)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS crossing (id INTEGER PRIMARY KEY, tree INTEGER, identity TEXT, UNIQUE (tree, identity));
+CREATE TABLE IF NOT EXISTS crossed (
+    tree INTEGER, path BLOB, crossing INTEGER, PRIMARY KEY (tree, path)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS document (tree INTEGER, path BLOB, PRIMARY KEY (tree, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identity (tree INTEGER, identifiers TEXT, PRIMARY KEY (tree, identifiers)) WITHOUT ROWID;
@@ -98,6 +103,7 @@ class Manifest:
             raise UsageError("the manifest in the run folder is damaged: choose a new DST, or remove it") from None
         found = self._database.execute("SELECT id FROM tree WHERE destination = ?", (self._destination,)).fetchone()
         self._tree: int = found[0] if found else 0
+        self._has_crossed = self._database.execute("SELECT 1 FROM crossed LIMIT 1").fetchone() is not None
 
     @property
     def is_new(self) -> bool:
@@ -124,13 +130,22 @@ class Manifest:
                 "SELECT rules, key_id, process_date, process_time FROM tree WHERE id = ?", (self._tree,)
             ).fetchone()
         )
-        for name, same in (("rules", known.rules == facts.rules), ("key", known.key_id == facts.key_id)):
+        for name, own, same in (
+            ("rules", "other rules", known.rules == facts.rules),
+            ("key", "another key", known.key_id == facts.key_id),
+        ):
             if not same:
                 raise UsageError(
-                    f"DST was made with other {name}: choose a new DST, go back to the {name} it was made with, "
+                    f"DST was made with {own}: choose a new DST, go back to the {name} it was made with, "
                     "or start it afresh with --overwrite"
                 )
         return known
+
+    @property
+    def key_id(self) -> str:
+        """Name of the key with which the destination was begun."""
+        row = self._database.execute("SELECT key_id FROM tree WHERE id = ?", (self._tree,)).fetchone()
+        return str(row[0])
 
     def names(self) -> dict[str, bool]:
         """Folder names that are settled, and whether each may stay."""
@@ -158,7 +173,7 @@ class Manifest:
     def forget(self) -> None:
         """Drop what is on record for the destination."""
         self._database.execute("DELETE FROM file WHERE tree = ?", (self._tree,))
-        for table in ("name", "document", "identity", "taint"):
+        for table in ("name", "document", "identity", "taint", "crossed", "crossing"):
             self._database.execute(f"DELETE FROM {table} WHERE tree = ?", (self._tree,))
         self._database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
         self._tree = 0
@@ -201,14 +216,19 @@ class Manifest:
         """Record that it is no longer there."""
         self._database.execute("DELETE FROM document WHERE tree = ? AND path = ?", (self._tree, os.fsencode(path)))
 
-    def done(self, jobs: list[FileJob]) -> dict[str, str]:
-        """Of some files, those that were written from a source of the same size and time, and their outputs' names."""
+    def done(self, jobs: list[FileJob], *, crossed: bool = False) -> dict[str, str]:
+        """Of some files, those that were written from a source of the same size and time, and their outputs' names.
+
+        If they are to be `crossed`, only those of which old and new identity are on record.
+        """
+        query = "SELECT target FROM file WHERE tree = ? AND path = ? AND size = ? AND modified = ? AND outcome = ?"
+        if crossed:
+            query += " AND EXISTS (SELECT 1 FROM crossed WHERE tree = file.tree AND path = file.path)"
         with self._lock:
             found = {}
             for job in jobs:
                 row = self._database.execute(
-                    "SELECT target FROM file WHERE tree = ? AND path = ? AND size = ? AND modified = ? AND outcome = ?",
-                    (self._tree, os.fsencode(job.relative), job.size, job.modified, WRITTEN),
+                    query, (self._tree, os.fsencode(job.relative), job.size, job.modified, WRITTEN)
                 ).fetchone()
                 if row:
                     found[job.relative] = os.fsdecode(row[0])
@@ -232,12 +252,36 @@ class Manifest:
             for result in results
             for path, size, modified, _ in (result.job,)
         ]
+        crossed = [
+            (self._tree, os.fsencode(result.job.relative), self._tree, json.dumps(result.crossing))
+            for result in results
+            if result.crossing is not None
+        ]
         with self._lock:
             self._database.execute("BEGIN")
             self._database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", rows)
             self._database.executemany("INSERT OR IGNORE INTO taint VALUES (?, ?)", tainted)
             self._database.executemany("INSERT OR IGNORE INTO identity VALUES (?, ?)", identities)
+            if self._has_crossed:  # what an earlier run said of these files
+                self._database.executemany("DELETE FROM crossed WHERE tree = ? AND path = ?", (row[:2] for row in rows))
+            if crossed:
+                self._has_crossed = True
+                found = {row[2:] for row in crossed}
+                self._database.executemany("INSERT OR IGNORE INTO crossing (tree, identity) VALUES (?, ?)", found)
+                self._database.executemany(
+                    "INSERT INTO crossed SELECT ?, ?, id FROM crossing WHERE tree = ? AND identity = ?", crossed
+                )
             self._database.execute("COMMIT")
+
+    def crossings(self) -> dict[Crossing, int]:
+        """How many of the files written have which old and new identity."""
+        rows = self._database.execute(
+            "SELECT identity, COUNT(*) FROM crossed JOIN crossing ON crossing.id = crossing "
+            "JOIN file ON file.tree = crossed.tree AND file.path = crossed.path "
+            "WHERE crossed.tree = ? AND outcome = ? GROUP BY identity",
+            (self._tree, WRITTEN),
+        )
+        return {Crossing(*json.loads(identity)): number for identity, number in rows}
 
     def close(self) -> None:
         """Release it."""

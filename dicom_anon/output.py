@@ -109,8 +109,17 @@ def make_folder(path: str) -> None:
         raise OutputError(error.errno, "folder") from error
 
 
-def write_whole(target: Path, content: bytes) -> None:
+def write_whole(target: Path, content: bytes, mode: int = 0o666) -> None:
     """Write what is in memory, in the same way.
+
+    Parameters
+    ----------
+    target : Path
+        Path of the file; its folder exists.
+    content : bytes
+        All of it.
+    mode : int
+        Who may read it, less what the system's mask takes away.
 
     Raises
     ------
@@ -119,7 +128,8 @@ def write_whole(target: Path, content: bytes) -> None:
     """
     part = Path(part_name(target))
     try:
-        part.write_bytes(content)
+        with open(os.open(part, _NEW_FILE, mode), "wb") as file:
+            file.write(content)
         os.replace(part, target)
     except BaseException:
         with contextlib.suppress(OSError):

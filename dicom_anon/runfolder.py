@@ -106,6 +106,11 @@ class RunFolder:
         with contextlib.suppress(OSError), _private_file(self.path / LOG_NAME, anew=False) as file:
             file.write(f"{now} {text}\n")
 
+    @property
+    def holds_key(self) -> bool:
+        """Whether it has a key; the runs may have been given one of the user's."""
+        return (self.path / KEY_NAME).exists()
+
     def key(self) -> bytes:
         """Key of this folder, made at its first use."""
         path = self.path / KEY_NAME

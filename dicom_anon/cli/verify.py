@@ -65,9 +65,8 @@ def verify_command(
     from dicom_anon import console
     from dicom_anon.destination import check_apart
     from dicom_anon.errors import UsageError
-    from dicom_anon.pseudonyms import new_key
     from dicom_anon.report import EXIT_FOUND, EXIT_GOOD, EXIT_TROUBLE
-    from dicom_anon.runfolder import KEY_NAME, RunFolder, default_run_folder
+    from dicom_anon.runfolder import RunFolder, default_run_folder
 
     assignment = rules.resolve()
     for path, name in ((source, "SRC"), (destination, "DST")):
@@ -90,9 +89,8 @@ def verify_command(
         if run_dir is not None:
             raise UsageError("the run folder has no record of this DST")
         lacking = "no run folder knows this DST"
-    elif key is None and not (folder.path / KEY_NAME).exists():
+    elif key is None and not folder.holds_key:
         lacking = "the run folder holds no key, and there is no --key-file"
-        key = new_key()
     if lacking and not quiet:
         console.say(f"warning: {lacking}: outputs under new names count as missing")
     found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet, tokens=lines, sample=sample)

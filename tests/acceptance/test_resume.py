@@ -190,15 +190,16 @@ def test_other_rules_are_refused_with_the_way_out(tmp_path: Path, source: Path, 
     other_key = tmp_path / "other.key"
     other_key.write_text("another key of the right length")
     for words, what in (
-        (("-c", config, "--key-file", key_file), "rules"),
-        (("--names", "keep", "--key-file", key_file), "rules"),
-        (("--key-file", other_key), "key"),
-        ((), "key"),
+        (("-c", config, "--key-file", key_file), "other rules"),
+        (("--names", "keep", "--key-file", key_file), "other rules"),
+        (("--key-file", other_key), "another key"),
+        ((), "a key of your own"),
     ):
         done = call(source, out, *words)
         assert done.code == 2
-        assert f"DST was made with other {what}: choose a new DST" in done.err
-        assert "--overwrite" in done.err
+        assert f"DST was made with {what}: " in done.err
+        assert ("--overwrite" if words else "--key-file") in done.err
+        assert not (tmp_path / "out.private/key").exists()
         assert state(out) == before
         assert (tmp_path / "out.private/not-written.csv").read_text() == listed
 
@@ -349,6 +350,52 @@ def test_a_killed_delivery_that_taints_a_name_is_resumed_to_the_same_end(
         expected = expected or state(out)
         assert state(out) == expected
         assert "Waldteufel" not in str(folders_below(out))
+
+
+def test_a_crosswalk_is_whole_whatever_ended_the_runs_before(tmp_path: Path, key_file: Path, killer: Path) -> None:
+    source, table = delivery(tmp_path / "in", 3), tmp_path / "table.csv"
+    run(source, tmp_path / "whole", key_file, "--crosswalk", tmp_path / "whole.csv")
+    expected = (tmp_path / "whole.csv").read_text()
+    assert [line.rsplit(",", 1)[1] for line in expected.splitlines()[1:]] == ["6", "6", "6"]
+    for moment in (20, 35, 50, 64):
+        out = tmp_path / f"kill{moment}"
+        _kill(moment, killer, source, out, "--key-file", key_file, "-j", 1, "--crosswalk", table)
+        run(source, out, key_file, "--crosswalk", table)
+        assert table.read_text() == expected, f"killed at moment {moment}"
+        lost = next(path for path in files_below(out) if path.endswith(".dcm"))
+        (out / lost).unlink()
+        assert run(source, out, key_file, "--crosswalk", table)["written"] == 1
+        assert table.read_text() == expected, "an output that is made again counts once"
+        table.unlink()
+
+
+def test_a_crosswalk_that_is_asked_for_late_is_whole(tmp_path: Path, source: Path, key_file: Path) -> None:
+    run(source, tmp_path / "whole", key_file, "--crosswalk", tmp_path / "whole.csv")
+    run(source, tmp_path / "out", key_file)
+    before = state(tmp_path / "out")
+    assert run(source, tmp_path / "out", key_file, "--crosswalk", tmp_path / "late.csv") == WHOLE
+    assert (tmp_path / "late.csv").read_text() == (tmp_path / "whole.csv").read_text()
+    assert state(tmp_path / "out") == before
+    assert run(source, tmp_path / "out", key_file, "--crosswalk", tmp_path / "late.csv")["unchanged"] == 24
+    if os.name == "posix":
+        assert (tmp_path / "late.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_crosswalk_of_another_destination_is_not_written_over(tmp_path: Path, source: Path, key_file: Path) -> None:
+    table = tmp_path / "table.csv"
+    run(source, tmp_path / "out", key_file, "--crosswalk", table)
+    before = table.read_text()
+    for words in ((), ("--no-run-dir",)):
+        done = call(source, tmp_path / "other", "--key-file", key_file, "--crosswalk", table, *words)
+        assert (done.code, done.out) == (2, "")
+        assert "no crosswalk of this DST: choose another name" in done.err
+        assert not (tmp_path / "other").exists()
+    assert table.read_text() == before
+    assert run(source, tmp_path / "out", key_file, "--crosswalk", table, "--overwrite") == WHOLE
+    assert table.read_text() == before
+    table.write_text("my list")
+    assert call(source, tmp_path / "out", "--key-file", key_file, "--crosswalk", table).code == 2
+    assert table.read_text() == "my list"
 
 
 def test_overwrite_after_a_kill(tmp_path: Path, source: Path, key_file: Path, killer: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -356,3 +357,21 @@ def test_accession_numbers_lead_to_the_new_studies(tmp_path: Path, run: Run) -> 
     assert call(*given, "--out", tmp_path / "joined.csv").out == ""
     assert list(csv.DictReader((tmp_path / "joined.csv").open(encoding="utf-8", newline=""))) == rows
     assert call(*given, "--out", tmp_path / "joined.csv").code == 2
+
+
+def test_ctrl_c_while_the_documents_are_written_keeps_the_account(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dicom_anon.api.write_documents", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        done = call(source, tmp_path / "out", "--layout", "study", "--json", "-")
+    finally:
+        signal.signal(signal.SIGINT, before)  # the command lets nothing interrupt its last words
+    assert done.code == 130
+    assert done.account["notes"]["documents-failed"] == 1
+    assert done.account["written"]["files"] > 0
+    assert done.account["balances"]

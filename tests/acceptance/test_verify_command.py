@@ -239,6 +239,10 @@ def test_verify_without_the_key_of_the_run_says_so_and_makes_none(tmp_path: Path
     assert not (tmp_path / "out.private/key").exists()
     done = call("verify", *words, "--key-file", key_file)
     assert (done.code, done.err) == (0, "")
+    (tmp_path / "other.key").write_text("another key of the right length")
+    done = call("verify", *words, "--key-file", tmp_path / "other.key")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: DST was made with another key: give that one with --key-file\n"
 
 
 def test_a_run_folder_that_is_not_there_is_told(tmp_path: Path, clean: Path) -> None:

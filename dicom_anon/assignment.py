@@ -151,8 +151,8 @@ def resolve(
     Raises
     ------
     ConfigError
-        Where `project` is no section, options cannot stand together or with the preset, or a column is
-        missing.
+        Where `project` is no section, none of the sections that there are applies, options cannot stand
+        together or with the preset, or a column is missing.
     """
     config = config or Config()
     warnings: list[str] = []
@@ -165,6 +165,8 @@ def resolve(
         name = project_for_aet(config, aet)
         if not name:
             warnings.append("the AE title has no section of its own; only the general section applies")
+    if config.sections and not name and GENERAL not in config.sections:
+        raise ConfigError([_no_section(config, aet)])
     general = config.general
     own = config.sections.get(name, Section()) if name else Section()
     chosen = preset or own.settings.get("preset") or general.settings.get("preset") or DEFAULT_PRESET
@@ -304,5 +306,15 @@ def _is_covered(key: Key, pattern: Pattern) -> bool:
 def _unknown_project(project: str, config: Config) -> Problem:
     near = tags.nearest(project.lower(), config.projects)
     hint = f'; did you mean "{near}"?' if near else ""
-    accepted = ", ".join(config.projects) or "no project sections are configured"
-    return Problem(COMMAND_LINE, "", "--project", f'no section "{project}"{hint}', accepted)
+    if not config.projects:
+        hint = ": no project sections are configured"
+    return Problem(COMMAND_LINE, "", "--project", f'no section "{project}"{hint}', ", ".join(config.projects))
+
+
+def _no_section(config: Config, aet: str | None) -> Problem:
+    """Say that rules were written and would all be passed over."""
+    names = ", ".join(f'"{name}"' for name in config.projects)
+    lost = "no project is picked" if aet is None else "the AE title picks none of them"
+    problem = f'none of its sections applies: {lost}, and there is no section "general" (sections: {names})'
+    accepted = '--project NAME or an AE title that picks one, or the name "general" for what always applies'
+    return Problem("the configuration", "", "", problem, accepted)

@@ -5,6 +5,7 @@ Lives here: the syntax of a configuration. Does not live here: presets, preceden
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -71,7 +72,11 @@ class Config:
 
 
 class SettingError(ValueError):
-    """A setting has a value it cannot have."""
+    """A setting has a value it cannot have; `accepted` is what it could be, if that is less than all."""
+
+    def __init__(self, problem: str = "", accepted: str | None = None) -> None:
+        super().__init__(problem)
+        self.accepted = accepted
 
 
 class Setting(NamedTuple):
@@ -116,8 +121,8 @@ MAX_SHIFT = 36_500
 
 def _date_shift(value: Any) -> DateShift:
     """Read ``{"min_days": 1, "max_days": 3650}``, or ``{"days": -100}`` for every patient."""
-    content = dict(value.pairs) if isinstance(value, _Object) else value
-    if not isinstance(content, dict) or not all(type(number) is int for number in content.values()):
+    content = _once(value)
+    if not all(type(number) is int for number in content.values()):
         raise SettingError
     if content.keys() == {"days"}:
         days = content["days"]
@@ -133,12 +138,31 @@ def _date_shift(value: Any) -> DateShift:
 
 
 def _objects(value: Any) -> dict[str, str]:
+    policies = _once(value)
+    for kind, policy in policies.items():
+        accepted = objects.ACCEPTED.get(kind)
+        if accepted is not None and policy not in accepted:
+            raise SettingError(f'{_shown(policy)} is no policy for "{kind}"', ", ".join(accepted))
+    try:
+        return objects.parse_policies(policies)
+    except ValueError as error:
+        raise SettingError(str(error), "") from None  # it says itself what is accepted
+
+
+def _once(value: Any) -> dict[str, Any]:
+    """Read an object in which no key is there twice: one of the two would be lost."""
     if not isinstance(value, _Object):
         raise SettingError
-    try:
-        return objects.parse_policies(dict(value.pairs))
-    except ValueError as error:
-        raise SettingError(str(error)) from None
+    content: dict[str, Any] = {}
+    for key, each in value.pairs:
+        if key in content:
+            raise SettingError(f'"{key}" is there twice', "one value")
+        content[key] = each
+    return content
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str | int | float | bool) or value is None else "this"
 
 
 _FLAG = '"true" or "false"'
@@ -170,6 +194,9 @@ SETTINGS: dict[str, Setting] = {
     "remove_overlays": Setting(parse_flag, _FLAG, "remove groups 6000-601E"),
     "print_assignment": Setting(parse_flag, _FLAG, "print the final assignment", general_only=True),
 }
+
+_OPTIONS = {"preset": "--preset NAME", "profile_options": "--profile-option NAME"}
+"""Settings that are options of the command line, too."""
 
 
 def read_configs(paths: Iterable[Path]) -> Config:
@@ -225,16 +252,32 @@ def parse_config(text: str, where: str) -> Config:
     for name, value in content.pairs:
         if name.startswith("_"):
             continue
-        if not isinstance(value, _Object):
+        if not isinstance(value, _Object) or name.lower() in SETTINGS or tags.tag_for_keyword(name) is not None:
             hint = 'a section, such as {"general": {...}}'
             problems.append(Problem(where, "", name, "stands outside of any section", hint))
         elif name.lower() in sections:
             problems.append(Problem(where, name, "", "is there twice (case is not significant)", "one section"))
         else:
             sections[name.lower()] = _parse_section(name, value, where, problems)
+    if GENERAL not in sections:
+        problems.extend(_misspelt_general(name, where) for name in sections if is_like_general(name))
     if problems:
         raise ConfigError(problems)
     return Config(sections)
+
+
+def is_like_general(name: str) -> bool:
+    """Tell whether a name may be meant for the section that always applies; `central` and `renal` are not.
+
+    >>> is_like_general("genral"), is_like_general("central")
+    (True, False)
+    """
+    return difflib.SequenceMatcher(None, name.lower(), GENERAL).ratio() >= 0.8
+
+
+def _misspelt_general(name: str, where: str) -> Problem:
+    problem = 'would apply only where it is picked as a project; did you mean "general"?'
+    return Problem(where, name, "", problem, f'"general"; or, if "{name}" is a project, "general": {{}} beside it')
 
 
 def parse_assign(text: str) -> tuple[Key, Rule]:
@@ -249,6 +292,13 @@ def parse_assign(text: str) -> tuple[Key, Rule]:
     problems: list[Problem] = []
     if not equals:
         raise ConfigError([Problem(COMMAND_LINE, "", text, "has no =", "TAG=COMMAND, such as PatientName=clear")])
+    if written.strip().lower() in SETTINGS:
+        setting = written.strip().lower()
+        accepted = f'{{"general": {{"{setting}": ...}}}} in a file for --config'
+        if setting in _OPTIONS:
+            accepted += f", or {_OPTIONS[setting]}"
+        problem = "is a setting of a section, and --assign takes a tag"
+        raise ConfigError([Problem(COMMAND_LINE, "", written.strip(), problem, accepted)])
     parsed = _parse_rule(written.strip(), command, COMMAND_LINE, "", problems)
     if parsed is None:
         raise ConfigError(problems)
@@ -336,11 +386,11 @@ def _add_setting(
     try:
         settings[key] = setting.parse(value)
     except SettingError as error:
-        shown = json.dumps(value) if isinstance(value, str | int | float | bool) or value is None else "this"
         near = tags.nearest(value, PRESETS) if key == "preset" and isinstance(value, str) else ""
         hint = f'; did you mean "{near}"?' if near else ""
-        problem = str(error) or f"{shown} is no value for it"
-        problems.append(Problem(where, section, key, problem + hint, setting.accepted))
+        problem = str(error) or f"{_shown(value)} is no value for it"
+        accepted = setting.accepted if error.accepted is None else error.accepted
+        problems.append(Problem(where, section, key, problem + hint, accepted))
 
 
 def _parse_rule(

@@ -20,7 +20,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from dicom_anon import tags, values
+from dicom_anon import actions, tags, values
 from dicom_anon.actions import UNCHANGED, Action, Assigned, CommandError, Outcome, Regexp, Removed, Replace
 from dicom_anon.actions.base import ClearPresent
 from dicom_anon.actions.patterns import check_substitution
@@ -126,12 +126,27 @@ def read_extra_rules(path: Path) -> list[tuple[Key, Rule]]:
         With every problem of the file.
     """
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_object)
     except OSError as error:
         raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a JSON file")]) from None
+    except _Repeated as error:
+        raise ConfigError([Problem(str(path), "", str(error), "is there twice", "one list for an action")]) from None
     except (ValueError, RecursionError):
         raise ConfigError([Problem(str(path), "", "", "is not JSON in UTF-8", "a JSON object")]) from None
     return parse_extra_rules(content, str(path))
+
+
+class _Repeated(Exception):
+    """A key of a JSON object is there twice: the rules of the first one would be lost."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content and not key.startswith("_"):
+            raise _Repeated(key)
+        content[key] = value
+    return content
 
 
 def parse_extra_rules(content: Any, where: str) -> list[tuple[Key, Rule]]:
@@ -165,8 +180,13 @@ def parse_extra_rules(content: Any, where: str) -> list[tuple[Key, Rule]]:
         raise ConfigError([Problem(where, "", "", "is no JSON object", '{"delete": [["0008", "0012"]]}')])
     for written, tag, command in _pairs(content, where, problems):
         parsed = _parse(written, tag, command, where, problems)
-        if parsed is not None:
-            rules[parsed[0]] = parsed[1]
+        if parsed is None:
+            continue
+        key, rule = parsed
+        if key in rules and rules[key].action != rule.action:
+            problem = f'{tags.format_key(key)} has another action already, by "{rules[key].written}"'
+            problems.append(Problem(where, "", written, problem, "one action for an element"))
+        rules[key] = rule
     if problems:
         raise ConfigError(problems)
     return list(rules.items())
@@ -248,6 +268,8 @@ def _action(command: Any) -> Action:
     try:
         return parse_action(COMMANDS.get(str(command), str(command)))
     except CommandError:
+        if str(command).partition("(")[0].strip() in actions.COMMANDS:
+            raise
         near = tags.nearest(str(command), tuple(COMMANDS))
         hint = f'; did you mean "{near}"?' if near else ""
         raise CommandError(f'unknown action "{command}"{hint}', ", ".join(COMMANDS)) from None

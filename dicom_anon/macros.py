@@ -25,11 +25,13 @@ class Macro(NamedTuple):
     """One macro: what it inserts for an element and its argument, which argument it takes, and a line for people.
 
     `takes` is ``tag`` (may be left out, and is 0 then), ``column`` (of the lookup table) or empty for none.
+    `sample` is a text of the form that it always gives, empty where it may give any.
     """
 
     insert: Callable[[Element, Argument], str]
     takes: str
     meaning: str
+    sample: str = ""
 
 
 def _value(element: Element, tag: Argument) -> str:
@@ -68,8 +70,18 @@ MACROS: dict[str, Macro] = {
         "",
         "prefix of the project section, else of general, else empty",
     ),
-    "process_date": Macro(lambda e, _: e.file.facts.process_date, "", "start of the run, MMddyyyy"),
-    "process_time": Macro(lambda e, _: e.file.facts.process_time, "", "start of the run, hhmmsszzz"),
+    "process_date": Macro(
+        lambda e, _: e.file.facts.process_date,
+        "",
+        "start of the run, MMddyyyy",
+        "10102026",
+    ),
+    "process_time": Macro(
+        lambda e, _: e.file.facts.process_time,
+        "",
+        "start of the run, hhmmsszzz",
+        "101010100",
+    ),
     "random_uid": Macro(
         lambda e, _: e.file.pseudonyms.study_uid(e.file.study),
         "",
@@ -84,11 +96,13 @@ MACROS: dict[str, Macro] = {
         lambda e, _: e.file.pseudonyms.digits("fake-mrn", e.file.patient(e.level)),
         "",
         "16 digits, one number per source patient",
+        "1000000000000000",
     ),
     "fake_acc": Macro(
         lambda e, _: e.file.pseudonyms.digits("fake-acc", e.file.accession(e.level)),
         "",
         "16 digits, one number per source accession",
+        "1000000000000000",
     ),
     "hash_acc": Macro(_hash_acc, "", "mercure's SipHash-2-4 of the accession, bit for bit"),
     "hash_mrn": Macro(
@@ -131,9 +145,16 @@ class Template:
     parts: tuple[str | Call, ...]
 
     @property
-    def is_constant(self) -> bool:
-        """Whether it holds no macro."""
-        return all(isinstance(part, str) for part in self.parts)
+    def sample(self) -> str | None:
+        """A text of the form that it always gives; `None` where a macro may give any."""
+        texts = [part if isinstance(part, str) else MACROS[part.name].sample for part in self.parts]
+        return "".join(texts) if all(texts) else None
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """What each of its macros gives, for people."""
+        names = dict.fromkeys(part.name for part in self.parts if isinstance(part, Call))
+        return tuple(f"@{name}@: {MACROS[name].meaning}" for name in names)
 
     @property
     def columns(self) -> frozenset[str]:

@@ -22,7 +22,7 @@ from dicom_anon.errors import UsageError
 from dicom_anon.layout import TASK
 from dicom_anon.taskjson import facts_of_mercure
 
-_LAYOUTS = {"mercure": "mercure", "flat": "mercure", "study": "study"}
+_LAYOUTS = ("mercure", "study")
 _MODULE_SETTINGS = ("layout", "extract", "notify")
 _TAG_LIKE = re.compile(r"[0-9A-Fa-fXx]{4}[^0-9A-Za-z]?[0-9A-Fa-fXx]{2,4}|[(),\"]")
 _TITLE = re.compile(r'"ReceiverAET"\s*:\s*"([^"\\]*)"')
@@ -107,11 +107,14 @@ def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping
     project = next(iter(projects), "")
     chosen = {name: value for name, value in sections.items() if name.lower() in (config.GENERAL, project)}
     own = _own_settings(settings, chosen, project)
-    cleaned = {name: dict(_without_foreign(value, say)) for name, value in chosen.items()}
+    beside = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+    cleaned = dict(_without_foreign(beside, say))  # what is left of it is a rule or a setting outside of any section
+    for name in sections:  # those of other projects are not read, but their names tell whether anything applies
+        cleaned[name] = dict(_without_foreign(chosen[name], say)) if name in chosen else {}
     read = config.parse_config(json.dumps(cleaned), "the settings of the module")
-    assignment = resolve(read, project=project or None)
-    if titles and not project:
-        say("warning: the AE title has no section of its own; only the general section applies")
+    assignment = resolve(read, project=project or None, aet=None if project else next(iter(titles), None))
+    for warning in assignment.warnings:
+        say(f"warning: {warning}")
     layout, extract, notify = (own.get(name) for name in _MODULE_SETTINGS)
     if layout is not None and not (isinstance(layout, str) and layout in _LAYOUTS):
         raise UsageError(f'the setting "layout" has no such value (accepted: {", ".join(_LAYOUTS)})')
@@ -121,7 +124,7 @@ def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping
         wants_notice = False if notify is None else config.parse_flag(notify)
     except config.SettingError:
         raise UsageError('the setting "notify" has no such value (accepted: "true" or "false")') from None
-    return Task(assignment, _LAYOUTS[layout or "mercure"], extract, wants_notice, facts)
+    return Task(assignment, layout or "mercure", extract, wants_notice, facts)
 
 
 def _own_settings(settings: Mapping[str, Any], chosen: Mapping[str, dict[str, Any]], project: str) -> dict[str, Any]:
@@ -150,7 +153,7 @@ def _without_foreign(section: Mapping[str, Any], say: Say) -> Iterator[tuple[str
 
 
 def _is_foreign(key: str, value: Any) -> bool:
-    if key.startswith("_") or key in config.SETTINGS or _TAG_LIKE.search(key):
+    if key.startswith("_") or key in config.SETTINGS or _TAG_LIKE.search(key) or config.is_like_general(key):
         return False
     if tags.nearest(key, (*config.SETTINGS, *_MODULE_SETTINGS)):
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Final, TypeAlias
 
 from dicom_anon import values
@@ -190,7 +191,7 @@ class Set(Action):
         return f"set({self.parameter})"
 
     def check(self, vr: str) -> None:
-        """Pack a text that holds no macro, to see whether it fits."""
+        """Pack the text, if its form is known, to see whether it fits."""
         check_template(self.template, vr)
 
     def decide(self, element: Element) -> Outcome:
@@ -198,8 +199,29 @@ class Set(Action):
         return Assigned(self.template.expand(element))
 
 
+_FORMS = {
+    "AS": "three digits and D, W, M or Y, such as 042Y",
+    "CS": "at most 16 characters A-Z, 0-9, space or _",
+    "DA": "YYYYMMDD, a real date",
+    "DS": "a decimal number with a point, at most 16 characters",
+    "DT": "YYYYMMDDHHMMSS, a real date and time",
+    "IS": "a whole number",
+    "LO": "at most 64 characters",
+    "SH": "at most 16 characters",
+    "TM": "HHMMSS, a real time of day",
+    "UI": "numbers with dots between them, at most 64 characters",
+    "US": "a whole number from 0 to 65535",
+}
+"""How values of the more usual VRs look (PS3.5 table 6.2-1)."""
+
+
+def _accepted(vr: str) -> str:
+    form = _FORMS.get(vr.split(" or ")[0], "")
+    return f"a value of VR {vr}" + (f": {form}" if form else "")
+
+
 def check_template(template: Template, vr: str) -> None:
-    """Pack a text without macros into the VR, if it is known.
+    """Pack a text without macros, or one whose macros always give the same form, into the VR, if it is known.
 
     Raises
     ------
@@ -208,11 +230,18 @@ def check_template(template: Template, vr: str) -> None:
     """
     if vr == "SQ":
         raise CommandError("a sequence takes no text", "keep, remove, clear, replace")
-    if not template.is_constant:
+    sample = template.sample
+    if sample is None:
         return
     try:
-        values.encode(template.source, vr.split(" or ")[0], ("utf8",))
+        values.encode(sample, vr.split(" or ")[0], ("utf8",))
+        if vr == "DA":
+            for value in filter(None, sample.split("\\")):
+                datetime.strptime(value.strip(), "%Y%m%d")
+    except ValueError:
+        raise CommandError("no day of the calendar", _accepted(vr)) from None
     except values.ValueNotWritable as error:
-        raise CommandError(str(error), f"a value of VR {vr}") from None
+        forms = "".join(f"; {form}" for form in template.forms)
+        raise CommandError(f"{error}{forms}", _accepted(vr)) from None
     except values.NeedsWiderCharacterSet:
-        raise CommandError("the text is no valid Unicode", f"a value of VR {vr}") from None
+        raise CommandError("the text is no valid Unicode", _accepted(vr)) from None

@@ -164,6 +164,7 @@ COMMANDS: dict[str, Command] = {
 }
 
 _COMMAND = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_BEGUN = re.compile(r"\s*([A-Za-z_]\w*)\s*\(")
 
 
 def parse_action(text: str) -> Action:
@@ -187,6 +188,9 @@ def parse_action(text: str) -> Action:
     """
     match = _COMMAND.fullmatch(text)
     command = COMMANDS.get(match[1]) if match else None
+    if match is None and (begun := _BEGUN.match(text)) and begun[1] in COMMANDS:
+        form = COMMANDS[begun[1]].form
+        raise CommandError(f'unknown command "{text}": the ) at its end is missing', form)
     if match is None or command is None:
         near = tags.nearest(match[1] if match else text, tuple(COMMANDS))
         hint = f'; did you mean "{near}"?' if near else ""

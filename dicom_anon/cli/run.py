@@ -156,6 +156,10 @@ def run_command(
     key = read_key_file(key_file)
     if no_run_dir and run_dir is not None:
         raise UsageError("--no-run-dir contradicts --run-dir")
+    if dry_run and verify:
+        raise UsageError("--dry-run contradicts --verify: nothing is written that could be looked at")
+    if extract == "":
+        raise UsageError("--extract names nothing: all, main, or keywords such as Modality,EchoTime")
     folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))
     made = [destination] if folder is None or dry_run else [destination, folder.path]
     others = [*rules.files, ("--key-file", key_file)]

@@ -5,6 +5,7 @@ Lives here: their options. Does not live here: what is shown, and how (`rows`, a
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -53,13 +54,20 @@ def inspect(file: Path, rules: Rules, key_file: Path | None) -> None:
     """
     from dicom_anon import console
     from dicom_anon.api import explain_file
-    from dicom_anon.errors import UsageError
+    from dicom_anon.errors import FileRefused, Reason, UsageError
+    from dicom_anon.report import EXIT_TROUBLE
 
     assignment = rules.resolve()
+    others = {Reason.NOT_DICOM: "FILE is not DICOM", Reason.DICOMDIR: "FILE is a DICOMDIR, a list of other files"}
     try:
         engine, decisions = explain_file(file, assignment, key=read_key_file(key_file))
     except OSError as error:
         raise UsageError(f"FILE cannot be read: {error.strerror}") from None
+    except FileRefused as refusal:
+        if refusal.reason not in others:
+            raise
+        click.echo(f"error: {others[refusal.reason]} ({refusal})", err=True)  # their reasons speak of a run
+        sys.exit(EXIT_TROUBLE)
     console.show_decisions(engine, decisions)
 
 

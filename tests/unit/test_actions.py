@@ -14,6 +14,7 @@ from pydicom import Dataset, Sequence, dcmread
 from dicom_anon.actions import COMMANDS, Clean, CommandError, parse_action, shift_date, truncate_date
 from dicom_anon.actions.content import concept_code
 from dicom_anon.assignment import resolve
+from dicom_anon.config import check_fits
 from dicom_anon.elements import EXPLICIT_LITTLE
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.scope import DateShift
@@ -36,6 +37,50 @@ def written(day: datetime.date) -> str:
 @pytest.mark.parametrize("text", [command.form.split(",")[0].split("(")[0] for command in COMMANDS.values()])
 def test_every_form_begins_with_its_command(text: str) -> None:
     assert text in COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [("set(a", "set(v)"), ("set(a)x", "set(v)"), ("keep(", "keep"), (" regexp(a,b", "regexp(find,replace)")],
+)
+def test_a_parenthesis_that_is_missing(text: str, accepted: str) -> None:
+    with pytest.raises(CommandError, match=r"the \) at its end is missing") as refused:
+        parse_action(text)
+    assert refused.value.accepted == accepted
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "problem", "accepted"),
+    [
+        (0x00080020, "set(19991301)", "not a value of VR DA", "a value of VR DA: YYYYMMDD, a real date"),
+        (0x00080020, "set(19990231)", "no day of the calendar", "a value of VR DA: YYYYMMDD, a real date"),
+        (0x00080020, "set(@process_date@)", "@process_date@: start of the run, MMddyyyy", "a value of VR DA: YYYYMMDD"),
+        (0x00080020, "set(2026@process_date@)", "@process_date@: start of the run, MMddyyyy", "a value of VR DA"),
+        (0x00080020, "replace(@process_date@)", "@process_date@: start of the run, MMddyyyy", "a value of VR DA"),
+        (0x00080030, "set(@process_time@)", "@process_time@: start of the run, hhmmsszzz", "a value of VR TM: HHMMSS"),
+        (0x00080030, "set(@process_date@)", "@process_date@: start of the run, MMddyyyy", "a value of VR TM"),
+        (0x0008002A, "set(@process_time@)", "@process_time@: start of the run, hhmmsszzz", "a value of VR DT"),
+        (0x00080050, "set(X@fake_acc@)", "@fake_acc@: 16 digits", "a value of VR SH: at most 16 characters"),
+    ],
+)
+def test_a_value_that_can_never_fit_is_refused_with_its_form(tag: int, text: str, problem: str, accepted: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        check_fits(tag, parse_action(text))
+    assert problem in str(refused.value)
+    assert refused.value.accepted.startswith(accepted)
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [
+        (0x00080020, "set(20000229\\19990101)"), (0x00080020, "set()"), (0x00080020, "set(@value@)"),
+        (0x00080020, "set(@value(PatientBirthDate)@@process_date@)"),
+        (0x00204000, "set(@process_date@ @process_time@)"),
+        (0x0008002A, "set(2026@process_date@)"), (0x00080050, "set(@fake_acc@)"), (0x00200013, "set(@process_date@)"),
+    ],
+)  # fmt: skip
+def test_a_value_that_may_fit_is_not_refused(tag: int, text: str) -> None:
+    check_fits(tag, parse_action(text))
 
 
 # --- shiftdate ------------------------------------------------------------------------------------------

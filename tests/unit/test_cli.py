@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from pydicom.data import get_testdata_file
 
 from dicom_anon import checking, cli, report
 from dicom_anon.cli import rows, run
@@ -223,11 +224,84 @@ def test_options_that_contradict_each_other(tree: Path) -> None:
     assert told(tree, *words) == "error: --no-run-dir contradicts --run-dir\n"
 
 
+def test_a_look_at_what_is_not_written(tree: Path) -> None:
+    err = told(tree, tree / "in", tree / "out", "--dry-run", "--verify")
+    assert err == "error: --dry-run contradicts --verify: nothing is written that could be looked at\n"
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_an_extract_of_nothing(tree: Path, text: str) -> None:
+    assert "--extract names nothing" in told(tree, tree / "in", tree / "out", "--extract", text)
+
+
+def test_inspect_says_what_a_file_is(tree: Path) -> None:
+    assert told(tree, "inspect", tree / "file", code=1) == "error: FILE is not DICOM (not-dicom)\n"
+    index = get_testdata_file("DICOMDIR")
+    assert told(tree, "inspect", index, code=1) == "error: FILE is a DICOMDIR, a list of other files (dicomdir)\n"
+
+
 def test_a_command_that_is_misspelt(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree)
     assert "did you mean 'verify'?" in told(tree, "verfy", "in", "out")
     (tree / "verfy").mkdir()
     assert call("verfy", "out", "-q").code == 0
+
+
+# Rules that would not do what somebody meant
+
+NO_RULES: list[tuple[dict[str, object], tuple[str, ...], tuple[str, ...]]] = [
+    ({"genral": {"PatientSex": "clear"}}, (), ('section "genral": would apply only', 'did you mean "general"?')),
+    ({"genral": {}, "knee": {}}, ("--project", "knee"), ('section "genral"', 'did you mean "general"?')),
+    ({"knee": {}, "hip": {}}, (), ("none of its sections applies", '"knee", "hip"', "--project NAME", '"general"')),
+    ({"knee": {}}, ("--aet", "az_hip"), ("none of its sections applies", "the AE title picks none")),
+    ({"general": {}, "objects": {}}, (), ('key "objects": stands outside of any section',)),
+    ({"general": {}}, ("--project", "knee"), ('no section "knee": no project sections are configured\n',)),
+    ({"general": {"objects": {"sr": "erase"}}}, (), ('"erase" is no policy for "sr" (accepted: process, quarantine',)),
+    ({"general": {"objects": {"sx": "drop"}}}, (), ('"sx" is no kind of object (accepted: encapsulated',)),
+]
+
+
+@pytest.mark.parametrize(("rules", "words", "pieces"), NO_RULES)
+def test_rules_that_would_be_passed_over(
+    tree: Path, rules: dict[str, object], words: tuple[str, ...], pieces: tuple[str, ...]
+) -> None:
+    err = told(tree, tree / "in", tree / "out", "-c", write_config(tree, rules), *words)
+    assert [piece for piece in pieces if piece not in err] == []
+    assert err.count("(accepted: ") <= 1
+
+
+@pytest.mark.parametrize("setting", ["objects", "date_shift"])
+def test_a_key_that_is_there_twice_in_a_setting(tree: Path, setting: str) -> None:
+    (tree / "rules.json").write_text(f'{{"general": {{"{setting}": {{"days": 1, "days": 2}}}}}}')
+    assert '"days" is there twice' in told(tree, tree / "in", tree / "out", "-c", tree / "rules.json")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"knee": {}, "renal": {}}, ("--project", "Knee")),
+        ({"knee": {}, "central": {}}, ("--aet", "AZ_KNEE")),
+        ({"general": {}, "genral": {}}, ("--project", "genral")),
+        ({"general": {}}, ("--aet", "hip")),
+        ({}, ()),
+    ],
+)
+def test_sections_that_apply(tree: Path, rules: dict[str, object], words: tuple[str, ...]) -> None:
+    assert call("print-assignment", "-c", write_config(tree, rules), *words).code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("preset=basic", "--preset NAME"),
+        ("profile_options=retain_uids", "--profile-option NAME"),
+        ("objects=x", "--config"),
+    ],
+)
+def test_a_setting_is_no_assignment(tree: Path, text: str, option: str) -> None:
+    err = told(tree, tree / "in", tree / "out", "--assign", text)
+    assert "is a setting of a section, and --assign takes a tag" in err
+    assert (option in err, "did you mean" in err) == (True, False)
 
 
 # What cannot be written in the end

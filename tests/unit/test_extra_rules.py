@@ -91,6 +91,9 @@ def test_objects_with_options() -> None:
         ({"(0x0010,0x0010)": {"action": "regexp", "find": "a"}}, "does not have the options"),
         ({"(0x0010,0x0010)": {"action": "regexp", "find": "(", "replace": ""}}, "not a regular expression"),
         ({"(0x0010,0x0010)": "regexp"}, "needs its options"), ({"delete": [[2, 3]]}, "file meta"),
+        ({"delete": ["PatientName"], "keep": [["0010", "0010"]]}, r"\(0010,0010\) has another action already"),
+        ({"(0x0010,0x0010)": "delete", "PatientName": "keep"}, r"\(0010,0010\) has another action already"),
+        ({"set(x": ["PatientID"]}, r"the \) at its end is missing"),
         ({"clean": ["Rows"]}, "does not work on"), ({"delete": [[0, 0, 0, 0]]}, "matches every element"),
     ],
 )  # fmt: skip
@@ -104,6 +107,23 @@ def test_all_problems_are_told_at_once_and_notes_are_passed_over() -> None:
         parse_extra_rules({"_note": 1, "erase": ["PatientID"], "delete": ["Nothing"]}, "rules.json")
     assert len(refused.value.problems) == 2
     assert described({"_note": 1, "delete": ["PatientID"]}) == {0x00100020: "remove"}
+
+
+def test_an_element_may_be_listed_twice_for_one_action() -> None:
+    assert described({"delete": ["PatientName", ["0010", "0010"]]}) == {0x00100010: "remove"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"delete": ["PatientName"], "delete": ["PatientID"]}',
+        '{"(0x0008,0x1030)": {"action": "delete", "action": "keep"}}',
+    ],
+)
+def test_a_key_that_is_there_twice_in_a_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rules.json").write_text(text)
+    with pytest.raises(ConfigError, match="is there twice"):
+        read_extra_rules(tmp_path / "rules.json")
 
 
 def test_they_override_the_preset_and_not_the_configuration() -> None:

@@ -152,6 +152,41 @@ def test_what_may_be_a_rule_that_protects_somebody_is_an_error(tmp_path: Path, s
         task(tmp_path, {"general": section})
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"PatientSex": "clear", "preset": "basic"},
+            ['key "PatientSex": stands outside', 'key "preset": stands outside'],
+        ),
+        ({"general": {}, "PatientNme": "clear"}, ['key "PatientNme": stands outside']),
+        ({"general": {}, "(0010,0040)": "clear"}, ['key "(0010,0040)": stands outside']),
+        ({"general": {}, "whatever": "remove"}, ['key "whatever": stands outside']),
+        ({"general": {}, "lay-out": "study"}, ['key "lay-out": stands outside']),
+        ({"general": ["PatientSex"]}, ['key "general": stands outside']),
+        ({"general": {}, "objects": {"sr": "drop"}}, ['key "objects": stands outside']),
+        ({"general": {}, "PatientSex": {"action": "clear"}}, ['key "PatientSex": stands outside']),
+        ({"genral": {"PatientSex": "clear"}}, ['"genral": would apply only where', 'did you mean "general"?']),
+        ({"genral": {"PatientSex": "clear"}, "knee": {}}, ['did you mean "general"?']),
+        ({"hip": {"PatientSex": "clear"}}, ["none of its sections applies", '"hip"', "AE title"]),
+        ({"result": {"value": [1]}}, ["none of its sections applies", '"result"']),
+    ],
+)
+def test_rules_that_would_not_apply_are_an_error(tmp_path: Path, settings: dict[str, Any], told: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        task(tmp_path, settings)
+    assert [text for text in told if text not in str(refused.value)] == []
+
+
+def test_foreign_keys_beside_the_sections_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    settings = {"fizz": "Who", "sigma": 7, "_note": "x", "layout": "study", "result": {"a": 1}, "general": {}}
+    assert task(tmp_path, settings).layout == "study"
+    told = warnings_of(tmp_path)
+    assert ('"fizz"' in told, '"sigma"' in told, "_note" in told, "layout" in told, "Who" in told) == (
+        True, True, False, False, False,
+    )  # fmt: skip
+
+
 def test_sections_of_other_projects_are_not_read(tmp_path: Path) -> None:
     assert task(tmp_path, {"knee": {}, "hip": {"(0010,001)": "remove"}}).assignment.project == "knee"
 
@@ -166,12 +201,13 @@ def test_settings_of_the_module_itself(tmp_path: Path, where: str) -> None:
 
 
 def test_a_project_overrules_general(tmp_path: Path) -> None:
-    read = task(tmp_path, {"layout": "flat", "general": {"layout": "study"}, "knee": {"layout": "mercure"}})
+    read = task(tmp_path, {"layout": "study", "general": {"layout": "study"}, "knee": {"layout": "mercure"}})
     assert read.layout == "mercure"
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("layout", "tree"), ("layout", 1), ("notify", "maybe"), ("extract", ["Modality"])]
+    ("key", "value"),
+    [("layout", "tree"), ("layout", "flat"), ("layout", 1), ("notify", "maybe"), ("extract", ["Modality"])],
 )
 def test_values_that_the_module_does_not_know_are_refused(tmp_path: Path, key: str, value: Any) -> None:
     with pytest.raises(UsageError, match=key):

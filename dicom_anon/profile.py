@@ -11,7 +11,7 @@ from typing import Any
 
 from dicom_anon import standard, tags
 from dicom_anon.actions import CONTENT_OPTIONS, Action, Clean, Keep, ShiftDate, Uid
-from dicom_anon.actions.text import CLEAN_VRS
+from dicom_anon.actions.text import CLEAN_VRS, CleanSafe
 from dicom_anon.tags import Key, PrivateKey
 
 SAFE_PRIVATE = "retain_safe_private"
@@ -94,7 +94,8 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
             rules[tags.parse_key(row.tag)] = action, option
     if SAFE_PRIVATE in chosen:
         for key, safe in standard.safe_private().items():
-            rules[key] = _private_action(safe.vr), SAFE_PRIVATE
+            # Texts are cleaned all the same. A UID follows the public ones, also where the file has no VR.
+            rules[key] = Uid() if safe.vr == "UI" else CleanSafe(number=safe.vr in ("DS", "IS")), SAFE_PRIVATE
     return rules
 
 
@@ -107,13 +108,6 @@ def _cleaning(row: standard.ProfileRow, options: tuple[str, ...]) -> Action | No
     if row.tag.startswith(("(60xx", "(50xx")):
         return None  # a bitmap or a curve may show writing, which nobody has looked for; they go
     return Clean() if row.vr == "SQ" or row.vr in CLEAN_VRS else None
-
-
-def _private_action(vr: str) -> Action:
-    """Safe private attributes stay; their texts are cleaned all the same, and UIDs follow the public ones."""
-    if vr == "UI":
-        return Uid()
-    return Clean() if vr in CLEAN_VRS and vr != "CS" else Keep()
 
 
 def is_safe_private(key: PrivateKey) -> bool:

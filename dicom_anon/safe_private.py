@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dicom_anon.actions import Action, Clean, Remove, Replace, Uid
+from dicom_anon.actions import Action, Remove, Replace, Uid
 from dicom_anon.actions.base import ClearPresent
+from dicom_anon.actions.text import CleanSafe
 from dicom_anon.scope import FileScope, Level
 from dicom_anon.tags import PrivateKey
 
@@ -24,7 +25,7 @@ IDENTIFYING = 0x00080306
 ACTION = 0x00080307
 
 _ACTIONS: dict[str, Action] = {"D": Replace(), "Z": ClearPresent(), "X": Remove(), "U": Uid()}
-_SAFE: Action = Clean()
+_SAFE: Action = CleanSafe()
 """What is declared free of identifiers stays; its text is cleaned all the same."""
 _REMOVE = Remove()
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from dicom_anon import standard, tags, values
 from dicom_anon.actions.base import UNCHANGED, Action, Assigned, CommandError, Outcome
-from dicom_anon.actions.dummies import DUMMIES
+from dicom_anon.actions.dummies import DUMMIES, mapped_uids
 from dicom_anon.actions.patterns import longest_text
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.identity import is_identifier, scrubber_of
 from dicom_anon.scope import Element, Level
 
+_CODE_STRING = re.compile("[A-Z0-9 _]{0,16}")
 _TEXT_AND_UNKNOWN = values.TEXT_VRS | {"UN"}
 
 
@@ -102,6 +103,8 @@ class Clean(Action):
 
     def decide(self, element: Element) -> Outcome:
         """Scrub each value; what is left of one that must not be empty is a dummy."""
+        if element.vr == "UN":
+            return _clean_unknown(element)
         if element.vr not in CLEAN_VRS or not element.raw:
             return UNCHANGED
         found = element.values
@@ -111,6 +114,45 @@ class Clean(Action):
         if not any(cleaned) and needs_value(element.tag):
             return Assigned(DUMMIES[element.vr])
         return Assigned("\\".join(cleaned))
+
+
+@dataclass(frozen=True)
+class CleanSafe(Clean):
+    """`clean` for a private element that is declared safe: the file's VR counts, whatever a table says.
+
+    Texts are cleaned, a Person Name goes, UIDs follow the public ones, numbers stay.
+    """
+
+    number: bool = False
+    """Whether it is declared as a number in digits, which is no record number where the file has no VR."""
+
+    def decide(self, element: Element) -> Outcome:
+        """Clean what the file stores as text."""
+        if element.vr == "UI":
+            return mapped_uids(element)
+        if self.number and element.vr == "UN" and _DIGITS.fullmatch(element.text):
+            return UNCHANGED
+        return super().decide(element)
+
+
+_DIGITS = re.compile(r"[-+0-9.eE \\]*")
+_NO_TEXT = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # ESC changes the character set
+
+
+def _clean_unknown(element: Element) -> Outcome:
+    """Scrub what is stored without a VR, as all private elements in implicit VR are, if it is text."""
+    raw = element.raw.rstrip(b"\0 ")
+    if not raw or _NO_TEXT.search(raw):
+        return UNCHANGED
+    encodings = element.level.encodings
+    found = values.decode(raw, "UC", encodings).split("\\")
+    cleaned = [clean_value(element, value) for value in found]
+    if cleaned == found:
+        return UNCHANGED
+    try:
+        return Assigned(values.encode("\\".join(cleaned), "UT", encodings))
+    except values.NeedsWiderCharacterSet:
+        return Assigned(b"")  # nobody would know in which character set it is
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -128,6 +170,8 @@ def clean_value(element: Element, value: str) -> str:
     cleaned = scrubber_of(element.file).clean(value)
     if element.vr == "UR" and cleaned != value:
         return ""  # a locator with a hole leads nowhere
+    if element.vr == "CS" and cleaned != value and not _CODE_STRING.fullmatch(cleaned):
+        return ""  # somebody's own words
     return cleaned
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from .folding import ALNUM, Span, View, spellings, unspaced, view, words
-from .words import CREDENTIALS, ORDINARY_WORDS, PARTICLES, PLACE_WORDS
+from .words import CREDENTIALS, ORDINARY_WORDS, PARTICLES, PLACE_WORDS, is_ordinary
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,16 @@ _SHORT_ID_OWN_GAP = re.compile(r"[-._/:]{0,3}")  # where the identifier itself h
 _NAME_GAP = re.compile(r"[ ,^_'=-]{1,3}")  # between words that are a name only together
 _HALF_NAME_GAP = re.compile(r"[ ,.^_'=-]{0,3}")  # where one of the two is
 _INITIAL_GAP = re.compile(r"(?=.{0,2}[.,^])[ .,^_]{1,3}")  # "Head, S", "S. Head", not "S HEAD"
+_DATE_GAP = re.compile("[-./]")
+_BREAK = re.compile(r" |-(?:\r?\n)?")  # within one word: "Zwickel-bart"
+_ENDINGS = re.compile(  # of a genitive or a plural, and of adjectives made of names; the Cyrillic ones folded
+    r"(?:(?<=[a-z])(?:s|es|ens|sche[mnrs]?)"
+    r"|(?<=[\u0400-\u04ff])(?:[аеиуыюя]|[еоыи]м|[ое]и|[ое]го|[ое]му|[ыи]х|[ыи]ми|а[мх]|ами))(?![^\W\d_])"
+)
+_INFLECTED = 4
+"""Letters from which on a name may have an ending."""
+_BROKEN, _PIECE = 7, 3
+"""Letters of a name that may be written as two words, and of each of them."""
 _APOSTROPHE = re.compile("['\u2019]")
 _SLASH = re.compile("/")
 
@@ -99,6 +109,7 @@ class _Needle(NamedTuple):
     joints: frozenset[int] | None  # offsets where `gap` may (and must be able to) stand; None: anywhere
     gap: re.Pattern[str]
     touching: str  # what may touch it: "no", "other" (digit beside letter), "solid" (that, unless gaps)
+    word: bool = False  # one word of a name, which may be inflected or broken up
 
 
 def _joined(parts: Iterable[str], gap: re.Pattern[str], touching: str = "other") -> _Needle:
@@ -146,7 +157,7 @@ def _initial_gap(word: str, glued: str) -> re.Pattern[str]:
 @lru_cache(maxsize=2048)
 def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Needle, ...]:
     """Return how a word of a name may stand: alone, beside another word or initial, or all together."""
-    needles = [_joined([anchor], _ANY_GAP)] if _alone(anchor) else []
+    needles = [_joined([anchor], _ANY_GAP)._replace(word=anchor.isalpha())] if _alone(anchor) else []
     others = [forms for forms in group if anchor not in forms]
     for other in (form for forms in others for form in forms):
         for first, second in ((anchor, other), (other, anchor)):
@@ -191,7 +202,8 @@ def _date_needles(day: str) -> tuple[_Needle, ...]:
     for parts in ((y, m, d), (d, m, y), (m, d, y)):
         bare = [part if part == y else part.lstrip("0") or "0" for part in parts]
         short = [part[-2:] for part in parts]
-        needles += [_joined(parts, _ANY_GAP), _joined(bare, _REAL_GAP), _joined(short, _ID_GAP, "no")]
+        needles += [_joined(parts, _ANY_GAP), _joined(bare, _REAL_GAP)]
+        needles += [_joined(short, _ID_GAP, "no"), _joined(short, _DATE_GAP)]
     if "0" in (m[0], d[0]) or d > "12":  # 10/12 without a year may count something else
         needles += [_joined((m, d), _SLASH, "no"), _joined((d, m), _SLASH, "no")]
     return tuple(needles)
@@ -284,29 +296,52 @@ def _found(needle: _Needle, compact: str, where: list[int], folded: str) -> Iter
     at = compact.find(needle.text)
     while at >= 0:
         start, end = where[at], where[at + size - 1] + 1
-        if _gaps_fit(needle, where, at, folded) and _edges_fit(needle, folded, start, end):
-            possessive = folded.startswith("'s", end) and not folded[end + 2 : end + 3].isalnum()
-            yield start, end + 2 * possessive
+        if _gaps_fit(needle, where, at, folded):
+            stop = _end_of_word(needle, folded, end)
+            if _edges_fit(needle, folded, start, end, stop):
+                possessive = folded.startswith("'s", stop) and not folded[stop + 2 : stop + 3].isalnum()
+                yield start, stop + 2 * possessive
         at = compact.find(needle.text, at + 1)
 
 
+def _end_of_word(needle: _Needle, folded: str, end: int) -> int:
+    """Return the end of a name with its ending, unless that makes an ordinary word of it."""
+    if not needle.word or len(needle.text) < _INFLECTED:
+        return end
+    ending = _ENDINGS.match(folded, end)
+    if ending is None:
+        return end
+    whole = needle.text + ending[0]
+    return end if is_ordinary(whole) or is_ordinary(whole.removesuffix("s")) else ending.end()
+
+
 def _gaps_fit(needle: _Needle, where: list[int], at: int, folded: str) -> bool:
+    broken = 0
     for offset in range(1, len(needle.text)):
         gap = folded[where[at + offset - 1] + 1 : where[at + offset]]
         if needle.joints is None or offset in needle.joints:
             if not needle.gap.fullmatch(gap):
                 return False
         elif gap not in ("", "'"):  # "O'Brien" is one word
-            return False
+            if broken or not (needle.word and _BREAK.fullmatch(gap) and _may_break(needle.text, offset)):
+                return False
+            broken = offset
     return True
 
 
-def _edges_fit(needle: _Needle, folded: str, start: int, end: int) -> bool:
+def _may_break(word: str, at: int) -> bool:
+    """Whether a name may be written as two words here: not one of two that mean something ("arm strong")."""
+    parts = word[:at], word[at:]
+    return len(word) >= _BROKEN and min(map(len, parts)) >= _PIECE and not all(map(is_ordinary, parts))
+
+
+def _edges_fit(needle: _Needle, folded: str, start: int, end: int, stop: int) -> bool:
+    """Whether what stands around a find lets it count; `stop` is `end` with the ending of a word."""
     solid = end - start == len(needle.text)
     joints = needle.joints or ()
     for lone, inner, outer in (
         (1 in joints, folded[start], folded[start - 1 : start]),
-        (len(needle.text) - 1 in joints, folded[end - 1], folded[end : end + 1]),
+        (len(needle.text) - 1 in joints, folded[end - 1], folded[stop : stop + 1]),
     ):
         if lone and inner.isalpha() and outer and outer in "/+&-'":
             return False  # the O of "W/O" is nobody's initial

@@ -126,7 +126,7 @@ def _known(tag: int) -> bool:
 
 
 def is_vocabulary(tag: int, vr: str, path: str) -> bool:
-    """Say whether a value is coded or technical vocabulary, whose words prove nothing elsewhere."""
+    """Say whether a value is coded or technical: its words may prove nothing elsewhere, see `Vocabulary`."""
     if tag >> 16 & 1:
         return 0x10 <= tag & 0xFFFF <= 0xFF  # Private Creator
     if tag in _VOCABULARY:

@@ -84,6 +84,7 @@ def _collect(path: Path, reader: Reader, layout: Layout, kept: Kept) -> Collecte
         found.kept_uids | more.kept_uids,
         found.vocabulary | more.vocabulary,
         found.encodings | more.encodings,
+        found.patient or more.patient,
     )
 
 

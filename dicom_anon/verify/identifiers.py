@@ -22,6 +22,7 @@ MAX_VALUE = 1 << 16  # bytes of one value that are read; no identifier is longer
 MAX_TEXT = 64  # characters of a text that are searched; the start of a long address is enough
 
 _TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UC", "UT", "PN"})
+_PATIENT = ("(0010,0020)", "(0010,0010)")  # at top level: who it is, best first
 _DATE = re.compile(r"\s*((?:18|19|20)\d\d)([.\-/]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])")
 
 Rule = Literal["word", "digits", "date", "uid", "token"]
@@ -50,12 +51,16 @@ class Needle:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What one source file holds: identifiers, UIDs that stay, vocabulary and the codecs of its texts."""
+    """What one source file holds: identifiers, UIDs that stay, vocabulary and the codecs of its texts.
+
+    `patient` tells files of one patient from those of another; it is empty where nothing says who it is.
+    """
 
     identifiers: tuple[Identifier, ...]
     kept_uids: frozenset[str]
     vocabulary: frozenset[str]
     encodings: frozenset[str]
+    patient: str = ""
 
 
 def text_of(reader: Reader, span: Span) -> str:
@@ -130,9 +135,12 @@ def collect(reader: Reader, layout: Layout, kept: Kept) -> Collected:
     vocabulary: set[str] = set()
     kept_uids: set[str] = set()
     encodings: set[str] = set()
+    patient: dict[str, str] = {}
     for span in layout.spans:
         if span.start == span.end or span.tag >> 16 in (0x7FE0, 0xFFFC):
             continue
+        if span.path in _PATIENT:
+            patient[span.path] = _patient(values_of(reader, span)[0])
         keep = kept(span.tag, span.creator)
         before = len(identifiers)
         identifiers.extend(_identify(reader, span, keep))
@@ -143,7 +151,18 @@ def collect(reader: Reader, layout: Layout, kept: Kept) -> Collected:
         elif catalog.is_vocabulary(span.tag, span.vr, span.path):
             for value in values_of(reader, span):
                 vocabulary.update(words(value), (phrase.lower() for phrase in _phrases(value)))
-    return Collected(tuple(identifiers), frozenset(kept_uids), frozenset(vocabulary), frozenset(encodings))
+    return Collected(
+        tuple(identifiers),
+        frozenset(kept_uids),
+        frozenset(vocabulary),
+        frozenset(encodings),
+        next((patient[path] for path in _PATIENT if patient.get(path)), ""),
+    )
+
+
+def _patient(value: str) -> str:
+    """Return a Patient ID or name in the form in which two of them are compared."""
+    return "" if is_placeholder(value) else " ".join(sorted(words(value)))
 
 
 def _phrases(value: str) -> set[str]:
@@ -168,8 +187,17 @@ def _name_needles(kind: str, value: str, vocabulary: Container[str]) -> Iterator
         for part in parts:
             if not _weak_phrase(part, vocabulary):
                 yield _text_needle(kind, part)
+                yield from (_text_needle(kind, form) for form in _inflected(part, vocabulary))
         if len(present) > 1:
             yield from _pairs(kind, present[0], present[1], vocabulary)
+
+
+def _inflected(word: str, vocabulary: Container[str]) -> Iterator[str]:
+    """Yield a name in the genitive or plural; beyond ASCII no boundary is asked for, so it is found anyhow."""
+    if len(word) >= 4 and word.isascii() and word.isalpha():
+        for form in (word + "s", word + "es"):
+            if not (is_weak(form, vocabulary) or is_weak(form[:-1], vocabulary)):
+                yield form
 
 
 def _pairs(kind: str, family: str, given: str, vocabulary: Container[str]) -> Iterator[Needle]:

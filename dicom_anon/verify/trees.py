@@ -20,6 +20,7 @@ from .quiet import quiet
 from .report import Finding, VerifyReport
 from .search import likely, search_path
 from .uids import Ledger
+from .vocabulary import Vocabulary
 from .words import GREEK, PLACEHOLDERS, words
 
 Progress = Callable[[int, int], None]
@@ -54,7 +55,7 @@ class _Sources:
 
     values: set[tuple[str, str]] = field(default_factory=set)
     kept_uids: set[str] = field(default_factory=set)
-    vocabulary: set[str] = field(default_factory=set)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     encodings: set[str] = field(default_factory=set)
     not_dicom: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
@@ -66,19 +67,20 @@ class _Sources:
             return
         self.values.update((identifier.kind, identifier.value) for identifier in found.identifiers)
         self.kept_uids |= found.kept_uids
-        self.vocabulary |= found.vocabulary
+        self.vocabulary.add(found)
         self.encodings |= found.encodings
 
     def index(self, tokens: Iterable[str], allowed: Iterable[str]) -> Index:
         """Build what is searched for."""
-        vocabulary = self.vocabulary | {word for text in allowed for word in words(text)}
+        ours = {word for text in allowed for word in words(text)}
+        people, places = self.vocabulary.against_people() | ours, self.vocabulary.against_places() | ours
         rank = {kind: number for number, kind in enumerate(_ORDER)}
         wanted: list[Needle] = list(user_needles(tokens))
         names: dict[str, str] = {}
         for kind, value in sorted(self.values, key=lambda pair: (rank[pair[0]], pair[1])):
-            wanted.extend(needles(kind, value, vocabulary))
+            wanted.extend(needles(kind, value, people if kind in catalog.NAMES | catalog.IDS else places))
             name = normal_name(value) if kind in catalog.NAMES else ""
-            if name and not set(name.split()) <= GREEK | PLACEHOLDERS and name not in vocabulary:
+            if name and not set(name.split()) <= GREEK | PLACEHOLDERS and name not in people:
                 names.setdefault(name, kind)
         return build_index(wanted, encodings=self.encodings, kept_uids=self.kept_uids, names=names)
 

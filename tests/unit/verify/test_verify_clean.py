@@ -65,6 +65,7 @@ def changed(folder: Path, source: dict[str, object], output: dict[str, object]) 
     """Return a pair with elements of the source, and of the cleaned output, set to values."""
     pair = two_patients(folder)
     pair.add(OUTPUT, image(1, **source))
+    pair.add("c/1.dcm", image(9, 2, PatientName="Quellmalz^Ute", PatientID="MRN-880033"))
     pair.change(OUTPUT, lambda data_set: data_set.update(image_with(output)))
     return pair
 
@@ -79,6 +80,8 @@ def image_with(values: dict[str, object]) -> Dataset:
 HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "a patient called Head": ({"PatientName": "Head^Rosalind"}, {"StudyDescription": "HEAD AND NECK"}),
     "a patient called Long": ({"PatientName": "Long^Rosalind"}, {"ProtocolName": "LONG AXIS"}),
+    "a name whose plural is a word": ({"PatientName": "Puls^Rosalind"}, {"StudyDescription": "100 PULSES"}),
+    "a name at the start of words": ({"PatientName": "Mart^Rosalind"}, {"StudyDescription": "MARTSON, MARTE"}),
     "a physician called Dixon": ({"OperatorsName": "Dixon^Rosalind"}, {"ProtocolName": "t1_vibe_dixon_tra"}),
     "a physician called like the maker": ({"OperatorsName": "Nordlicht"}, {"ProtocolName": "NORDLICHT head"}),
     "a maker that is the institution": ({"InstitutionName": "Nordlicht Medical"}, {}),

@@ -1,6 +1,7 @@
 """Frames of compressed pixel data: finds what is no part of the image, and overwrites it (JPEG family, RLE).
 
-Lives here: codestreams, segment by segment. Does not live here: fragments, native pixel data, decoding.
+Lives here: fragments, which frame they are of, codestreams segment by segment. Does not live here: native pixel data,
+decoding; of RLE runs only the lengths are added up.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
-from dicom_anon.elements import ReadAt
+from dicom_anon.elements import ITEM, SEQUENCE_END, FileRange, ReadAt
 from dicom_anon.errors import DicomAnonError
 
 HEAD = 1 << 10
 """Bytes read at a time where markers are expected."""
-_TAIL = 1 << 10
 _SEARCH = 1 << 18
 _ZEROS = bytes(1 << 20)
 _MOST_SEGMENTS = 1 << 17
@@ -120,14 +122,14 @@ class Seen:
 
     Parameters
     ----------
-    ends : bool
-        The last JPEG ended as expected, so that of the next one by the same encoder the scan need not be read through.
     header : bytes
-        Header of a JPEG with a single scan, up to that scan, in which nothing had to be overwritten.
+        Header of a JPEG up to the first scan's data, in which nothing had to be overwritten.
+    end_of_scan : re.Pattern
+        Finds what ends the scan behind that header.
     """
 
-    ends: bool = False
     header: bytes = b""
+    end_of_scan: re.Pattern[bytes] | None = None
 
 
 def check_frame(stream: Stream, seen: Seen) -> None:
@@ -147,7 +149,7 @@ def check_frame(stream: Stream, seen: Seen) -> None:
     """
     start = stream.read(0, min(4, stream.size))
     if start[:2] == b"\xff\xd8":
-        seen.ends = _jpeg(stream, seen)
+        _jpeg(stream, seen)
     elif start[:2] == b"\xff\x4f":
         _jpeg_2000(stream, 0, stream.size)
     elif start == b"\0\0\0\x0c":
@@ -156,22 +158,27 @@ def check_frame(stream: Stream, seen: Seen) -> None:
         raise UnknownStructure
 
 
-_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
-"""What ends entropy-coded data; 00 (JPEG) and all below 80 (JPEG-LS) is stuffing, D0-D7 restarts, FF fill."""
+_MARKER = re.compile(rb"\xff[\xc0-\xfe]")
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""What ends entropy-coded data (T.81 B.1.1.5): 00 is stuffing, D0-D7 restarts, FF fill. No other data has an FF."""
+_END_OF_LS_SCAN = re.compile(rb"\xff[^\x00-\x7f\xd0-\xd7\xff]")
+"""The same in JPEG-LS, where a zero bit is stuffed (T.87 A.1)."""
 _HAS_LENGTH = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xFF)))
-_FRAME_HEADERS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
-_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+_DECODES = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xE0), 0xF7)) - {0xC8}
+"""Segments of T.81 table B.1 and T.87 table C.1 that decoders use whole."""
 
 
-def _jpeg(stream: Stream, seen: Seen) -> bool:
-    """Check a JPEG or JPEG-LS stream (ITU-T T.81 annex B, T.87 annex C), segment by segment; tell whether it ends well.
+def _jpeg(stream: Stream, seen: Seen) -> None:
+    """Check a JPEG or JPEG-LS stream (ITU-T T.81 annex B, T.87 annex C), segment by segment.
 
-    A header that was met before is not read again.
+    A header that was met before is not read again. Every scan is searched through: only so is the first EOI known
+    from one in text behind it.
     """
-    pos, components, single, expected = 2, 0, False, True
+    pos, scanned, pattern = 2, False, _END_OF_SCAN
     size = stream.size
-    if seen.header and seen.ends and stream.parts[0].head.startswith(seen.header):
-        single, pos = True, _end_of_scan(stream, len(seen.header), False)
+    if seen.end_of_scan and stream.parts[0].head.startswith(seen.header):
+        scanned, pattern = True, seen.end_of_scan
+        pos = _end_of_scan(stream, len(seen.header), pattern)
     for _ in range(_MOST_SEGMENTS):
         start = stream.read(pos, min(10, size - pos))
         if len(start) < 2 or start[0] != 0xFF:
@@ -185,32 +192,27 @@ def _jpeg(stream: Stream, seen: Seen) -> bool:
             continue
         if marker == 0xD9:
             stream.blank(pos + 2, size - pos - 2)
-            return expected and single and size - pos <= 4
+            return
         length = int.from_bytes(start[2:4], "big")
         after = pos + 2 + length
         if marker not in _HAS_LENGTH or length < 2 or after > size:
             raise UnknownStructure
-        expected = not single
-        if marker == 0xFE or 0xE0 <= marker <= 0xEF:
+        if marker not in _DECODES:
             kept = _kept(marker, start[4:], length - 2)
             stream.blank(pos + 4 + kept, length - 2 - kept)
-        elif marker in _FRAME_HEADERS and length >= 8:
-            components = 0 if marker in _PROGRESSIVE else start[9]
+        elif marker == 0xF7:
+            pattern = _END_OF_LS_SCAN
         elif marker == 0xDA:
-            first, single = expected, length > 2 and start[4] == components
-            if first and single and stream.clean and after <= HEAD:
-                seen.header = stream.read(0, after)
-            after = _end_of_scan(stream, after, not (single and seen.ends))
+            if not scanned and stream.clean and after <= HEAD:
+                seen.header, seen.end_of_scan = stream.read(0, after), pattern
+            scanned, after = True, _end_of_scan(stream, after, pattern)
         pos = after
     raise UnknownStructure
 
 
-def _end_of_scan(stream: Stream, pos: int, through: bool) -> int:
+def _end_of_scan(stream: Stream, pos: int, pattern: re.Pattern[bytes]) -> int:
     """Find the marker that ends entropy-coded data."""
-    tail = pos if through else max(pos, stream.size - _TAIL)
-    found = stream.search(_MARKER, tail)
-    if found < 0 and tail > pos:
-        found = stream.search(_MARKER, pos)
+    found = stream.search(pattern, pos)
     if found < 0:
         raise UnknownStructure
     return found
@@ -222,6 +224,8 @@ def _kept(marker: int, start: bytes, length: int) -> int:
         return min(length, 12)  # then the thumbnail's size, and the thumbnail
     if marker == 0xEE and start[:5] == b"Adobe":
         return min(length, 12)
+    if marker == 0xF8 and start[:1] in (b"\1", b"\2", b"\3", b"\4"):  # T.87 C.2.4.1
+        return length
     if marker == 0xE8:
         if start[:6] == b"SPIFF\0":
             return min(length, 30)
@@ -235,31 +239,31 @@ def _kept(marker: int, start: bytes, length: int) -> int:
 
 
 _EOC = re.compile(rb"\xff\xd9")
+_DECODES_2000 = frozenset(b"\x50\x51\x52\x53\x55\x56\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x90")
+"""Segments of T.800 table A.2, and CAP, PRF and CPF of T.800 and T.814."""
 
 
 def _jpeg_2000(stream: Stream, pos: int, end: int) -> None:
     """Check a JPEG 2000 codestream (ITU-T T.800 annex A, T.814), hopping over the data of tile-parts."""
     pos += 2
     tile_end: int | None = None
+    unsure = False
     for _ in range(_MOST_SEGMENTS):
         if end - pos <= 1:  # some encoders leave EOC out
             stream.blank(pos, end - pos)
-            return
+            break
         lead, marker = stream.read(pos, 2)
         if lead != 0xFF:
             raise UnknownStructure
         if marker == 0xD9:
             stream.blank(pos + 2, end - pos - 2)
-            return
+            break
         if marker == 0x93:  # SOD: here the data of the tile-part starts
             if tile_end == 0:  # it goes on to EOC; in packets, FF is never followed by more than 8F
                 tile_end = stream.search(_EOC, pos + 2)
             if tile_end is None or not pos + 2 <= tile_end <= end:
                 raise UnknownStructure
             pos, tile_end = tile_end, None
-            continue
-        if 0x30 <= marker <= 0x3F:  # T.800 A.1: these have no length
-            pos += 2
             continue
         length = stream.number(pos + 2, 2)
         if not (0x50 <= marker <= 0x7F or marker == 0x90) or length < 2 or pos + 2 + length > end:
@@ -269,8 +273,15 @@ def _jpeg_2000(stream: Stream, pos: int, end: int) -> None:
         elif marker == 0x90:
             size = stream.number(pos + 6, 4)
             tile_end = pos + size if size else 0
+        elif 0x72 <= marker <= 0x79:
+            unsure = True  # T.801 table A.2: with zeros in them, decoders fail
+        elif marker not in _DECODES_2000:
+            stream.blank(pos + 4, length - 2)
         pos += 2 + length
-    raise UnknownStructure
+    else:
+        unsure = True
+    if unsure:
+        raise UnknownStructure
 
 
 _BOXES_KEPT = frozenset(
@@ -305,16 +316,125 @@ def _boxes(stream: Stream, pos: int, end: int) -> None:
     stream.blank(pos, end - pos)
 
 
-def check_rle(stream: Stream) -> None:
-    """Overwrite what an RLE frame's header does not use, and what is before its first segment (PS3.5 G.5).
+_RUN_SIZE = bytes(code + 2 if code < 128 else 1 if code == 128 else 2 for code in range(256))
+_RUN_CELLS = bytes(code + 1 if code < 128 else 0 if code == 128 else 257 - code for code in range(256))
+
+
+def check_rle(stream: Stream, cells: int, segments: int) -> None:
+    """Overwrite what an RLE frame's header does not use, and what is before, between and behind what decodes (PS3.5 G).
+
+    Parameters
+    ----------
+    stream : Stream
+        The frame.
+    cells : int
+        Bytes that each segment decodes to: one of each pixel (G.2).
+    segments : int
+        Segments that a frame has: one for each byte of a pixel.
 
     Raises
     ------
     UnknownStructure
-        It is no such header.
+        The header is another, or a segment is short; what was found before stays found.
     """
     count, *offsets = struct.unpack("<16L", stream.read(0, 64))
-    if not 1 <= count <= 15 or not 64 <= offsets[0] < stream.size:
+    edges = [*offsets[:count], stream.size]
+    if not 0 < count == segments < 16 or not cells or edges[0] < 64 or edges != sorted(set(edges)):
         raise UnknownStructure
     stream.blank(4 + 4 * count, 60 - 4 * count)
     stream.blank(64, offsets[0] - 64)
+    for start, end in pairwise(edges):
+        used = _end_of_segment(stream, start, end, cells)
+        stream.blank(used, end - used)
+
+
+def _end_of_segment(stream: Stream, pos: int, end: int, cells: int) -> int:
+    """Add up runs (PS3.5 G.3) until all cells are there; tell where the last one ends."""
+    while cells > 0:
+        if pos >= end:
+            raise UnknownStructure
+        codes = stream.read(pos, min(_SEARCH, end - pos))
+        sizes, counts = codes.translate(_RUN_SIZE), codes.translate(_RUN_CELLS)
+        at = 0
+        with suppress(IndexError):  # cheaper than asking for the end at every run
+            while cells > 0:
+                cells -= counts[at]
+                at += sizes[at]
+        pos += at
+    if pos > end:
+        raise UnknownStructure
+    return pos
+
+
+# Fragments (PS3.5 section A.4)
+
+
+def offset_table(content: FileRange, read_at: ReadAt, fragments: list[Part]) -> int:
+    """Tell the length of a Basic Offset Table that points to no fragments, and so may be anything; 0 if all is well.
+
+    Entries ascend from 0 and each is the place of a fragment, counted from the first one's item on.
+    """
+    length = int.from_bytes(read_at(content.offset + 4, 4), "little")
+    if not length:
+        return 0
+    if length % 4 or length > 4 * len(fragments):
+        return length
+    places = {part.offset - content.offset - length - 16 for part in fragments}
+    entries = struct.unpack(f"<{length // 4}L", read_at(content.offset + 8, length))
+    return 0 if entries[0] == 0 and entries == tuple(sorted(places.intersection(entries))) else length
+
+
+def extended_table_fits(offsets: bytes, lengths: bytes, fragments: list[Part]) -> bool:
+    """Tell whether an Extended Offset Table points to fragments and gives their lengths, with padding or without."""
+    if len(offsets) % 8 or len(offsets) != len(lengths) or not offsets or not fragments:
+        return False
+    first = fragments[0].offset
+    known = {part.offset - first: part.length for part in fragments}
+    places, sizes = (struct.unpack(f"<{len(table) // 8}Q", table) for table in (offsets, lengths))
+    return places == tuple(sorted(known.keys() & places)) and all(
+        known[place] - size in (0, 1) for place, size in zip(places, sizes, strict=True)
+    )
+
+
+def fragments_of(content: FileRange, read_at: ReadAt) -> list[Part]:
+    """Find the fragments that hold anything, without the Basic Offset Table."""
+    unpack = struct.Struct("<HHL").unpack_from
+    parts: list[Part] = []
+    pos, end, table = content.offset, content.offset + content.length, True
+    while pos + 8 <= end:
+        head = read_at(pos, min(8 + HEAD, end - pos))
+        if len(head) < 8:
+            break
+        group, element, length = unpack(head)
+        pos += 8
+        if group << 16 | element == SEQUENCE_END:
+            return parts
+        if group << 16 | element != ITEM or pos + length > end:
+            break
+        if length and not table:
+            parts.append(Part(pos, length, head[8 : 8 + length]))
+        table = False
+        pos += length
+    raise UnknownStructure
+
+
+_START = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51|\0\0\0\x0c(?:jP  |JXL )\r\n\x87\n")
+
+
+def frames_of(fragments: list[Part], count: int) -> list[list[Part]]:
+    """Group fragments by frame: each its own, or by the signature with which a codestream starts.
+
+    Offset tables are not asked: they are optional, often wrong, and no codestream goes on with these bytes.
+    """
+    if len(fragments) == count:
+        return [[part] for part in fragments]
+    frames: list[list[Part]] = []
+    for part in fragments:
+        if _START.match(part.head):
+            frames.append([])
+        elif not frames:
+            raise UnknownStructure
+        frames[-1].append(part)
+    if len(frames) != count:
+        raise UnknownStructure
+    return frames

@@ -30,11 +30,8 @@ def segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
-def checked(
-    content: bytes, cuts: tuple[int, ...] = (), *, through: bool = True, seen: Seen | None = None
-) -> tuple[bytes, bool]:
-    """The frame afterwards, and whether its end was as expected. The cuts are where fragments end."""
-    seen = seen or Seen(ends=not through)
+def checked(content: bytes, cuts: tuple[int, ...] = (), *, seen: Seen | None = None) -> bytes:
+    """The frame afterwards. The cuts are where fragments end."""
     gap = b"\xfe\xff\x00\xe0LLLL"  # between fragments lies what must not be touched
     edges = [0, *sorted({cut for cut in cuts if 0 < cut < len(content)}), len(content)]
     parts, whole = [], b""
@@ -44,13 +41,13 @@ def checked(
         whole += content[start:end]
     patches: list[tuple[int, bytes]] = []
     stream = Stream(lambda offset, length: whole[offset : offset + length], parts, patches)
-    check_frame(stream, seen)
+    check_frame(stream, seen or Seen())
     result = bytearray(whole)
     for offset, patch in patches:
         result[offset : offset + len(patch)] = patch
     kept = [bytes(result[part.offset : part.offset + part.length]) for part in parts]
     assert bytes(result) == b"".join(gap + part for part in kept)
-    return b"".join(kept), seen.ends
+    return b"".join(kept)
 
 
 @pytest.mark.parametrize("name", ["SC_rgb_dcmtk_+eb+cr.dcm", "JPGExtended.dcm", "MR_small_jpeg_ls_lossless.dcm"])
@@ -58,7 +55,7 @@ def test_a_header_met_before_hides_nothing_in_the_next_frame(name: str) -> None:
     plain = frame(name)
     comment = segment(0xFE, SECRET)
     seen = Seen()
-    assert checked(plain, seen=seen) == (plain, True)
+    assert checked(plain, seen=seen) == plain
     assert plain.startswith(seen.header)
     assert len(seen.header) > 20
     for planted in (
@@ -68,12 +65,12 @@ def test_a_header_met_before_hides_nothing_in_the_next_frame(name: str) -> None:
         plain + SECRET,
         plain,
     ):
-        known, alone = Seen(ends=True, header=seen.header), Seen(ends=True)
-        assert outcome(planted, known) == outcome(planted, alone)
-    assert SECRET not in checked(plain[:2] + comment + plain[2:], seen=seen)[0]
+        known = Seen(header=seen.header, end_of_scan=seen.end_of_scan)
+        assert outcome(planted, known) == outcome(planted, Seen())
+    assert SECRET not in checked(plain[:2] + comment + plain[2:], seen=seen)
 
 
-def outcome(content: bytes, seen: Seen) -> tuple[bytes, bool] | None:
+def outcome(content: bytes, seen: Seen) -> bytes | None:
     """The frame afterwards, or nothing where its structure is unknown."""
     try:
         return checked(content, seen=seen)
@@ -93,32 +90,52 @@ JPEG_2000_FILES = ["MR_small_jp2klossless.dcm", "JPEG2000.dcm", "693_J2KI.dcm", 
 
 
 @pytest.mark.parametrize("name", JPEG_FILES)
-@pytest.mark.parametrize("marker", [0xFE, 0xE0, 0xE1, 0xE2, 0xE8, 0xED, 0xEE, 0xEF])
-def test_jpeg_comments_and_application_data_become_zeros(name: str, marker: int) -> None:
-    plain, _ = checked(frame(name))
+@pytest.mark.parametrize("marker", [0xFE, 0xE0, 0xE1, 0xE2, 0xE8, 0xED, 0xEE, 0xEF, 0xC8, 0xF0, 0xF6, 0xF8, 0xF9, 0xFD])
+def test_jpeg_comments_application_and_reserved_segments_become_zeros(name: str, marker: int) -> None:
+    plain = checked(frame(name))
     planted = plain[:2] + segment(marker, SECRET) + plain[2:]
-    assert checked(planted) == (plain[:2] + segment(marker, bytes(len(SECRET))) + plain[2:], True)
+    assert checked(planted) == plain[:2] + segment(marker, bytes(len(SECRET))) + plain[2:]
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_preset_parameters_of_jpeg_ls_stay(kind: int) -> None:
+    plain = checked(frame("MR_small_jpeg_ls_lossless.dcm"))
+    planted = plain[:2] + segment(0xF8, bytes((kind, 1, 2, 3))) + plain[2:]
+    assert checked(planted) == planted
+
+
+@pytest.mark.parametrize("name", JPEG_FILES)
+@pytest.mark.parametrize("inside", [segment(0xFE, SECRET) + bytes(5000), EOI + SECRET + bytes(5000)])
+def test_what_ends_the_scan_of_a_later_frame_is_its_first_marker(name: str, inside: bytes) -> None:
+    plain, seen = checked(frame(name)), Seen()
+    assert checked(plain, seen=seen) == plain
+    assert seen.header
+    planted = plain[:-2] + inside + EOI
+    after = outcome(planted, seen)
+    assert after == outcome(planted, Seen())
+    assert after is None if inside[1] == 0xFE else after == plain + bytes(len(inside))
+
+
+@pytest.mark.parametrize("code", [b"\xff\x02", b"\xff\x7f", b"\xff\x80", b"\xff\xbf", b"\xff\xff\x05"])
+def test_codes_that_no_scan_has_are_said(code: bytes) -> None:
+    plain = checked(frame("JPGExtended.dcm"))
+    with pytest.raises(UnknownStructure):
+        checked(plain[:-2] + code + SECRET + plain[-2:])
 
 
 @pytest.mark.parametrize("name", JPEG_FILES)
 @pytest.mark.parametrize("surplus", [b"\xff", SECRET, SECRET * 1000, b"\xff\xd8" + SECRET + EOI])
 def test_what_is_behind_the_end_of_a_jpeg_becomes_zeros(name: str, surplus: bytes) -> None:
-    plain, _ = checked(frame(name))
-    assert checked(plain + surplus) == (plain + bytes(len(surplus)), len(surplus) <= 2)
+    plain = checked(frame(name))
+    assert checked(plain + surplus) == plain + bytes(len(surplus))
 
 
-@pytest.mark.parametrize("through", [False, True])
 @pytest.mark.parametrize("surplus", [b"", b"\0", SECRET])
-def test_jpeg_comments_behind_the_scan_become_zeros(through: bool, surplus: bytes) -> None:
-    plain, _ = checked(frame("JPGExtended.dcm"))
+def test_jpeg_comments_behind_the_scan_become_zeros(surplus: bytes) -> None:
+    plain = checked(frame("JPGExtended.dcm"))
     planted = plain[:-2] + segment(0xFE, SECRET) + EOI + surplus
     cleared = plain[:-2] + segment(0xFE, bytes(len(SECRET))) + EOI + bytes(len(surplus))
-    assert checked(planted, through=through) == (cleared, False)
-
-
-def test_a_jpeg_read_at_its_ends_only_is_searched_when_its_end_is_not_there() -> None:
-    plain, _ = checked(frame("JPGExtended.dcm"))
-    assert checked(plain + SECRET * 1000, through=False) == (plain + bytes(1000 * len(SECRET)), False)
+    assert checked(planted) == cleared
 
 
 @pytest.mark.parametrize(
@@ -138,15 +155,15 @@ def test_a_jpeg_read_at_its_ends_only_is_searched_when_its_end_is_not_there() ->
 )
 def test_what_decoders_use_of_application_data_stays(marker: int, kept: bytes, lost: bytes) -> None:
     plain = frame("SC_rgb_dcmtk_+eb+cr.dcm")
-    plain, _ = checked(plain)
+    plain = checked(plain)
     planted = plain[:2] + segment(marker, kept + lost) + plain[2:]
-    assert checked(planted)[0] == plain[:2] + segment(marker, kept + bytes(len(lost))) + plain[2:]
+    assert checked(planted) == plain[:2] + segment(marker, kept + bytes(len(lost))) + plain[2:]
 
 
 def test_fill_bytes_before_a_marker_are_read_over() -> None:
-    plain, _ = checked(frame("JPGExtended.dcm"))
+    plain = checked(frame("JPGExtended.dcm"))
     planted = plain[:2] + b"\xff" * 5 + segment(0xFE, SECRET) + plain[2:]
-    assert SECRET not in checked(planted)[0]
+    assert SECRET not in checked(planted)
     with pytest.raises(UnknownStructure):
         checked(plain[:2] + b"\xff\xff" + SECRET + plain[2:])
 
@@ -163,24 +180,46 @@ def test_comments_between_scans_become_zeros() -> None:
         between = segment(0xFE, comment)
         return b"\xff\xd8" + SOF + scan(1) + between + scan(2) + between + scan(3) + bytes(2000) + EOI
 
-    assert checked(stream(SECRET), through=False) == (stream(bytes(len(SECRET))), False)
+    assert checked(stream(SECRET)) == stream(bytes(len(SECRET)))
 
 
 @pytest.mark.parametrize("shift", range(-2, 3))
 def test_an_end_that_lies_across_two_reads_is_found(shift: int) -> None:
     head = b"\xff\xd8" + segment(0xC0, b"\x08\0\x08\0\x08\1\1\x11\0") + segment(0xDA, b"\1\1\0\0\x3f\0")
     stream = head + bytes((1 << 18) + shift) + EOI
-    assert checked(stream + SECRET)[0] == stream + bytes(len(SECRET))
+    assert checked(stream + SECRET) == stream + bytes(len(SECRET))
 
 
 @pytest.mark.parametrize("name", JPEG_2000_FILES)
 def test_jpeg_2000_comments_become_zeros(name: str) -> None:
-    plain, _ = checked(frame(name))
+    plain = checked(frame(name))
     after_siz = 4 + struct.unpack_from(">H", plain, 4)[0]
     planted = plain[:after_siz] + segment(0x64, b"\0\1" + SECRET) + plain[after_siz:]
     cleared = plain[:after_siz] + segment(0x64, b"\0\1" + bytes(len(SECRET))) + plain[after_siz:]
-    assert checked(planted) == (cleared, False)
-    assert checked(planted + SECRET)[0] == cleared + bytes(len(SECRET))
+    assert checked(planted) == cleared
+    assert checked(planted + SECRET) == cleared + bytes(len(SECRET))
+
+
+@pytest.mark.parametrize("name", JPEG_2000_FILES)
+@pytest.mark.parametrize("marker", [0x54, 0x65, 0x6F, 0x70, 0x7F])
+def test_segments_that_jpeg_2000_does_not_know_become_zeros(name: str, marker: int) -> None:
+    plain = checked(frame(name))
+    after_siz = 4 + struct.unpack_from(">H", plain, 4)[0]
+    for at in (after_siz, plain.index(b"\xff\x93")):
+        start, size = (plain.index(b"\xff\x90"), len(SECRET) + 4) if plain[at + 1] == 0x93 else (0, 0)
+        head = bytearray(plain[:at])
+        if size and (length := int.from_bytes(head[start + 6 : start + 10], "big")):
+            head[start + 6 : start + 10] = (length + size).to_bytes(4, "big")
+        planted = bytes(head) + segment(marker, SECRET) + plain[at:]
+        assert checked(planted) == bytes(head) + segment(marker, bytes(len(SECRET))) + plain[at:]
+
+
+@pytest.mark.parametrize("added", [segment(0x77, SECRET), b"\xff\x30\xff\x39"])
+def test_what_only_extensions_of_jpeg_2000_know_is_said(added: bytes) -> None:
+    plain = checked(frame("MR_small_jp2klossless.dcm"))
+    after_siz = 4 + struct.unpack_from(">H", plain, 4)[0]
+    with pytest.raises(UnknownStructure):
+        checked(plain[:after_siz] + added + plain[after_siz:])
 
 
 def tile_part(header: bytes, data: bytes, *, open_end: bool = False) -> bytes:
@@ -198,12 +237,12 @@ def test_comments_of_tile_parts_become_zeros(open_end: bool) -> None:
         return siz + tile_part(header, data) + tile_part(header, data, open_end=open_end) + EOI + surplus
 
     zeros = bytes(len(SECRET))
-    assert checked(stream(SECRET, SECRET)) == (stream(zeros, zeros), False)
+    assert checked(stream(SECRET, SECRET)) == stream(zeros, zeros)
 
 
 def test_a_codestream_without_its_end_marker_is_whole() -> None:
-    plain, _ = checked(frame("MR_small_jp2klossless.dcm"))
-    assert checked(plain[:-2] + b"x")[0] == plain[:-2] + b"\0"
+    plain = checked(frame("MR_small_jp2klossless.dcm"))
+    assert checked(plain[:-2] + b"x") == plain[:-2] + b"\0"
 
 
 def box(kind: bytes, content: bytes, *, long: bool = False) -> bytes:
@@ -213,7 +252,7 @@ def box(kind: bytes, content: bytes, *, long: bool = False) -> bytes:
 
 
 def test_boxes_that_decode_nothing_become_zeros() -> None:
-    codestream, _ = checked(frame("MR_small_jp2klossless.dcm"))
+    codestream = checked(frame("MR_small_jp2klossless.dcm"))
     after_siz = 4 + struct.unpack_from(">H", codestream, 4)[0]
 
     def stream(text: bytes) -> bytes:
@@ -233,12 +272,12 @@ def test_boxes_that_decode_nothing_become_zeros() -> None:
             + text
         )
 
-    assert checked(stream(SECRET)) == (stream(bytes(len(SECRET))), False)
+    assert checked(stream(SECRET)) == stream(bytes(len(SECRET)))
 
 
 def test_comments_of_the_jpeg_that_a_jpeg_xl_was_are_not_passed_silently() -> None:
     stream = box(b"JXL ", b"\r\n\x87\n") + box(b"Exif", SECRET) + box(b"jxlc", b"\xff\x0a123")
-    assert checked(stream)[0] == stream.replace(SECRET, bytes(len(SECRET)))
+    assert checked(stream) == stream.replace(SECRET, bytes(len(SECRET)))
     with pytest.raises(UnknownStructure):
         checked(stream + box(b"jbrd", SECRET))
 
@@ -274,45 +313,92 @@ def test_where_fragments_are_cut_makes_no_difference(name: str, cuts: list[int])
     assert checked(planted, tuple(cuts)) == checked(planted)
 
 
-@given(st.data(), st.sampled_from(JPEG_FILES + JPEG_2000_FILES), st.booleans())
-def test_broken_frames_end_in_order(data: st.DataObject, name: str, through: bool) -> None:
+@given(st.data(), st.sampled_from(JPEG_FILES + JPEG_2000_FILES))
+def test_broken_frames_end_in_order(data: st.DataObject, name: str) -> None:
     content = bytearray(frame(name))
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(2, min(len(content), 400) - 1))] = data.draw(st.integers(0, 255))
     try:
-        result, _ = checked(bytes(content), through=through)
+        result = checked(bytes(content))
     except UnknownStructure:
         return
     assert all(new in (old, 0) for old, new in zip(content, result, strict=True))
 
 
-def rle(header: bytes, segments: bytes) -> tuple[bytes, bytes]:
-    content = header + segments
+def rle(content: bytes, cells: int = 8, segments: int = 2) -> bytes:
     patches: list[tuple[int, bytes]] = []
-    check_rle(Stream(lambda offset, length: content[offset : offset + length], [Part(0, len(content), b"")], patches))
+    part = Part(0, len(content), b"")
+    check_rle(Stream(lambda offset, length: content[offset : offset + length], [part], patches), cells, segments)
     result = bytearray(content)
     for offset, patch in patches:
         result[offset : offset + len(patch)] = patch
-    return content, bytes(result)
+    return bytes(result)
 
 
-def test_the_unused_part_of_an_rle_header_becomes_zeros() -> None:
-    header = struct.pack("<3L", 2, 64, 70) + SECRET.ljust(52, b"x")
-    _, result = rle(header, b"segments")
-    assert result == struct.pack("<16L", 2, 64, 70, *[0] * 13) + b"segments"
-    header = struct.pack("<2L", 1, 64 + len(SECRET)).ljust(64, b"\0")
-    _, result = rle(header, SECRET + b"segments")
-    assert result == header + bytes(len(SECRET)) + b"segments"
+RUNS = [
+    b"\7abcdefgh",  # literal
+    b"\xf9a",  # replicated
+    b"\x80\x80\1ab\xfec\x80\2def",  # both, and codes that mean nothing (PS3.5 G.3.1)
+    b"\3abcd\xf0e",  # more than a segment holds
+]
 
 
-def test_a_real_rle_frame_stays() -> None:
-    data_set = dcmread(real_file("SC_rgb_rle.dcm"))
-    content = next(generate_frames(data_set.PixelData, number_of_frames=1))
-    before, after = rle(content[:64], content[64:])
-    assert before == after
+def rle_frame(runs: list[bytes], gaps: list[bytes], unused: bytes = b"") -> bytes:
+    """A frame with something before, between and behind its segments."""
+    content, offsets = gaps[0], []
+    for run, gap in zip(runs, gaps[1:], strict=True):
+        offsets.append(64 + len(content))
+        content += run + gap
+    return (
+        struct.pack(f"<{len(runs) + 1}L", len(runs), *offsets).ljust(64, b"\0")[: 64 - len(unused)] + unused + content
+    )
 
 
-@pytest.mark.parametrize("numbers", [(0, 64), (16, 64), (1, 63), (1, 9999)])
-def test_what_is_no_rle_header_is_said(numbers: tuple[int, int]) -> None:
+@pytest.mark.parametrize("runs", RUNS)
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("text", [b"\x41", SECRET, b"\0\0\0\0" + SECRET, SECRET * 5, bytes(1 << 19) + SECRET])
+def test_what_no_run_of_rle_needs_becomes_zeros(runs: bytes, place: int, text: bytes) -> None:
+    def stream(gap: bytes, unused: bytes) -> bytes:
+        return rle_frame([runs, runs], [gap if number == place else b"" for number in range(3)], unused)
+
+    unused = SECRET if place == 3 else b""
+    assert rle(stream(text, unused)) == stream(bytes(len(text)), bytes(len(unused)))
+
+
+def test_a_long_segment_of_rle_is_read_to_its_end() -> None:
+    run = b"\x7f" + bytes(range(128))
+    stream = rle_frame([run * 4000, b"\x81a" * 4000], [b"", SECRET, SECRET])
+    assert rle(stream, 128 * 4000) == rle_frame([run * 4000, b"\x81a" * 4000], [b"", *[bytes(len(SECRET))] * 2])
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_rle.dcm", "MR_small_RLE.dcm", "SC_rgb_rle_32bit.dcm", "OBXXXX1A_rle.dcm"])
+def test_a_real_rle_frame_stays(name: str) -> None:
+    data_set = dcmread(real_file(name))
+    content = next(generate_frames(data_set.PixelData, number_of_frames=int(data_set.get("NumberOfFrames") or 1)))
+    segments = data_set.SamplesPerPixel * data_set.BitsAllocated // 8
+    cells = data_set.Rows * data_set.Columns
+    assert rle(content, cells, segments) == content
+    assert rle(content + SECRET, cells, segments) == content + bytes(len(SECRET))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        rle_frame([], [b""]) + bytes(9),
+        rle_frame([b"\xf9a"], [b"", b""]),  # fewer segments than bytes in a pixel
+        rle_frame([b"\xf9a"] * 3, [b""] * 4),
+        rle_frame([b"\xf9a", b"\xfaa"], [b"", b"", b""]),  # short
+        rle_frame([b"\xf9a", b"\7abc"], [b"", b"", b""]),
+        rle_frame([b"\xf9a", b""], [b"", b"", b""]),
+        struct.pack("<3L", 2, 63, 66).ljust(64, b"\0") + b"\xf9a\xf9a",
+        struct.pack("<3L", 2, 66, 64).ljust(64, b"\0") + b"\xf9a\xf9a",
+        struct.pack("<3L", 2, 64, 99).ljust(64, b"\0") + b"\xf9a\xf9a",
+        struct.pack("<3L", 2, 64, 68).ljust(64, b"\0") + b"\xf9a\xf9a",
+        b"\2\0\0\0",
+    ],
+)
+def test_what_is_no_rle_frame_is_said(content: bytes) -> None:
     with pytest.raises(UnknownStructure):
-        rle(struct.pack("<2L", *numbers).ljust(64, b"\0"), b"segments")
+        rle(content)
+    with pytest.raises(UnknownStructure):
+        rle(rle_frame([b"\xf9a"] * 2, [b""] * 3), cells=0)

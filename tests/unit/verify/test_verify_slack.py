@@ -1,0 +1,118 @@
+"""What a run overwrites beside the picture of a compressed frame is no difference of pixels; all else is."""
+
+from __future__ import annotations
+
+import struct
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+
+from dicom_anon.verify.codestream import without
+from dicom_anon.verify.slack import spare_ranges
+from tests.unit.verify.trees import Trees, clean_file, compressed, jpeg, raw, segment
+
+TEXT = b"by Adaeze and another"
+EOC = b"\xff\xd9"
+
+
+def in_jpeg(marker: int, kept: bytes = b"") -> tuple[bytes, bytes]:
+    """What is before the text, and behind it."""
+    plain = jpeg()
+    head = struct.pack(">BBH", 0xFF, marker, len(kept) + len(TEXT) + 2)
+    return plain[:2] + head + kept, plain[2:]
+
+
+SIZ = b"\xff\x4f" + segment(0x51, bytes(40))
+
+
+def in_jpeg_2000(marker: int) -> tuple[bytes, bytes]:
+    tile = segment(0x90, b"\0\0" + struct.pack(">L", 114) + b"\0\1") + b"\xff\x93" + bytes(100)
+    return SIZ + struct.pack(">BBH", 0xFF, marker, len(TEXT) + 2), tile + EOC
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">L", len(content) + 8) + kind + content
+
+
+def in_box(signature: bytes, outer: bytes, kind: bytes, codestream: bytes) -> tuple[bytes, bytes]:
+    marked = box(signature, b"\r\n\x87\n") + (box(outer, box(kind, TEXT)) if outer else box(kind, TEXT)) + codestream
+    before, after = marked.split(TEXT)
+    return before, after
+
+
+PARTS = [
+    *[(in_jpeg(marker), JPEGBaseline8Bit) for marker in (0xC8, 0xE8, 0xEE, 0xF0, 0xF6, 0xF9, 0xFD)],
+    (in_jpeg(0xEE, b"Adobe\0\x64\0\0\0\0\1"), JPEGBaseline8Bit),
+    (in_jpeg(0xE8, b"mrfx\2"), JPEGLSLossless),
+    (in_jpeg(0xF8, b""), JPEGLSLossless),
+    *[(in_jpeg_2000(marker), JPEG2000) for marker in (0x54, 0x65, 0x6F, 0x7F)],
+    (in_box(b"jP  ", b"jp2h", b"xml ", box(b"jp2c", SIZ + EOC)), JPEG2000),
+    (in_box(b"jP  ", b"", b"uuid", box(b"jp2c", SIZ + EOC)), JPEG2000),
+    (in_box(b"JXL ", b"", b"Exif", box(b"jxlc", b"\xff\x0a123")), JPEG2000),
+    (
+        (
+            SIZ + segment(0x90, bytes(6) + b"\0\1") + b"\xff\x93" + bytes(100) + EOC,
+            EOC,
+        ),
+        JPEG2000,
+    ),
+    (
+        (
+            struct.pack("<2L", 1, 64 + len(TEXT)).ljust(64, b"\0"),
+            b"\x7f" + bytes(128) + b"\x81\7",
+        ),
+        RLELossless,
+    ),
+]
+
+
+@pytest.mark.parametrize(("around", "syntax"), PARTS)
+def test_what_a_run_overwrites_is_no_difference(tmp_path: Path, around: tuple[bytes, bytes], syntax: UID) -> None:
+    before, after = around
+    pair = Trees(tmp_path)
+
+    def add(name: str, number: int, output: bytes) -> None:
+        source, result = compressed(before + TEXT + after, number), compressed(output, number)
+        for data_set in (source, result):
+            data_set.file_meta.TransferSyntaxUID = syntax
+        pair.add(name, source, clean_file(raw(result)))
+
+    add("blanked", 1, before + bytes(len(TEXT)) + (bytes(len(after)) if after == EOC else after))
+    add("leaky", 2, before + TEXT + after)
+    add("changed", 3, before[:-1] + bytes((before[-1] ^ 0x40,)) + TEXT + after)
+    found = [(finding.file, finding.element, finding.kind) for finding in pair.verify().findings]
+    assert [row for row in found if row[0] == "blanked"] == []
+    assert ("leaky", "pixel data", "physician") in found
+    assert [row for row in found if row[0] == "changed"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "payload"),
+    [
+        (0xDB, TEXT),
+        (0xC4, TEXT),
+        (0xF7, TEXT),
+        (0xF8, b"\1" + TEXT),
+        (0xEE, b"Adobe\0\x64\0\0\0\0\1"),
+        (0xE8, b"SPIFF\0" + bytes(range(1, 25))),
+        (0xE8, b"mrfx\2"),
+    ],
+)
+def test_what_decoders_use_has_to_stay(marker: int, payload: bytes) -> None:
+    frame = jpeg()[:2] + segment(marker, payload) + jpeg()[2:]
+    assert segment(marker, payload) in without(frame, spare_ranges(frame))
+
+
+@given(st.binary(max_size=300))
+def test_ranges_of_any_bytes_lie_within_them(data: bytes) -> None:
+    jp2, jxl = (b"\0\0\0\x0c" + kind + b"\r\n\x87\n" for kind in (b"jP  ", b"JXL "))
+    rle = b"\2\0\0\0\x40\0\0\0\x60\0\0\0".ljust(64, b"\0")
+    for start in (b"", b"\xff\xd8\xff", SIZ, jpeg(b"text")[:60], jp2, jxl, rle):
+        frame = start + data
+        ranges = spare_ranges(frame, 40 if start == rle else None)
+        assert all(0 <= a <= b <= len(frame) for a, b in ranges)
+        assert all(one[1] < two[0] for one, two in pairwise(ranges))

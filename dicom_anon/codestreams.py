@@ -102,6 +102,26 @@ class Stream:
             pos += len(content) - 1
         return -1
 
+    def end_of_scan(self, pos: int, inside: frozenset[int]) -> int:
+        """Find the marker that ends entropy-coded data: an FF with none of the codes that stand inside behind it.
+
+        Raises
+        ------
+        UnknownStructure
+            There is none.
+        """
+        while pos < self.size - 1:
+            content = self.read(pos, min(_SEARCH, self.size - pos))
+            find, last = content.find, len(content) - 1
+            at = find(b"\xff")  # one byte is found many times faster than any pattern
+            while 0 <= at < last:
+                code = content[at + 1]
+                if code not in inside:
+                    return pos + at
+                at = find(b"\xff", at + 1 if code == 0xFF else at + 2)
+            pos += last
+        raise UnknownStructure
+
     @property
     def clean(self) -> bool:
         """Whether nothing has to be overwritten, in this frame or in one before it."""
@@ -124,12 +144,12 @@ class Seen:
     ----------
     header : bytes
         Header of a JPEG up to the first scan's data, in which nothing had to be overwritten.
-    end_of_scan : re.Pattern
-        Finds what ends the scan behind that header.
+    inside : frozenset of int
+        Codes that stand inside the scan behind that header.
     """
 
     header: bytes = b""
-    end_of_scan: re.Pattern[bytes] | None = None
+    inside: frozenset[int] = frozenset()
 
 
 def check_frame(stream: Stream, seen: Seen) -> None:
@@ -159,9 +179,9 @@ def check_frame(stream: Stream, seen: Seen) -> None:
 
 
 _MARKER = re.compile(rb"\xff[\xc0-\xfe]")
-_END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends entropy-coded data (T.81 B.1.1.5): 00 is stuffing, D0-D7 restarts, FF fill. No other data has an FF."""
-_END_OF_LS_SCAN = re.compile(rb"\xff[^\x00-\x7f\xd0-\xd7\xff]")
+_INSIDE = frozenset((0x00, *range(0xD0, 0xD8), 0xFF))
+"""Codes behind an FF inside entropy-coded data (T.81 B.1.1.5): 00 is stuffing, D0-D7 restarts, FF fill."""
+_INSIDE_LS = _INSIDE.union(range(0x80))
 """The same in JPEG-LS, where a zero bit is stuffed (T.87 A.1)."""
 _HAS_LENGTH = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xFF)))
 _DECODES = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xE0), 0xF7)) - {0xC8}
@@ -174,11 +194,11 @@ def _jpeg(stream: Stream, seen: Seen) -> None:
     A header that was met before is not read again. Every scan is searched through: only so is the first EOI known
     from one in text behind it.
     """
-    pos, scanned, pattern = 2, False, _END_OF_SCAN
+    pos, scanned, inside = 2, False, _INSIDE
     size = stream.size
-    if seen.end_of_scan and stream.parts[0].head.startswith(seen.header):
-        scanned, pattern = True, seen.end_of_scan
-        pos = _end_of_scan(stream, len(seen.header), pattern)
+    if seen.header and stream.parts[0].head.startswith(seen.header):
+        scanned, inside = True, seen.inside
+        pos = stream.end_of_scan(len(seen.header), inside)
     for _ in range(_MOST_SEGMENTS):
         start = stream.read(pos, min(10, size - pos))
         if len(start) < 2 or start[0] != 0xFF:
@@ -201,21 +221,13 @@ def _jpeg(stream: Stream, seen: Seen) -> None:
             kept = _kept(marker, start[4:], length - 2)
             stream.blank(pos + 4 + kept, length - 2 - kept)
         elif marker == 0xF7:
-            pattern = _END_OF_LS_SCAN
+            inside = _INSIDE_LS
         elif marker == 0xDA:
             if not scanned and stream.clean and after <= HEAD:
-                seen.header, seen.end_of_scan = stream.read(0, after), pattern
-            scanned, after = True, _end_of_scan(stream, after, pattern)
+                seen.header, seen.inside = stream.read(0, after), inside
+            scanned, after = True, stream.end_of_scan(after, inside)
         pos = after
     raise UnknownStructure
-
-
-def _end_of_scan(stream: Stream, pos: int, pattern: re.Pattern[bytes]) -> int:
-    """Find the marker that ends entropy-coded data."""
-    found = stream.search(pattern, pos)
-    if found < 0:
-        raise UnknownStructure
-    return found
 
 
 def _kept(marker: int, start: bytes, length: int) -> int:

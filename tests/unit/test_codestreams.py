@@ -65,7 +65,7 @@ def test_a_header_met_before_hides_nothing_in_the_next_frame(name: str) -> None:
         plain + SECRET,
         plain,
     ):
-        known = Seen(header=seen.header, end_of_scan=seen.end_of_scan)
+        known = Seen(seen.header, seen.inside)
         assert outcome(planted, known) == outcome(planted, Seen())
     assert SECRET not in checked(plain[:2] + comment + plain[2:], seen=seen)
 

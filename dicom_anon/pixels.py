@@ -29,7 +29,7 @@ from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.scope import Level
 
 PIXEL_DATA = 0x7FE00010
-_EXTENDED = (0x7FE00001, 0x7FE00002, 0x7FE00003)
+OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 _FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
 
 NOT_CHECKED = "pixel-stream-not-checked"
@@ -137,7 +137,7 @@ def plan_pixels(
         return _plan_encapsulated(root, transfer_syntax, content, read_at)
     if transfer_syntax not in NATIVE:
         return _UNSURE
-    if any(map(root.look, _EXTENDED)):
+    if any(map(root.look, OFFSET_TABLES)):
         raise FileRefused(Reason.UNSUPPORTED, "an offset table of pixel data that is not encapsulated")
     return _plan_native(_layout(root), content, read_at, tag)
 
@@ -442,7 +442,7 @@ def _plan_encapsulated(root: Level, transfer_syntax: str, content: FileRange, re
 
 def _extended_unsure(root: Level, fragments: list[Part]) -> bool:
     """Refuse an Extended Offset Table that fits no fragments; tell whether there is one that was left in the file."""
-    found, buf = [root.look(tag) for tag in _EXTENDED], root.file.buf
+    found, buf = [root.look(tag) for tag in OFFSET_TABLES], root.file.buf
     if not any(found):
         return False
     if any(span and span[3] == span[4] and any(buf[span[3] - 4 : span[3]]) for span in found):

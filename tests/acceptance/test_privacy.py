@@ -306,3 +306,17 @@ def test_every_uid_of_the_sample_is_replaced_or_gone(sample_out: Delivery, sampl
     assert len(old) > 100
     for name, content in sample_out.files.items():
         assert not {uid for _, uid in uids(read(content))} & old, name
+
+
+def test_offset_tables_without_pixel_data_are_not_passed_on(tmp_path: Path) -> None:
+    source = image()
+    del source.PixelData
+    source.add_new(0x7FE00001, "OV", b"Doe^Jane")
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        source.SOPInstanceUID = f"1.2.3.4.{number}"
+        (tmp_path / f"in/{number}.dcm").write_bytes(file_bytes(source))
+    done = call(tmp_path / "in", tmp_path / "out", "--json", "-")
+    assert done.code == 1
+    assert done.reasons("quarantined") == {"unsupported-object": 3}
+    assert not files_below(tmp_path / "out")

@@ -380,11 +380,14 @@ def test_a_full_disk_is_counted_and_leaves_nothing_half_done(
     source, out = medium(tmp_path / "in"), tmp_path / "out"
     with monkeypatch.context() as patch:
 
-        def full(target: Path, content: bytes) -> int:
-            target.touch()
-            raise OSError(errno.ENOSPC, "No space left on device")
+        replace = os.replace
 
-        patch.setattr(Path, "write_bytes", full)
+        def full(part: Path | str, target: Path | str) -> None:
+            if os.fspath(target).endswith("DICOMDIR"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            replace(part, target)
+
+        patch.setattr(os, "replace", full)
         done = run(source)
     assert (done.code, notes(done)) == (1, {"documents-failed": 1})
     assert done.account["balances"]

@@ -379,7 +379,6 @@ def test_a_full_disk_is_counted_and_leaves_nothing_half_done(
 ) -> None:
     source, out = medium(tmp_path / "in"), tmp_path / "out"
     with monkeypatch.context() as patch:
-
         replace = os.replace
 
         def full(part: Path | str, target: Path | str) -> None:

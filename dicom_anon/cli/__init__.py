@@ -48,7 +48,7 @@ Examples:
 \b
 Exit codes:
   0   all good
-  1   some files failed or were quarantined; the rest is done
+  1   some files failed or were quarantined, or could not be recorded; the rest is done
   2   the command or the configuration is wrong; nothing was touched
   3   --verify or verify found what identifies someone in the output
   130 interrupted; what was written is whole

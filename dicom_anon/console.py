@@ -141,9 +141,10 @@ def counting(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 def show_findings(report: VerifyReport, *, stderr: bool = False) -> None:
     """Print what the independent look found."""
-    console = Console(stderr=stderr)
+    console = _console(stderr=stderr)
     if report.findings:
-        table = Table(title=f"{len(report.findings):,} findings", title_justify="left", title_style="red")
+        number = len(report.findings)
+        table = Table(title=f"{number:,} {_of('finding', number)}", title_justify="left", title_style="red")
         for name in ("file", "offset", "element", "kind", "check"):
             table.add_column(name, overflow="fold")
         for found in report.findings[:MAX_FINDINGS]:
@@ -154,8 +155,9 @@ def show_findings(report: VerifyReport, *, stderr: bool = False) -> None:
             console.print(f"... and {len(report.findings) - MAX_FINDINGS:,} more; --json has them all")
     verdict = "[green]Nothing was found.[/]" if report.clean else "[red]Do not pass this output on.[/]"
     console.print(
-        f"{verdict} {report.checked:,} of {report.outputs:,} outputs searched for {report.identifiers:,} identifiers "
-        f"of {report.sources:,} sources ({size_text(report.bytes_searched)}).",
+        f"{verdict} {report.checked:,} of {report.outputs:,} {_of('output', report.outputs)} searched for "
+        f"{report.identifiers:,} {_of('identifier', report.identifiers)} of {report.sources:,} "
+        f"{_of('source', report.sources)} ({size_text(report.bytes_searched)}).",
         highlight=False,
     )
 
@@ -169,15 +171,13 @@ def show_report(report: RunReport, *, verbose: bool, list_at: str = "", stderr: 
     """Print the account of a run."""
     from dicom_anon.report import NOTES
 
-    console = Console(stderr=stderr)
+    console = _console(stderr=stderr)
     verb = "would be written" if report.dry_run else "written"
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(justify="right")
-    table.add_column()
-    table.add_row(f"{report.found:,}", f"files found ({size_text(report.found_bytes)}), {report.folders:,} folders")
-    table.add_row(f"{report.written:,}", f"[green]{verb}[/]")
+    found = f"{_of('file', report.found)} found ({size_text(report.found_bytes)})"
+    rows = [(report.found, Text(f"{found}, {report.folders:,} {_of('folder', report.folders)}"))]
+    rows.append((report.written, Text(verb, style="green")))
     if report.unchanged:
-        table.add_row(f"{report.unchanged:,}", "written by an earlier run, and unchanged since")
+        rows.append((report.unchanged, Text("written by an earlier run, and unchanged since")))
     for kind in Kind:
         style = "" if kind is Kind.SKIPPED else "red"
         for reason in Reason:
@@ -185,8 +185,10 @@ def show_report(report: RunReport, *, verbose: bool, list_at: str = "", stderr: 
                 label = Text(f"{kind.value}: {reason.value}", style=style)
                 if verbose or kind is not Kind.SKIPPED:
                     label.append(f"  {reason.meaning}", style="dim")
-                table.add_row(f"{report.reasons[reason]:,}", label)
-    console.print(table)
+                rows.append((report.reasons[reason], label))
+    width = max(len(f"{number:,}") for number, _ in rows)
+    for number, text in rows:
+        console.print(Text.assemble((f"{number:>{width},}  ", "bold cyan"), text))
     for note, count in sorted(report.notes.items()):
         console.print(f"note: {count:,} {NOTES.get(note, note)}", highlight=False, markup=False)
     rate = report.found / report.seconds if report.seconds else 0.0
@@ -196,6 +198,19 @@ def show_report(report: RunReport, *, verbose: bool, list_at: str = "", stderr: 
         console.print(f"What was not written, and why: {escape(list_at)}", highlight=False, soft_wrap=True)
     if report.interrupted:
         console.print("[red]Interrupted: the rest of the tree was not looked at.[/]")
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Console that breaks lines on a terminal only: scripts search them."""
+    console = Console(stderr=stderr)
+    if not console.is_terminal:
+        console.soft_wrap = True
+        console.width = 200  # tables break lines all the same
+    return console
+
+
+def _of(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}s"
 
 
 def show_reasons() -> None:

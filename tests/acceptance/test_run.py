@@ -982,3 +982,14 @@ def test_listing_is_by_name_so_that_two_runs_are_alike(tmp_path: Path) -> None:
     source = tree(tmp_path / "in", "b/2", "b/1", "a/1", "0", "c")
     jobs = [found.relative for found in discover(source) if isinstance(found, FileJob)]
     assert jobs == ["0", "c", "a/1", "b/1", "b/2"]
+
+
+def test_lines_for_scripts_are_whole_and_without_blanks_at_their_ends(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/cut.dcm").write_bytes(TINY[:-10])
+    done = spawn(tmp_path / "in", tmp_path / "out", "-v", env=environment(COLUMNS="40"))
+    lines = done.out.splitlines()
+    assert lines[0].startswith("1  file found (")
+    assert lines[0].endswith("), 0 folders")
+    assert "1  quarantined: truncated  The file ends before its Data Set does." in lines
+    assert not [line for line in lines if line != line.rstrip()]

@@ -29,7 +29,7 @@ from dicom_anon.elements import (
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
 from dicom_anon.objects import ObjectFacts, classify
-from dicom_anon.pixels import LAYOUT, layout_of
+from dicom_anon.pixels import LAYOUT, has_offset_tables, layout_of
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural
@@ -146,6 +146,8 @@ def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> L
     scope.memo[OBJECT] = classify(root, transfer_syntax)
     if data.bulk:
         scope.memo[LAYOUT] = layout_of(root)
+    elif has_offset_tables(root):
+        raise FileRefused(Reason.UNSUPPORTED, "offset tables without pixel data")
     if scope.facts.lookup is not None:
         scope.subject(root)  # whoever is not in the table is refused, whatever the rules say
     return root

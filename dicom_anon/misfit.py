@@ -48,15 +48,22 @@ def says_more(tag: int, vr: bytes, buf: bytes, start: int, end: int) -> bool:
     >>> says_more(0x00180060, b"DS", b"120 ", 0, 4), says_more(0x00180060, b"DS", b"Doe ", 0, 4)
     (False, True)
     """
-    surplus = _surplus(tag, vr)
-    if surplus is None or surplus.search(buf, start, end) is None:
-        return False
-    return any(match[0].lower() not in _NUMBERS for match in surplus.finditer(buf, start, end))
+    surplus = surplus_of(tag, vr)
+    found = surplus.finditer(buf, start, end) if surplus is not None else ()
+    return any(match[0].lower() not in _NUMBERS for match in found)
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def _surplus(tag: int, vr: bytes) -> re.Pattern[bytes] | None:
-    """What no value of an element holds; `None` where it may be any bytes."""
+def surplus_of(tag: int, vr: bytes) -> re.Pattern[bytes] | None:
+    """What is found in no value of an element, or in one that `says_more` looks at; `None` where it may be any bytes.
+
+    Parameters
+    ----------
+    tag : int
+        Its tag.
+    vr : bytes
+        VR that it has in the file.
+    """
     meant = vr if tag & 0x10000 else implicit_vr(tag)
     if vr == b"UN":
         vr = meant

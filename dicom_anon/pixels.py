@@ -29,7 +29,7 @@ from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.scope import Level
 
 PIXEL_DATA = 0x7FE00010
-OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
+_OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 _FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
 
 NOT_CHECKED = "pixel-stream-not-checked"
@@ -137,9 +137,10 @@ def plan_pixels(
         return _plan_encapsulated(root, transfer_syntax, content, read_at)
     if transfer_syntax not in NATIVE:
         return _UNSURE
-    if any(map(root.look, OFFSET_TABLES)):
+    layout = _layout(root)
+    if layout.offset_tables:
         raise FileRefused(Reason.UNSUPPORTED, "an offset table of pixel data that is not encapsulated")
-    return _plan_native(_layout(root), content, read_at, tag)
+    return _plan_native(layout, content, read_at, tag)
 
 
 def pieces(
@@ -226,6 +227,8 @@ class Layout(NamedTuple):
         Number of Frames: 1 where there is none, 0 where it is no number.
     photometric : str
         Photometric Interpretation.
+    offset_tables : bool
+        Whether there is any part of an Extended Offset Table.
     """
 
     little: bool
@@ -239,6 +242,7 @@ class Layout(NamedTuple):
     padding: int | None
     frames: int
     photometric: str
+    offset_tables: bool
 
 
 def layout_of(root: Level) -> Layout:
@@ -261,7 +265,13 @@ def layout_of(root: Level) -> Layout:
         padding=number(0x00280120),
         frames=_frame_count(root),
         photometric=(root.text(0x00280004) or "").strip(),
+        offset_tables=has_offset_tables(root),
     )
+
+
+def has_offset_tables(root: Level) -> bool:
+    """Tell whether there is any part of an Extended Offset Table."""
+    return any(root.find(tag) for tag in _OFFSET_TABLES)
 
 
 def _layout(level: Level) -> Layout:
@@ -442,7 +452,7 @@ def _plan_encapsulated(root: Level, transfer_syntax: str, content: FileRange, re
 
 def _extended_unsure(root: Level, fragments: list[Part]) -> bool:
     """Refuse an Extended Offset Table that fits no fragments; tell whether there is one that was left in the file."""
-    found, buf = [root.look(tag) for tag in OFFSET_TABLES], root.file.buf
+    found, buf = [root.look(tag) for tag in _OFFSET_TABLES], root.file.buf
     if not any(found):
         return False
     if any(span and span[3] == span[4] and any(buf[span[3] - 4 : span[3]]) for span in found):

@@ -27,7 +27,7 @@ from dicom_anon.elements import (
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import SHORTEST, hides_elements
-from dicom_anon.misfit import says_more
+from dicom_anon.misfit import says_more, surplus_of
 from dicom_anon.scope import Element, FileScope, Level
 
 KEEP = Keep()
@@ -225,7 +225,9 @@ def _check_value(level: Level, span: Span) -> None:
 def _check_kept(level: Level, span: Span) -> None:
     """Refuse a value that stays and says what its element has no place for."""
     tag, vr, _, start, end, items = span
-    if items is None and says_more(tag, vr, level.file.buf, start, end):
+    surplus = surplus_of(tag, vr) if items is None else None
+    buf = level.file.buf
+    if surplus is not None and surplus.search(buf, start, end) and says_more(tag, vr, buf, start, end):
         raise FileRefused(Reason.MISPLACED, f"{tags.format_tag(tag)} {vr.decode()}")
     if tag == tags.SPECIFIC_CHARACTER_SET:
         level.check_encodings()

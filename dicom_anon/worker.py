@@ -37,7 +37,7 @@ from dicom_anon.layout import NAMERS, Facts
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
 from dicom_anon.output import OutputError, OutputPiece, Planned
-from dicom_anon.pixels import NATIVE, NOT_CHECKED, OFFSET_TABLES, VIDEO, plan_pixels
+from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, plan_pixels
 from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
@@ -293,10 +293,8 @@ def _check_object(facts: ObjectFacts, order: Order) -> None:
 def _pixels_planned(file: DicomFile, new: Rewritten) -> list[OutputPiece]:
     """Say of the pixel data among the pieces what has to change in it."""
     pieces: list[OutputPiece] = []
-    has_pixels = False
     for piece in new.pieces:
         if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
-            has_pixels = True
             plan = plan_pixels(new.root, file.transfer_syntax, piece, file.read_at, piece.tag)
             file.notes.update(plan.notes)
             if file.transfer_syntax not in NATIVE and not _ends_undefined(pieces):
@@ -311,8 +309,6 @@ def _pixels_planned(file: DicomFile, new: Rewritten) -> list[OutputPiece]:
                 pieces.append(Planned(piece, plan))
                 continue
         pieces.append(piece)
-    if not has_pixels and any(map(new.root.look, OFFSET_TABLES)):
-        raise FileRefused(Reason.UNSUPPORTED, "offset tables without pixel data")
     return pieces
 
 

@@ -157,7 +157,7 @@ def test_a_run_prints_the_assignment_first_when_asked(tmp_path: Path, value: obj
     assert done.code == 0
     line = '(0010,0040): CMD=clear, PARAM="", SOURCE=GENERAL\n'
     assert line in done.out
-    assert done.out.index(line) < done.out.index("files found")
+    assert done.out.index(line) < done.out.index("file found")
     assert "CMD=safe" not in done.out
 
 

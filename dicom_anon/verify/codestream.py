@@ -1,23 +1,37 @@
 """Which bytes of a compressed frame are picture, and which may hold text.
 
-Lives here: marker segments of JPEG and JPEG-LS (ITU-T T.81 B.1, T.87 C.1), JPEG 2000 (T.800 Annexes A and I),
-segments of RLE (PS3.5 Annex G). Does not live here: decoding.
+Lives here: marker segments of JPEG and JPEG-LS (ITU-T T.81 B.1, T.87 C.1) and JPEG 2000 (T.800 annex A), boxes (T.800
+annex I, ISO/IEC 18181-2), segments of RLE (PS3.5 annex G). Does not live here: decoding.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from itertools import pairwise
 
 Range = tuple[int, int]
 
-_PICTURE_APPS = frozenset({0xE8, 0xEE})  # SPIFF and Adobe: both say how colours are to be read
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 _NEXT_MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd8-\xfe])")  # JPEG-LS stuffs bits, so FF 01 to FF 7F are data there
-_JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
-_PICTURE_BOXES = frozenset({b"jP  ", b"ftyp", b"rreq", b"jp2h", b"jpch", b"jplh"})
+_COMMENTS = frozenset({*range(0xE0, 0xF0), 0xFE}) - {0xE8, 0xEE}
+_SPARE = frozenset({0xC8, 0xE8, 0xEE, *range(0xF0, 0xF7), *range(0xF8, 0xFE)})
+_USED = {
+    0xE8: ((b"SPIFF\0", 30), (b"mrfx", 5), (b"\0\0\0\1", 6), (b"\0\0\0", 4)),  # the directory's end includes an SOI
+    0xEE: ((b"Adobe", 12),),
+    0xF8: tuple((bytes((kind,)), 0xFFFF) for kind in range(1, 5)),
+}
+"""How many bytes of a payload with such a start are used."""
 _EOI = b"\xff\xd9"
 _SOT, _SOD, _COM, _EOC = 0x90, 0x93, 0x64, 0xD9
+_PICTURE_2000 = frozenset(b"\x50\x51\x52\x53\x55\x56\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x90")
+_EXTENDED_2000 = range(0x72, 0x7A)  # T.801: a run leaves them
+_JP2, _JXL = b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x0cJXL \r\n\x87\n"
+_PICTURE_BOXES = frozenset(b"jP  |ftyp|rreq|jp2h".split(b"|"))
+_INNER_BOXES = _PICTURE_BOXES.union(
+    b"ihdr|bpcc|colr|pclr|cmap|cdef|res |resc|resd|JXL |jxlc|jxlp|jxll|jxli|jbrd".split(b"|")
+)
+_SUPERBOXES = frozenset((b"jp2h", b"res "))
 
 
 def begins_frame(head: bytes) -> bool:
@@ -26,7 +40,7 @@ def begins_frame(head: bytes) -> bool:
 
 
 def text_ranges(data: bytes, rle_cells: int | None = None) -> list[Range]:
-    """Return the ranges of a frame that are not needed for its picture.
+    """Return the ranges of a frame that are not needed for its picture, in order, none touching another.
 
     None for a frame that is no JPEG, or from where it cannot be followed. The two bytes of a marker and the
     two of its length count as picture, so that overwriting a comment in place does not change it.
@@ -39,45 +53,59 @@ def text_ranges(data: bytes, rle_cells: int | None = None) -> list[Range]:
         Bytes that each segment decodes to, if the frame is compressed by RLE.
     """
     if rle_cells is not None:
-        return _rle(data, rle_cells)
+        return _merged(_rle(data, rle_cells))
     if data.startswith(b"\xff\xd8\xff"):
-        return _jpeg(data)
+        return _merged(_jpeg(data))
     if data.startswith(b"\xff\x4f\xff"):
-        return _jpeg2000(data)
-    return _boxes(data) if data.startswith(_JP2) else []
+        return _merged(_jpeg_2000(data, 0, len(data)))
+    if data.startswith(_JP2):
+        return _merged(_boxes(data, 0, len(data), _PICTURE_BOXES))
+    return _merged(_boxes(data, 0, len(data), _INNER_BOXES)) if data.startswith(_JXL) else []
 
 
-def _boxes(data: bytes) -> list[Range]:
-    """Return the contents of boxes that hold no picture in a JP2 file (T.800 Annex I)."""
+def _merged(ranges: list[Range]) -> list[Range]:
+    merged: list[Range] = []
+    for start, end in sorted(found for found in ranges if found[0] < found[1]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _boxes(data: bytes, position: int, stop: int, picture: frozenset[bytes]) -> list[Range]:
+    """Return the contents of boxes that hold no picture."""
     found: list[Range] = []
-    position = 0
-    while position + 8 <= len(data):
-        length = int.from_bytes(data[position : position + 4], "big")
-        kind, head = data[position + 4 : position + 8], 8
+    while position + 8 <= stop:
+        length, head = int.from_bytes(data[position : position + 4], "big"), 8
+        kind = data[position + 4 : position + 8]
         if length == 1:
             length, head = int.from_bytes(data[position + 8 : position + 16], "big"), 16
-        end = len(data) if length == 0 else min(position + length, len(data))
-        start = position + head
-        if end <= start:
+        start, end = position + head, position + length if length else stop
+        if end > stop and picture is _PICTURE_BOXES and kind not in _SUPERBOXES:
+            end = stop  # the file is cut off
+        if not start <= end <= stop:
             break
         if kind == b"jp2c":
-            found.extend((start + a, start + b) for a, b in _jpeg2000(data[start:end]))
-        elif kind not in _PICTURE_BOXES:
+            found += _jpeg_2000(data, start, end)
+        elif kind in _SUPERBOXES:
+            found += _boxes(data, start, end, _INNER_BOXES)
+        elif kind not in picture:
             found.append((start, end))
         position = end
     return found
 
 
 def _rle(data: bytes, cells: int) -> list[Range]:
-    """Return what follows the last needed byte of each segment, and unused offsets (PS3.5 Annex G)."""
+    """Return what is before and behind the needed bytes of each segment, and unused offsets (PS3.5 Annex G)."""
     if len(data) < 64:
         return []
     count, *offsets = struct.unpack_from("<16L", data)
     offsets = offsets[:count]
     if not 0 < count < 16 or offsets[0] < 64 or offsets != sorted(offsets) or offsets[-1] > len(data):
         return []
-    found = [(4 + 4 * count, 64)]
-    for position, end in zip(offsets, [*offsets[1:], len(data)], strict=True):
+    found = [(4 + 4 * count, offsets[0])]
+    for position, end in pairwise([*offsets, len(data)]):
         left = cells
         while left > 0 and position < end:
             run = data[position]
@@ -92,53 +120,60 @@ def _rle(data: bytes, cells: int) -> list[Range]:
 
 def _jpeg(data: bytes) -> list[Range]:
     found: list[Range] = []
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    position, known = 2, True
+    while position + 4 <= len(data):
+        if not known or data[position] != 0xFF:  # no segment: reserved ones may follow all the same
+            known = False
+            after = _NEXT_MARKER.search(data, position)
+            if after is None:
+                return found
+            position = after.start(1) - 1
         marker = data[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1
             continue
         if marker == 0xD9:
-            return [*found, (position + 2, len(data))]
+            return [*found, (position + 2, len(data))] if known else found
         if marker in _NO_LENGTH:
             position += 2
             continue
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == 0xFE or (0xE0 <= marker <= 0xEF and marker not in _PICTURE_APPS):
-            found.append((position + 4, min(end, len(data))))
+        start, end = position + 4, position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if known and marker in _COMMENTS:
+            found.append((start, min(end, len(data))))
+        elif marker in _SPARE and start <= end <= len(data):
+            used = next((size for begin, size in _USED.get(marker, ()) if data.startswith(begin, start, end)), 0)
+            found.append((min(start + used, end), end))
         position = end
         if marker == 0xDA:  # entropy-coded data follows; the next marker ends it
             after = _NEXT_MARKER.search(data, position)
             if after is None:
                 return found
             position = after.start(1) - 1
-    if data[position : position + 2] == _EOI:
+    if known and data[position : position + 2] == _EOI:
         found.append((position + 2, len(data)))
     return found
 
 
-def _jpeg2000(data: bytes) -> list[Range]:
+def _jpeg_2000(data: bytes, begin: int, stop: int) -> list[Range]:
     found: list[Range] = []
-    position, tile = 2, 0
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    position, tile, known = begin + 2, begin, True
+    while position + 4 <= stop and data[position] == 0xFF and data[position + 1] != _EOC:
         marker = data[position + 1]
-        if marker == _EOC:
-            break
         if marker == _SOD:
             length = int.from_bytes(data[tile + 6 : tile + 10], "big")
-            if not length:  # the last tile-part runs to the end of the codestream
-                position = data.rfind(_EOI)
-                break
-            position = tile + length
-            continue
-        if marker == _SOT:
-            tile = position
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == _COM:
-            found.append((position + 4, min(end, len(data))))
-        position = end
-    if position > 0 and data[position : position + 2] == _EOI:
-        found.append((position + 2, len(data)))
+            find = data.find if known else data.rfind  # in packets, FF is never followed by D9
+            after = tile + length if length else find(_EOI, position, stop)
+        else:
+            after = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+            known = known and 0x50 <= marker <= 0x90 and position + 4 <= after <= stop
+            if marker == _COM or (known and marker not in _PICTURE_2000 and marker not in _EXTENDED_2000):
+                found.append((position + 4, min(after, stop)))
+            tile = position if marker == _SOT else tile
+        if after <= position:
+            return found
+        position = after
+    if data[position : min(position + 2, stop)] == _EOI:
+        found.append((position + 2, stop))
     return found
 
 

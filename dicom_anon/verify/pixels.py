@@ -11,10 +11,9 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .codestream import begins_frame, without
+from .codestream import begins_frame, text_ranges, without
 from .layout import BIG_ENDIAN, NATIVE, RLE, Layout, Reader, Span
 from .search import Area
-from .slack import spare_ranges
 
 CHUNK = 1 << 20
 FRAME_LIMIT = 1 << 26  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
@@ -178,8 +177,8 @@ def _same_frame(reader: Reader, ours: list[Span], other: Reader, theirs: list[Sp
     before, after = _joined(reader, ours), _joined(other, theirs)
     if before is None or after is None:
         return False
-    spare = spare_ranges(before, cells)
-    return without(before, spare) == without(after, spare if len(before) == len(after) else spare_ranges(after, cells))
+    spare = text_ranges(before, cells)
+    return without(before, spare) == without(after, spare if len(before) == len(after) else text_ranges(after, cells))
 
 
 def _joined(reader: Reader, spans: list[Span]) -> bytes | None:
@@ -203,7 +202,7 @@ def text_areas(reader: Reader, layout: Layout) -> list[Area]:
     cells = _rle_cells(reader, layout)
     for frame in _frames(reader, layout):
         data = _joined(reader, frame)
-        for start, end in spare_ranges(data, cells) if data is not None else ():
+        for start, end in text_ranges(data, cells) if data is not None else ():
             areas.extend(_places(frame, start, end))
     return areas
 

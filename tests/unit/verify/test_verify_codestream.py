@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
-from dicom_anon.verify.codestream import without
-from dicom_anon.verify.slack import spare_ranges
+from dicom_anon.verify.codestream import text_ranges, without
 from tests.unit.verify.trees import Trees, clean_file, compressed, jpeg, raw, segment
 
 TEXT = b"by Adaeze and another"
@@ -104,7 +103,7 @@ def test_what_a_run_overwrites_is_no_difference(tmp_path: Path, around: tuple[by
 )
 def test_what_decoders_use_has_to_stay(marker: int, payload: bytes) -> None:
     frame = jpeg()[:2] + segment(marker, payload) + jpeg()[2:]
-    assert segment(marker, payload) in without(frame, spare_ranges(frame))
+    assert segment(marker, payload) in without(frame, text_ranges(frame))
 
 
 @given(st.binary(max_size=300))
@@ -113,6 +112,11 @@ def test_ranges_of_any_bytes_lie_within_them(data: bytes) -> None:
     rle = b"\2\0\0\0\x40\0\0\0\x60\0\0\0".ljust(64, b"\0")
     for start in (b"", b"\xff\xd8\xff", SIZ, jpeg(b"text")[:60], jp2, jxl, rle):
         frame = start + data
-        ranges = spare_ranges(frame, 40 if start == rle else None)
+        ranges = text_ranges(frame, 40 if start == rle else None)
         assert all(0 <= a <= b <= len(frame) for a, b in ranges)
         assert all(one[1] < two[0] for one, two in pairwise(ranges))
+
+
+def test_a_tile_part_that_ends_where_its_header_does_is_no_way_round_and_round() -> None:
+    frame = SIZ + segment(0x90, b"\0\0" + struct.pack(">L", 12) + b"\0\1") + b"\xff\x93" + bytes(10) + EOC + TEXT
+    assert text_ranges(frame) == []

@@ -141,8 +141,7 @@ def _as_text(element: Element, value: str | bytes) -> str:
 def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> Level:
     """Top level of a file of which the kind is known."""
     scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
-    if not root.encodings:  # asked for here, so that nonsense is refused in a file of plain ASCII too
-        raise FileRefused(Reason.NOT_PARSABLE, "character set")
+    root.check_encodings()  # here, so that nonsense is refused in a file of plain ASCII too
     scope.memo[OBJECT] = classify(root, transfer_syntax)
     if data.bulk:
         scope.memo[LAYOUT] = layout_of(root)

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,9 +38,6 @@ CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY
 """
 
 WRITTEN = "written"
-
-_CODEC, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-"""What `os.fsencode` uses."""
 
 
 @dataclass(frozen=True)
@@ -243,10 +239,10 @@ class Manifest:
         rows = [
             (
                 self._tree,
-                path.encode(_CODEC, _ERRORS),
+                os.fsencode(path),
                 size,
                 modified,
-                result.written_as.encode(_CODEC, _ERRORS),
+                os.fsencode(result.written_as),
                 _outcome(result),
             )
             for result in results

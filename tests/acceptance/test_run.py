@@ -487,6 +487,19 @@ def test_a_full_disk_ends_the_run_in_order(tmp_path: Path, monkeypatch: pytest.M
     assert files_below(tmp_path / "out") == [f"{number:02}" for number in range(13)]
 
 
+SMALL_DISK = 'mount -t tmpfs -o size=1m none "$0"'
+
+
+def _on_a_disk(mount: str, volume: Path, *words: object, then: str = ":") -> Done:
+    """Run the command where a disk is mounted at a folder, and something more before it is gone."""
+    script = f'{mount} && "$@"; code=$?; {then}; exit $code'
+    made = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, volume, *COMMAND, *map(str, words)],
+        capture_output=True, text=True, env=environment(), check=False, timeout=60,
+    )  # fmt: skip
+    return Done(made.returncode, made.stdout, made.stderr)
+
+
 @pytest.mark.external
 def test_a_disk_that_is_really_full_or_read_only(tmp_path: Path) -> None:
     source = tree(tmp_path / "in", *(f"{number:02}" for number in range(30)))
@@ -495,23 +508,12 @@ def test_a_disk_that_is_really_full_or_read_only(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
     small = tree(tmp_path / "small", *(f"{number:04}" for number in range(1500)))
-    words = [*COMMAND, small, volume / "out", "--json", "-"]
-    script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; exit $?'
-    made = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, volume, *map(str, words)],
-        capture_output=True, text=True, env=environment(), check=False, timeout=60,
-    )  # fmt: skip
-    done = Done(made.returncode, made.stdout, made.stderr)
+    done = _on_a_disk(SMALL_DISK, volume, small, volume / "out", "--json", "-")
     assert account_of(done)["write-failed"] == 1  # the lists of the run are on the same disk
     assert done.code == 1
 
-    words = [*COMMAND, source, volume / "out", "--run-dir", tmp_path / "private", "--json", "-"]
-    script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; code=$?; ls -A "$0/out" >&2; exit $code'
-    made = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, volume, *map(str, words)],
-        capture_output=True, text=True, env=environment(), check=False, timeout=60,
-    )  # fmt: skip
-    done = Done(made.returncode, made.stdout, made.stderr)
+    words = (source, volume / "out", "--run-dir", tmp_path / "private", "--json", "-")
+    done = _on_a_disk(SMALL_DISK, volume, *words, then='ls -A "$0/out" >&2')
     account = account_of(done)
     assert done.code == 1
     assert 5 < account["written"] < 12  # type: ignore[operator]
@@ -519,15 +521,8 @@ def test_a_disk_that_is_really_full_or_read_only(tmp_path: Path) -> None:
     assert len(done.err.split()) == account["written"]
     assert PARTS not in done.err
 
-    script = (
-        'mount -t tmpfs none "$0" && mkdir "$0/out" && mount -o remount,ro "$0" && "$@"; '
-        'code=$?; ls -A "$0/out" >&2; exit $code'
-    )
-    made = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script, volume, *map(str, words)],
-        capture_output=True, text=True, env=environment(), check=False, timeout=60,
-    )  # fmt: skip
-    done = Done(made.returncode, made.stdout, made.stderr)
+    read_only = 'mount -t tmpfs none "$0" && mkdir "$0/out" && mount -o remount,ro "$0"'
+    done = _on_a_disk(read_only, volume, *words)
     assert account_of(done) == {"written": 0, "write-failed": 1, "not-reached": 29}
     assert done.code == 1
 

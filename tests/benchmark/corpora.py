@@ -34,7 +34,7 @@ SCAN = 56_000
 """Bytes of noise that follow the scan of each JPEG frame, where decoders pass over them: frames get a usual size."""
 
 
-START, START_FILES, START_SHARE = "tiny", 2500, 5
+START, START_FILES, START_SHARE = "tiny", 10_000, 5
 """The larger of the two trees that give the start-up: recipe and files; the smaller is one file in so many."""
 
 

@@ -168,7 +168,7 @@ def test_a_subset_is_the_first_files_and_takes_no_space(work: Path) -> None:
 
 def test_the_start_up_trees_are_for_a_pool_wherever_a_corpus_is() -> None:
     assert START_FILES // START_SHARE > SMALL_FILES
-    assert [start_files(scale) for scale in (10, 1, 0.05, 0.02, 0.005, 0.00001)] == [2500, 2500, 2500, 200, 50, 2]
+    assert [start_files(scale) for scale in (10, 1, 0.05, 0.02, 0.005, 0.00001)] == [10_000, 10_000, 10_000, 200, 50, 2]
 
 
 def test_the_start_up_trees_are_one_within_the_other(work: Path) -> None:

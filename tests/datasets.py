@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.data import get_charset_files, get_testdata_files
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
@@ -29,6 +29,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from dicom_anon import output
 from dicom_anon.actions import Action, parse_action
 from dicom_anon.assignment import Assignment, Row
 from dicom_anon.dicomfile import DicomFile
@@ -45,6 +46,7 @@ from dicom_anon.elements import (
     walk,
 )
 from dicom_anon.engine import Engine, Plan
+from dicom_anon.filemeta import write_meta
 from dicom_anon.tags import Key, parse_key, sort_key
 
 KEY = b"a key that is only for the tests"
@@ -480,3 +482,20 @@ def any_series(draw: st.DrawFn) -> list[bytes]:
         raw = raw[: len(raw) - (draw(st.sampled_from((0, 0, 1, 20, 50))) if differs and broken else 0)]
         files.append(_before_data_set(SYNTAXES[name]) + raw)
     return files
+
+
+def put(folder: Path, content: bytes, name: str = "source") -> Path:
+    """Write a file, and say where it is."""
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def copy(source: Path, target: Path, rules: dict[str, str] | None = None) -> Dataset:
+    """Write a file anew under rules, as a worker does, and read it with pydicom."""
+    with open(source, "rb", buffering=0) as handle:
+        file = DicomFile(handle, source.stat().st_size)
+        new = engine(rules or {}).run(file.data, file.transfer_syntax)
+        meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, new.sop_instance)
+        assert output.write(target, handle, file, meta, new.pieces) == target.stat().st_size
+    return dcmread(target)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import io
-import os
 import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -27,22 +23,20 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from dicom_anon import dicomfile, filemeta, output
+from dicom_anon import dicomfile
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
-    FileRange,
-    Piece,
     element_bytes,
     item_bytes,
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.filemeta import recognise, write_meta
-from tests import datasets
 from tests.datasets import (
     SYNTAXES,
+    copy,
     decode,
     encode,
     engine,
@@ -50,6 +44,7 @@ from tests.datasets import (
     image,
     item,
     nested,
+    put,
     read_file,
     real_file,
     real_files,
@@ -60,26 +55,10 @@ EVERY_SYNTAX = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES
 BARE = {"implicit": IMPLICIT_LITTLE, "explicit": EXPLICIT_LITTLE, "big": EXPLICIT_BIG}
 
 
-def put(folder: Path, content: bytes, name: str = "source") -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
-
-
 def refusal(folder: Path, content: bytes) -> FileRefused:
     with pytest.raises(FileRefused) as refused:
         read_file(put(folder, content))
     return refused.value
-
-
-def copy(source: Path, target: Path, rules: dict[str, str] | None = None) -> Dataset:
-    """Write a file anew under rules, as a worker does, and read it with pydicom."""
-    with open(source, "rb", buffering=0) as handle:
-        file = DicomFile(handle, source.stat().st_size)
-        new = engine(rules or {}).run(file.data, file.transfer_syntax)
-        meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, new.sop_instance)
-        assert output.write(target, handle, file, meta, new.pieces) == target.stat().st_size
-    return dcmread(target)
 
 
 # --- what is DICOM --------------------------------------------------------------------------------
@@ -355,25 +334,6 @@ def test_a_file_that_is_shorter_than_it_was_is_refused(monkeypatch: pytest.Monke
                 assert end_of_pixels(handle, kept + claimed) > kept
 
 
-def test_the_copy_notices_that_its_source_has_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicomfile, "HEAD", 400)
-    source = image()
-    source.PixelData = bytes(5000)
-    path = put(tmp_path, file_bytes(source))
-    for kernel in (True, False):
-        with open(path, "rb", buffering=0) as handle:
-            file = DicomFile(handle, path.stat().st_size)
-            pieces = engine({}).run(file.data).pieces
-            os.truncate(path, path.stat().st_size - 100)
-            if not kernel:
-                monkeypatch.delattr(os, "copy_file_range", raising=False)
-            with pytest.raises(FileRefused) as refused:
-                output.write(tmp_path / "target", handle, file, write_meta(ExplicitVRLittleEndian, "", ""), pieces)
-        assert refused.value.reason is Reason.TRUNCATED
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
-        path.write_bytes(file_bytes(source))
-
-
 def test_a_long_unknown_element_that_holds_a_sequence_is_walked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,141 +443,3 @@ def test_messages_hold_no_values(tmp_path: Path) -> None:
     broken = encode(item(PatientName="SECRET^NAME")) + b"\x08\0\x05\0SECRET"
     for content in (broken, broken[:18], encode(item(Modality="CT")) + broken[:18]):
         assert "SECRET" not in str(refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + content))
-
-
-# --- what is written ------------------------------------------------------------------------------
-
-
-@EVERY_SYNTAX
-def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, syntax: str) -> None:
-    target = copy(put(tmp_path, file_bytes(image(), syntax)), tmp_path / "target", {"SOPInstanceUID": "set(1.9.8)"})
-    content = (tmp_path / "target").read_bytes()
-    assert content[:132] == bytes(128) + b"DICM"
-    for secret in (b"TIFF", b"HOSPITAL_PACS", b"MAKER_1", b"MRN 4711", b"1.2.3.4.5"):
-        assert secret in file_bytes(image(), syntax)
-        assert secret not in content
-    meta = target.file_meta
-    assert [element.keyword for element in meta] == [
-        "FileMetaInformationGroupLength",
-        "FileMetaInformationVersion",
-        "MediaStorageSOPClassUID",
-        "MediaStorageSOPInstanceUID",
-        "TransferSyntaxUID",
-        "ImplementationClassUID",
-        "ImplementationVersionName",
-    ]
-    assert meta.MediaStorageSOPInstanceUID == target.SOPInstanceUID == "1.9.8"
-    assert meta.MediaStorageSOPClassUID == target.SOPClassUID
-    assert meta.TransferSyntaxUID == syntax
-    assert meta.ImplementationClassUID == filemeta.IMPLEMENTATION_CLASS_UID
-    assert len(filemeta.IMPLEMENTATION_VERSION_NAME) <= 16
-
-
-def test_the_meta_leaves_out_what_the_object_has_not() -> None:
-    content = write_meta(ExplicitVRLittleEndian, "", "")
-    meta = dcmread(io.BytesIO(content)).file_meta
-    assert "MediaStorageSOPClassUID" not in meta
-    assert "MediaStorageSOPInstanceUID" not in meta
-    assert meta.FileMetaInformationGroupLength == len(content) - 144
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), FileRefused(Reason.TRUNCATED)],
-)
-def test_a_failure_leaves_neither_a_partial_file_nor_a_changed_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
-) -> None:
-    path = put(tmp_path, file_bytes(image()))
-    target = put(tmp_path, b"as it was", "target")
-
-    def fail(*_: object) -> int:
-        raise failure
-
-    monkeypatch.setattr(output, "_write_all", fail)
-    with pytest.raises(type(failure)):
-        copy(path, target)
-    assert target.read_bytes() == b"as it was"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target"]
-    assert path.read_bytes() == file_bytes(image())
-
-
-def test_the_name_of_a_part_tells_nothing_and_stays_short(tmp_path: Path) -> None:
-    part = Path(output.part_name(tmp_path / ("DOE^JANE" * 30)))
-    assert part.parent == tmp_path
-    assert part.name.startswith(output.PART_PREFIX)
-    assert "DOE" not in part.name
-    assert len(part.name) < 80
-    assert part == Path(output.part_name(tmp_path / "other"))
-    with ThreadPoolExecutor(1) as other:
-        assert part != Path(other.submit(output.part_name, tmp_path / "other").result())
-
-
-@pytest.mark.parametrize("code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
-def test_where_the_kernel_does_not_copy_a_buffer_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
-) -> None:
-    monkeypatch.setattr(dicomfile, "HEAD", 400)
-    monkeypatch.setattr(output, "_COPY_CHUNK", 300)
-    source = image()
-    source.PixelData = bytes(range(250)) * 8
-    path = put(tmp_path, file_bytes(source))
-    copy(path, tmp_path / "kernel")
-
-    def refuse(*_: object) -> int:
-        assert code is not None
-        raise OSError(code, os.strerror(code))
-
-    if code is None:
-        monkeypatch.delattr(os, "copy_file_range", raising=False)
-    else:
-        monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
-    copy(path, tmp_path / "buffer")
-    assert (tmp_path / "buffer").read_bytes() == (tmp_path / "kernel").read_bytes()
-
-
-def test_an_error_of_the_kernel_copy_that_is_no_lack_of_support_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(dicomfile, "HEAD", 400)
-    monkeypatch.setattr(os, "copy_file_range", full, raising=False)
-    source = image()
-    source.PixelData = bytes(5000)
-    with pytest.raises(OSError, match="28") as failed:
-        copy(put(tmp_path, file_bytes(source)), tmp_path / "target")
-    assert failed.value.errno == errno.ENOSPC
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
-
-
-def test_the_kernel_may_copy_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicomfile, "HEAD", 400)
-    source = image()
-    source.PixelData = bytes(range(250)) * 8
-    path = put(tmp_path, file_bytes(source))
-
-    def some(source: int, target: int, count: int, offset: int) -> int:
-        return os.write(target, os.pread(source, min(count, 77), offset))
-
-    monkeypatch.setattr(os, "copy_file_range", some, raising=False)
-    assert copy(path, tmp_path / "target").PixelData == source.PixelData
-
-
-def test_pieces_of_a_file_are_written_in_order(tmp_path: Path) -> None:
-    content = file_bytes(image())
-    path, at = put(tmp_path, content), content.index(b"Doe^Jane")
-    with open(path, "rb", buffering=0) as handle:
-        file = DicomFile(handle, path.stat().st_size)
-        pieces: list[Piece] = [b"a", FileRange(at + 4, 4), b"b", FileRange(at, 4)]
-        assert output.write(tmp_path / "target", handle, file, b"<", pieces) == 11
-    assert (tmp_path / "target").read_bytes() == b"<aJanebDoe^"
-
-
-def test_the_encoding_follows_from_the_transfer_syntax() -> None:
-    assert filemeta.encoding_of(ImplicitVRLittleEndian) == IMPLICIT_LITTLE
-    assert filemeta.encoding_of("1.2.840.10008.1.2.2") == EXPLICIT_BIG
-    assert filemeta.encoding_of(JPEGBaseline8Bit) == EXPLICIT_LITTLE
-    assert struct.calcsize("<HHL") == 8
-    assert datasets.ENCODINGS["big"] is EXPLICIT_BIG

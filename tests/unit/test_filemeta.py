@@ -1,13 +1,20 @@
-"""File meta: the quick way of a file like the one before tells what a reading of every element does."""
+"""File meta: one like that of the file before is read as any other; what is written says nothing of its origin."""
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from dicom_anon import filemeta
-from dicom_anon.elements import EXPLICIT_LITTLE, Incomplete, element_bytes
-from dicom_anon.filemeta import read_meta
+from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Incomplete, element_bytes
+from dicom_anon.filemeta import read_meta, write_meta
+from tests.datasets import SYNTAXES, copy, file_bytes, image, put
 
 UIDS = ("1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "")
 INSTANCE = element_bytes(0x00020003, "UI", b"1.2.3.99", EXPLICIT_LITTLE)
@@ -53,3 +60,42 @@ def test_a_group_length_that_reaches_far_is_kept_for_no_other_file() -> None:
     length = (1 << 20).to_bytes(4, "little")
     read_meta(bytes(132) + element_bytes(0x00020000, "UL", length, EXPLICIT_LITTLE) + INSTANCE + bytes(1 << 20), 132)
     assert filemeta._meta_around.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+def test_the_meta_says_nothing_of_where_the_file_came_from(tmp_path: Path, syntax: str) -> None:
+    target = copy(put(tmp_path, file_bytes(image(), syntax)), tmp_path / "target", {"SOPInstanceUID": "set(1.9.8)"})
+    content = (tmp_path / "target").read_bytes()
+    assert content[:132] == bytes(128) + b"DICM"
+    for secret in (b"TIFF", b"HOSPITAL_PACS", b"MAKER_1", b"MRN 4711", b"1.2.3.4.5"):
+        assert secret in file_bytes(image(), syntax)
+        assert secret not in content
+    meta = target.file_meta
+    assert [element.keyword for element in meta] == [
+        "FileMetaInformationGroupLength",
+        "FileMetaInformationVersion",
+        "MediaStorageSOPClassUID",
+        "MediaStorageSOPInstanceUID",
+        "TransferSyntaxUID",
+        "ImplementationClassUID",
+        "ImplementationVersionName",
+    ]
+    assert meta.MediaStorageSOPInstanceUID == target.SOPInstanceUID == "1.9.8"
+    assert meta.MediaStorageSOPClassUID == target.SOPClassUID
+    assert meta.TransferSyntaxUID == syntax
+    assert meta.ImplementationClassUID == filemeta.IMPLEMENTATION_CLASS_UID
+    assert len(filemeta.IMPLEMENTATION_VERSION_NAME) <= 16
+
+
+def test_the_meta_leaves_out_what_the_object_has_not() -> None:
+    content = write_meta(ExplicitVRLittleEndian, "", "")
+    meta = dcmread(io.BytesIO(content)).file_meta
+    assert "MediaStorageSOPClassUID" not in meta
+    assert "MediaStorageSOPInstanceUID" not in meta
+    assert meta.FileMetaInformationGroupLength == len(content) - 144
+
+
+def test_the_encoding_follows_from_the_transfer_syntax() -> None:
+    assert filemeta.encoding_of(ImplicitVRLittleEndian) == IMPLICIT_LITTLE
+    assert filemeta.encoding_of("1.2.840.10008.1.2.2") == EXPLICIT_BIG
+    assert filemeta.encoding_of(JPEGBaseline8Bit) == EXPLICIT_LITTLE

@@ -16,7 +16,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from dicom_anon import tags
+from dicom_anon import pixels, tags
 from dicom_anon.actions import Assigned, Keep, Removed, Unchanged
 from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.config import Rule
@@ -26,6 +26,7 @@ from dicom_anon.engine import Decision, Engine
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, encoding_of
+from dicom_anon.planned import OutputPiece, Planned, pixels_planned
 from dicom_anon.planning import make_plan
 from dicom_anon.tags import Pattern
 
@@ -93,8 +94,8 @@ def anonymize_dataset(
         False keeps all private elements, whatever they hold. Only where no assignment is given.
     extra_rules : Mapping, optional
         Rules over the preset, by tag (a tuple of two or four integers, or text): commands of the rule language, actions
-        of dicom-anonymizer, or functions (dataset, tag) that change the element in the Data Set they get. Only where no
-        assignment is given.
+        of dicom-anonymizer, or functions (dataset, tag) that change the element in the Data Set they get; one may be
+        called more than once for an element. Only where no assignment is given.
     key : bytes, optional
         Secret of at least 16 bytes; the same key gives the same pseudonyms.
 
@@ -108,7 +109,7 @@ def anonymize_dataset(
     ConfigError
         The extra rules have problems.
     FileRefused
-        It cannot be de-identified safely; it is unchanged then.
+        It cannot be de-identified safely, or is of a kind that the rules do not pass on; it is unchanged then.
 
     Examples
     --------
@@ -126,11 +127,10 @@ def anonymize_dataset(
     content = _encoded(dataset, encoding)
     data = walk_bytes(content, encoding)
     new = engine.run(data, syntax)
+    source = _Bytes(content, syntax, encoding)
+    pieces = pixels_planned(source, new)
     changes = tuple(_changes(engine.explain(data, syntax)))
-    written = b"".join(
-        piece if isinstance(piece, bytes) else content[piece.offset : piece.offset + piece.length]
-        for piece in new.pieces
-    )
+    written = b"".join(source.written(pieces))
     replacement = read_dataset(io.BytesIO(written), not encoding.explicit, encoding.little)
     dataset.clear()
     dataset.update(replacement)
@@ -138,7 +138,39 @@ def anonymize_dataset(
         dataset.file_meta = _new_meta(dataset.file_meta, new.sop_class, new.sop_instance)
     if hasattr(dataset, "preamble"):
         dataset.preamble = bytes(128)
-    return DatasetReport(changes, new.notes)
+    return DatasetReport(changes, new.notes | source.notes)
+
+
+class _Bytes:
+    """An encoded Data Set, in the place of a file.
+
+    Parameters
+    ----------
+    content : bytes
+        All of it.
+    transfer_syntax : str
+        UID of how it is written.
+    encoding : Encoding
+        The same.
+    """
+
+    def __init__(self, content: bytes, transfer_syntax: str, encoding: Encoding) -> None:
+        self._content = content
+        self.transfer_syntax = transfer_syntax
+        self.encoding = encoding
+        self.notes: set[str] = set()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read some bytes."""
+        return self._content[offset : offset + length]
+
+    def written(self, output: Iterable[OutputPiece]) -> Iterator[bytes]:
+        """Pieces in order, pixel data as its plan says."""
+        for piece in output:
+            if isinstance(piece, Planned):
+                yield from self.written(pixels.pieces(piece.content, piece.plan, self.read_at, self.notes))
+            else:
+                yield piece if isinstance(piece, bytes) else self.read_at(piece.offset, piece.length)
 
 
 def _with_extra_rules(rules: Mapping[Any, Any], delete_private_tags: bool) -> Assignment:
@@ -150,16 +182,16 @@ def _with_extra_rules(rules: Mapping[Any, Any], delete_private_tags: bool) -> As
 
 def _encoded(dataset: Dataset, encoding: Encoding) -> bytes:
     """Write a Data Set; an element that was built with a VR that does not exist gets its own."""
-    copy = Dataset()
-    copy.update({element.tag: element for element in dataset})
-    implicit, little = dataset.original_encoding
-    copy.set_original_encoding(implicit, little, dataset.original_character_set)
-    for element in dataset:
-        if element.VR not in SHORT_VRS | LONG_VRS and " or " not in element.VR:
-            copy[element.tag] = DataElement(element.tag, implicit_vr(element.tag).decode(), element.value)
     buffer = DicomBytesIO()
     buffer.is_implicit_VR, buffer.is_little_endian = not encoding.explicit, encoding.little
     try:
+        copy = Dataset()
+        copy.update({element.tag: element for element in dataset})
+        implicit, little = dataset.original_encoding
+        copy.set_original_encoding(implicit, little, dataset.original_character_set)
+        for element in dataset:
+            if element.VR not in SHORT_VRS | LONG_VRS and " or " not in element.VR:
+                copy[element.tag] = DataElement(element.tag, implicit_vr(element.tag).decode(), element.value)
         write_dataset(buffer, copy)
     except (TypeError, ValueError, AttributeError, NotImplementedError, OSError) as error:
         raise FileRefused(Reason.NOT_PARSABLE, f"cannot be encoded: {type(error).__name__}") from None

@@ -253,7 +253,9 @@ class Destination:
             except sqlite3.Error:
                 notes["record-failed"] += 1
                 return
-        self._book.rename(Path(self._top), final)
+        left = self._book.rename(Path(self._top), final)
+        if left:
+            notes["folder-names-left"] = left
 
     def _is_there(self, job: FileJob, written_as: str) -> bool:
         """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""

@@ -56,6 +56,9 @@ MAX_INFLATED = 1 << 27
 
 MAX_NORMALISED = 1 << 27
 
+TRAILING = "trailing-bytes"
+"""Note: there were bytes behind the Data Set, which go."""
+
 _DIRECTORY_RECORD_SEQUENCE = 0x00041220
 _DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 
@@ -113,7 +116,10 @@ class DicomFile:
         self.content = b""
         self.notes: set[str] = set()
         if self.deflated:
-            self._use(_inflate(self.read_at, begin, size))
+            content, behind = _inflate(self.read_at, begin, size)
+            self._use(content)
+            if behind.strip(b"\0"):  # one is padding
+                self.notes.add(TRAILING)
 
     @property
     def deflated(self) -> bool:
@@ -141,7 +147,10 @@ class DicomFile:
         FileRefused, Malformed, Incomplete
             It cannot be read.
         """
-        return _walk_file(self.read_at, self.buf, self._size, self.encoding, pos, last)
+        data, behind = _walk_file(self.read_at, self.buf, self._size, self.encoding, pos, last)
+        if behind:
+            self.notes.add(TRAILING)
+        return data
 
     def walk(self) -> DataSetBytes:
         """Walk the Data Set.
@@ -156,7 +165,7 @@ class DicomFile:
         except Incomplete as error:
             raise FileRefused(Reason.TRUNCATED, str(error)) from None
         except Malformed as error:
-            if self.notes or isinstance(error, TooDeep):
+            if "normalised" in self.notes or isinstance(error, TooDeep):
                 raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
             self._use(_normalise(self.read_at, self.begin, self._size, self.transfer_syntax, str(error)))
             self.notes.add("normalised")
@@ -182,7 +191,7 @@ def walk_bytes(content: bytes, encoding: Encoding) -> DataSetBytes:
         It is not well formed.
     """
     try:
-        return _walk_file(_memory_reader(content), content, len(content), encoding, 0, 0)
+        return _walk_file(_memory_reader(content), content, len(content), encoding, 0, 0)[0]
     except (Incomplete, Malformed) as error:
         raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
 
@@ -203,10 +212,12 @@ def _memory_reader(content: bytes) -> ReadAt:
     return lambda offset, length: content[offset : offset + length]
 
 
-def _walk_file(read_at: ReadAt, buf: bytes, size: int, encoding: Encoding, begin: int, last: int) -> DataSetBytes:
+def _walk_file(
+    read_at: ReadAt, buf: bytes, size: int, encoding: Encoding, begin: int, last: int
+) -> tuple[DataSetBytes, int]:
     """Walk a Data Set up to `size`, of which `buf` is read; long values stay where they are.
 
-    The walk begins at `begin`, behind an element of tag `last`.
+    The walk begins at `begin`, behind an element of tag `last`. Returns the Data Set, and how many bytes are behind it.
     """
     spans: list[Span] = []
     bulk: dict[int, FileRange] = {}
@@ -250,7 +261,7 @@ def _walk_file(read_at: ReadAt, buf: bytes, size: int, encoding: Encoding, begin
             raise Incomplete(f"offset {pos + skipped}")
         else:
             raise Malformed(f"offset {pos + skipped}: the first element is longer than the file")
-    return DataSetBytes(buf, spans, encoding, bulk, begin, pos)
+    return DataSetBytes(buf, spans, encoding, bulk, begin, pos), size - pos - skipped
 
 
 def _is_surplus(rest: bytes, spans: list[Span]) -> bool:
@@ -302,8 +313,13 @@ def _fragments_end(read_at: ReadAt, offset: int, size: int, encoding: Encoding) 
     raise Incomplete(f"offset {offset}: pixel data without end")
 
 
-def _inflate(read_at: ReadAt, start: int, size: int) -> bytes:
-    """Inflate a deflated Data Set (PS3.5 section A.5), refusing one that grows out of bounds."""
+def _inflate(read_at: ReadAt, start: int, size: int) -> tuple[bytes, bytes]:
+    """Inflate a deflated Data Set (PS3.5 section A.5), refusing one that is or grows out of bounds.
+
+    Returns it, and what is behind it.
+    """
+    if size - start > MAX_INFLATED:
+        raise FileRefused(Reason.UNSUPPORTED, "deflated Data Set is too long")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         content = inflater.decompress(read_at(start, size - start), MAX_INFLATED)
@@ -313,7 +329,7 @@ def _inflate(read_at: ReadAt, start: int, size: int) -> bytes:
         raise FileRefused(Reason.UNSUPPORTED, "deflated Data Set is too long")
     if not inflater.eof:
         raise FileRefused(Reason.TRUNCATED, "deflated Data Set")
-    return content
+    return content, inflater.unused_data
 
 
 def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str) -> bytes:

@@ -53,6 +53,9 @@ Found: TypeAlias = "FileJob | Folder | NotTried"
 
 _NAME = operator.attrgetter("name")
 
+_JUNCTION = 0xA0000003
+"""Reparse tag of Windows' other links between folders, which Python does not call symbolic."""
+
 
 def discover(
     source: Path, *, whole_tree: bool = True, follow_links: bool = False, closed: Iterable[str] = ()
@@ -138,7 +141,7 @@ def _look(entry: os.DirEntry[str], relative: str, links: _Links | None) -> Found
         status = entry.stat(follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
             return _job(relative, status)
-        if entry.is_symlink():
+        if entry.is_symlink() or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
             follow = links is not None and links.may_follow(entry.path)
             if not follow:
                 return NotTried(relative, Reason.SYMLINK)

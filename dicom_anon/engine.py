@@ -28,7 +28,7 @@ from dicom_anon.elements import (
 )
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
-from dicom_anon.objects import ObjectFacts, classify
+from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts, classify
 from dicom_anon.pixels import LAYOUT, has_offset_tables, layout_of
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
@@ -152,6 +152,20 @@ def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> L
     return root
 
 
+def _tell_instance(scope: FileScope, root: Level, edits: list[Edit]) -> None:
+    """Note the UIDs that the object has from now on, out of the very bytes that say so in it."""
+    for tag in tags.INSTANCE_UIDS:
+        span = root.look(tag)
+        if span is not None and span[1] == b"UI":
+            at = bisect.bisect_left(edits, (span[2], span[4]), key=by_place)
+            new = edits[at][2] if at < len(edits) and edits[at][:2] == (span[2], span[4]) else None
+            scope.memo[tag] = _uid_text(new[8:] if isinstance(new, bytes) else scope.buf[span[3] : span[4]])
+
+
+def _uid_text(raw: bytes) -> str:
+    return raw.decode("latin-1").strip("\0 ")
+
+
 def _identifiers(root: Level) -> Identifiers:
     """Find identifiers of a file that its path may tell as well."""
     return identifiers_of(
@@ -204,6 +218,7 @@ class Engine(Rewriter):
         super().__init__(dict(exact), inserts)
         self._facts = plan.facts
         self._pseudonyms = Pseudonyms(plan.key)
+        self._objects = plan.assignment.objects
         self._crosswalk = plan.crosswalk
         self._shifts = any(isinstance(action, ShiftDate) for action in exact.values())
         self._learnt: Learnt | None = None
@@ -228,6 +243,7 @@ class Engine(Rewriter):
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         try:
             root = _classified(scope, data, transfer_syntax)
+            self._check_kind(scope.memo[OBJECT])
             edits = self._edits(root, data)
         except values.NeedsWiderCharacterSet:
             data = to_utf8(data, self._facts, self._pseudonyms)
@@ -239,9 +255,19 @@ class Engine(Rewriter):
             except values.NeedsWiderCharacterSet:
                 raise FileRefused(Reason.VALUE_NOT_WRITABLE, "character set") from None
             self._learnt = None
+            _tell_instance(scope, root, edits)
         else:
+            _tell_instance(scope, root, edits)
             self._learn(data, edits, scope, transfer_syntax)
         return self._rewritten(joined(data.buf, data.begin, data.end, edits), scope)
+
+    def _check_kind(self, facts: ObjectFacts) -> None:
+        """Refuse kinds of objects that the rules do not want passed on."""
+        policy = self._objects.get(facts.kind, PROCESS)
+        if policy == DROP:
+            raise FileRefused(Reason.DROPPED, facts.kind)
+        if policy == QUARANTINE:
+            raise FileRefused(Reason.UNSUPPORTED, facts.kind)
 
     def run_unwalked(self, source: Unwalked) -> Rewritten:
         """De-identify one Data Set of which only the start is at hand, reusing what an earlier file taught.
@@ -279,7 +305,7 @@ class Engine(Rewriter):
             pieces.append(buf[start:end] if new is None else new)
             if tag in tags.INSTANCE_UIDS:
                 if vr == b"UI":
-                    scope.memo[tag] = (buf[value:end] if new is None else new[8:]).decode("latin-1").strip("\0 ")
+                    scope.memo[tag] = _uid_text(buf[value:end] if new is None else new[8:])
                 else:
                     del scope.memo[tag]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -117,7 +118,7 @@ def parse_lookup(text: str, where: str) -> Lookup:
     delimiter = max(",;\t", key=first_line.count)
     problems: list[Problem] = []
     try:
-        lines = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True))
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise ConfigError([Problem(where, "", "", f"is not CSV: {error}", "a CSV file")]) from None
     headers = tuple(header.strip().lower() for header in (lines[0] if lines else ()))

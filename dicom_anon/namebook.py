@@ -8,7 +8,6 @@ Lives here: that bookkeeping and the renaming. Does not live here: the test of a
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -95,12 +94,18 @@ class NameBook:
                 self._tainted.add(name)
         return {name: name not in self._tainted for name in {*self._may_stay, *(self._new - pending)}}
 
-    def rename(self, destination: Path, final: Mapping[str, bool]) -> None:
+    def rename(self, destination: Path, final: Mapping[str, bool]) -> int:
         """Give the folders of a destination the names that are on record as final.
 
         That comes after the record, and again before the next run: so a run that is killed in the midst of it leaves
         nothing that stays under two names.
+
+        Returns
+        -------
+        int
+            Folders that could not be renamed, and so have a name still that must not stay.
         """
+        telling = 0
         renames = {}
         for name, stays in final.items():
             token = folder_token(name, self._pseudonyms)
@@ -109,8 +114,11 @@ class NameBook:
             for folder, names, _ in os.walk(destination, topdown=False):
                 for name in names:
                     if name in renames:
-                        with contextlib.suppress(OSError):  # it keeps its token, which tells nothing
+                        try:
                             os.rename(os.path.join(folder, name), os.path.join(folder, renames[name]))
+                        except OSError:  # a folder may keep its token, which tells nothing
+                            telling += not final.get(name, True)
+        return telling
 
     @property
     def tainted(self) -> int:

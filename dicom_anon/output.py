@@ -12,13 +12,13 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO
 
 from dicom_anon import pixels
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.elements import FileRange, Piece
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.pixels import PixelPlan
+from dicom_anon.planned import OutputPiece, Planned
 
 _COPY_CHUNK = 1 << 20
 _NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
@@ -30,16 +30,6 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 
 _HERE = os.urandom(8).hex()
 """Tells the processes apart that work on one destination, also those of several machines."""
-
-
-class Planned(NamedTuple):
-    """Pixel data that is not copied as it is."""
-
-    content: FileRange
-    plan: PixelPlan
-
-
-OutputPiece: TypeAlias = "Piece | Planned"
 
 
 def write(

@@ -25,7 +25,7 @@ def make_plan(assignment: Assignment | None = None, key: bytes | None = None) ->
     now = datetime.datetime.now()
     return Plan(
         assignment or resolve(),
-        key or new_key(),
+        new_key() if key is None else key,
         now.strftime("%m%d%Y"),
         now.strftime("%H%M%S") + f"{now.microsecond // 1000:03}",
     )

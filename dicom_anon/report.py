@@ -26,6 +26,7 @@ NOTES = {
     "documents-failed": "run whose extracted data, accounts of studies, DICOMDIRs or crosswalk were not all written",
     "file-name-replaced": "file names that held an identifier, replaced by a token",
     "folder-name-replaced": "folder names that held an identifier, replaced by a token",
+    "folder-names-left": "folders that could not be renamed: their names hold an identifier; run again",
     "folder-names-pending": "run that ended early: folders keep their tokens for names until a run ends in order",
     "hash-acc-cut": "accessions hashed from a cut message, as mercure does: different ones may get one hash",
     "not-copied": "quarantined files of which no copy could be put aside",
@@ -129,7 +130,7 @@ class RunReport:
 
     @property
     def _pending(self) -> int:
-        return self.notes["folder-names-pending"] + self.notes["record-failed"]
+        return sum(self.notes[name] for name in ("folder-names-left", "folder-names-pending", "record-failed"))
 
     @property
     def exit_code(self) -> int:

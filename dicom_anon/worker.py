@@ -14,7 +14,6 @@ import os
 import pickle
 import shutil
 import signal
-import struct
 import threading
 import time
 import warnings
@@ -28,16 +27,13 @@ from dicom_anon import output
 from dicom_anon.crosswalk import Crossing
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.discovery import FileJob
-from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange
 from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Kind, Reason, place_of
 from dicom_anon.filemeta import write_meta
-from dicom_anon.hidden import hides_elements
 from dicom_anon.layout import NAMERS, Facts
 from dicom_anon.naming import Identifiers, holds_identifier, is_portable
-from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts
-from dicom_anon.output import OutputError, OutputPiece, Planned
-from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, plan_pixels
+from dicom_anon.output import OutputError
+from dicom_anon.planned import OutputPiece, pixels_planned
 from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
@@ -77,7 +73,6 @@ BURNED_IN = "burned-in-risk"
 """Note of a written object whose pixels may show text; the result's detail says why."""
 
 
-_CHUNK, _OVERLAP = 1 << 20, 1 << 10
 _PARENT_SECONDS = 0.1
 
 
@@ -205,11 +200,14 @@ def unpacked(jobs: list[FileJob], results: list[PackedResult]) -> list[FileResul
 @functools.cache
 def _end_with_parent() -> None:
     """Let this worker end soon after the run that started it: the next run may be at work on the same destination."""
-    parent = os.getppid()
+    parent, number = multiprocessing.parent_process(), os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_SECONDS)
+        if parent is not None and parent.sentinel is not None:  # as on Windows, where the number stays what it was
+            parent.join()
+        else:
+            while os.getppid() == number:
+                time.sleep(_PARENT_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -224,7 +222,8 @@ def _engine(plan: Plan) -> Engine:
 def process_file(job: FileJob, order: Order, engine: Engine) -> FileResult:
     """De-identify one file; whatever happens becomes a result."""
     result = _try(job, order, engine)
-    if order.quarantine and result.reason is not None and result.reason.kind is Kind.QUARANTINED:
+    wanted = order.quarantine and not order.dry_run
+    if wanted and result.reason is not None and result.reason.kind is Kind.QUARANTINED:
         return _quarantined(result, order)
     return result
 
@@ -234,7 +233,8 @@ def _quarantined(result: FileResult, order: Order) -> FileResult:
     assert result.reason is not None
     copy = os.path.join(order.quarantine, result.reason.value, result.job.relative)
     try:
-        os.makedirs(os.path.dirname(copy), mode=0o700, exist_ok=True)
+        os.makedirs(order.quarantine, mode=0o700, exist_ok=True)  # below it, nothing can be reached by others
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
         shutil.copyfile(os.path.join(order.source, result.job.relative), copy)
     except (OSError, RecursionError) as error:  # the last, where folders are very deep
         if not isinstance(error, shutil.SameFileError):
@@ -249,8 +249,9 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
         with io.FileIO(f"{order.source}{os.sep}{job.relative}") as source:
             file = DicomFile(source, job.size)
             new = engine.run_unwalked(file)
-            _check_object(new.facts, order)
-            pieces = _pixels_planned(file, new)
+            if new.facts.burned_in and order.on_burned_in != "warn":
+                raise FileRefused(Reason.BURNED_IN, new.facts.burned_in)
+            pieces = pixels_planned(file, new)
             written_as, tainted = _named(job, file, new, order, engine)
             if not order.dry_run:
                 target = f"{order.destination}{os.sep}{written_as}"
@@ -277,58 +278,6 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
         return FileResult(job, Reason.INTERNAL_ERROR, "MemoryError")
     except Exception as error:
         return FileResult(job, Reason.INTERNAL_ERROR, place_of(error))
-
-
-def _check_object(facts: ObjectFacts, order: Order) -> None:
-    """Refuse kinds of objects that the rules do not want passed on."""
-    policy = order.plan.assignment.objects.get(facts.kind, PROCESS)
-    if policy == DROP:
-        raise FileRefused(Reason.DROPPED, facts.kind)
-    if policy == QUARANTINE:
-        raise FileRefused(Reason.UNSUPPORTED, facts.kind)
-    if facts.burned_in and order.on_burned_in != "warn":
-        raise FileRefused(Reason.BURNED_IN, facts.burned_in)
-
-
-def _pixels_planned(file: DicomFile, new: Rewritten) -> list[OutputPiece]:
-    """Say of the pixel data among the pieces what has to change in it."""
-    pieces: list[OutputPiece] = []
-    for piece in new.pieces:
-        if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
-            plan = plan_pixels(new.root, file.transfer_syntax, piece, file.read_at, piece.tag)
-            file.notes.update(plan.notes)
-            if file.transfer_syntax not in NATIVE and not _ends_undefined(pieces):
-                raise FileRefused(Reason.NOT_PARSABLE, "pixel data is not encapsulated (PS3.5 section A.4)")
-            if NOT_CHECKED in plan.notes and file.transfer_syntax not in VIDEO:
-                _check_unknown(piece, file, new.identifiers)
-            if plan.length is not None:
-                header = pieces[-1]
-                assert isinstance(header, bytes)
-                pieces[-1] = header[:-4] + struct.pack(f"{file.encoding.order}L", plan.length)
-            if plan.changes:
-                pieces.append(Planned(piece, plan))
-                continue
-        pieces.append(piece)
-    return pieces
-
-
-def _ends_undefined(pieces: list[OutputPiece]) -> bool:
-    """Tell whether the header that was written last says that its value is of undefined length."""
-    return bool(pieces) and isinstance(pieces[-1], bytes) and pieces[-1].endswith(b"\xff\xff\xff\xff")
-
-
-def _check_unknown(content: FileRange, file: DicomFile, identifiers: Identifiers) -> None:
-    """Refuse pixel data of unknown structure that holds elements, or what identifies the patient of its header."""
-    wanted = [text.encode() for text in identifiers.inside]
-    pos, end = content.offset, content.offset + content.length
-    while pos < end:
-        chunk = file.read_at(pos, min(_CHUNK + _OVERLAP, end - pos))
-        if not chunk:
-            return  # it shrank, which the copy finds
-        low = chunk.lower()
-        if any(text in low for text in wanted) or hides_elements(chunk, 0, len(chunk), b"OW", file.encoding):
-            raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure holds text of a header")
-        pos += _CHUNK
 
 
 def _named(job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: Engine) -> tuple[str, tuple[str, ...]]:
@@ -414,7 +363,7 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     """
     file = DicomFile(source, size)
     new = engine.run_unwalked(file)
-    pieces = _pixels_planned(file, new)
+    pieces = pixels_planned(file, new)
     if target is not None:
         _write(os.fspath(target), source, file, new, pieces, engine)
     return new.notes | file.notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,26 @@ def test_a_later_delivery_can_take_a_name_away(tmp_path: Path, key_file: Path) -
     assert "Waldteufel" not in str(found)
     token = found[0].split("/")[0]
     assert found == {0: f"{token}/1.dcm", 1: f"{token}/sub/2.dcm", 9: f"x/{token}/9.dcm"}
+
+
+def test_a_folder_that_cannot_lose_its_name_is_no_success(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tree(tmp_path / "in", "Waldteufel/1.dcm")
+    run(source, tmp_path / "out", key_file)
+    (source / "Waldteufel/9.dcm").write_bytes(picture(1, 9, PatientName="Waldteufel^Emil"))
+
+    def held(old: str, new: str) -> None:
+        raise PermissionError(errno.EACCES, "in use")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", held)
+        done = call(source, tmp_path / "out", "--key-file", key_file, "--json", "-")
+    assert done.code == 1
+    assert done.account["notes"]["folder-names-left"] == 1
+    done = call(source, tmp_path / "out", "--key-file", key_file, "--json", "-")
+    assert done.code == 0
+    assert "Waldteufel" not in str(files_below(tmp_path / "out"))
 
 
 def test_a_run_that_ends_early_leaves_tokens_and_the_next_one_settles(tmp_path: Path, key_file: Path) -> None:

@@ -370,6 +370,17 @@ def test_a_copy_that_cannot_be_put_aside_whole_is_not_left(tmp_path: Path, monke
     assert files_below(source) == ["cut"]
 
 
+def test_copies_put_aside_are_the_owners_alone_and_a_dry_run_makes_none(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a/b/cut", content=TINY[:-7])
+    aside = tmp_path / "aside"
+    dry = call(source, tmp_path / "out", "--quarantine", aside, "--dry-run", "--json", "-")
+    assert account_of(dry) == {"written": 0, "truncated": 1}
+    assert not aside.exists()
+    call(source, tmp_path / "out", "--quarantine", aside)
+    assert files_below(aside) == ["truncated/a/b/cut"]
+    assert aside.stat().st_mode & 0o777 == 0o700
+
+
 def _changed_after_listing(change: Callable[[Path], None]) -> Callable[..., Iterator[Found]]:
     def listing(source: Path, **how: Any) -> Iterator[Found]:
         found = list(discover(source, **how))

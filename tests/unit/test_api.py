@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import RawDataElement
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, EncapsulatedPDFStorage, generate_uid
 
-from dicom_anon import ConfigError, FileRefused, anonymize_dataset, resolve
+from dicom_anon import ConfigError, FileRefused, anonymize_dataset, anonymize_file, resolve
+from dicom_anon.config import parse_config
+from dicom_anon.errors import Reason
+from dicom_anon.extra_rules import parse_extra_rules
+from dicom_anon.pixels import BLANKED, TRIMMED
 
 KEY = b"an example of a secret key"
 
@@ -115,3 +124,69 @@ def test_a_dataset_keeps_its_big_endian_form() -> None:
     anonymize_dataset(data, key=KEY)
     assert data.PixelData == pixels
     assert data.Rows == 64
+
+
+def test_what_hides_beside_the_pixels_of_a_dataset_goes() -> None:
+    data = dcmread(path_of("SC_rgb_jpeg_gdcm.dcm"))
+    frame = next(generate_frames(data.PixelData, number_of_frames=1))
+    comment = b"DOE^JANE MRN 4711"
+    with_comment = frame[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + frame[2:]
+    data.PixelData = encapsulate([with_comment])
+    report = anonymize_dataset(data, key=KEY)
+    assert b"DOE^JANE" not in data.PixelData
+    assert frame[20:-40] in data.PixelData
+    assert BLANKED in report.notes
+
+    native = dcmread(path_of("CT_small.dcm"))
+    picture = native.PixelData
+    native.PixelData += comment + b" "
+    report = anonymize_dataset(native, key=KEY)
+    assert native.PixelData == picture
+    assert TRIMMED in report.notes
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "reason"),
+    [(EncapsulatedPDFStorage, Reason.UNSUPPORTED), ("1.3.12.2.1107.5.9.1", Reason.UNSUPPORTED)],
+)
+def test_kinds_that_a_run_does_not_pass_on_are_refused_from_python_too(
+    tmp_path: Path, sop_class: str, reason: Reason
+) -> None:
+    data = dcmread(path_of("CT_small.dcm"))
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = UID(sop_class)
+    data.save_as(tmp_path / "source.dcm")
+    before = data.to_json()
+    with pytest.raises(FileRefused) as refused:
+        anonymize_dataset(data, key=KEY)
+    assert refused.value.reason is reason
+    assert data.to_json() == before
+    with pytest.raises(FileRefused) as refused:
+        anonymize_file(tmp_path / "source.dcm", tmp_path / "target.dcm", key=KEY)
+    assert refused.value.reason is reason
+    assert not (tmp_path / "target.dcm").exists()
+    rules = parse_config('{"general": {"objects": {"sr": "drop"}}}', "test")
+    with pytest.raises(FileRefused) as refused:
+        anonymize_dataset(dcmread(path_of("reportsi.dcm")), resolve(rules), key=KEY)
+    assert refused.value.reason is Reason.DROPPED
+
+
+def test_a_function_that_makes_uids_makes_the_one_of_the_file_meta(tmp_path: Path) -> None:
+    def new(dataset: pydicom.Dataset, tag: pydicom.tag.BaseTag) -> None:
+        dataset.SOPInstanceUID = generate_uid()
+
+    data = dcmread(path_of("CT_small.dcm"))
+    anonymize_dataset(data, extra_rules={(0x0008, 0x0018): new}, key=KEY)
+    assert data.file_meta.MediaStorageSOPInstanceUID == data.SOPInstanceUID
+    assignment = resolve(assigns=parse_extra_rules({(0x0008, 0x0018): new}, "test"))
+    anonymize_file(path_of("CT_small.dcm"), tmp_path / "target.dcm", assignment, key=KEY)
+    written = dcmread(tmp_path / "target.dcm")
+    assert written.file_meta.MediaStorageSOPInstanceUID == written.SOPInstanceUID
+
+
+def test_a_dataset_that_pydicom_cannot_convert_is_refused_without_its_bytes() -> None:
+    data = dcmread(path_of("CT_small.dcm"))
+    data[0x00081030] = RawDataElement(BaseTag(0x00081030), "Ja", 8, b"Doe^Jane", 0, False, True)
+    with pytest.raises(FileRefused) as refused:
+        anonymize_dataset(data, key=KEY)
+    assert refused.value.reason is Reason.NOT_PARSABLE
+    assert "Ja" not in str(refused.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import tempfile
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,6 +270,18 @@ def test_bytes_behind_the_data_set_are_dropped(tmp_path: Path, surplus: bytes) -
     copy(path, tmp_path / "target")
     assert (tmp_path / "target").read_bytes().endswith(bytes(range(32)))
     assert decode(read_file(path).whole) == source
+    with open(path, "rb", buffering=0) as handle:
+        file = DicomFile(handle, path.stat().st_size)
+        assert file.data.spans
+    assert file.notes == {"trailing-bytes"}
+
+
+def test_bytes_behind_a_deflated_data_set_are_told(tmp_path: Path) -> None:
+    copy(real_file("image_dfl.dcm"), tmp_path / "plain")  # the file itself has a checksum there
+    content = (tmp_path / "plain").read_bytes()
+    for surplus, notes in ((b"\0", set()), (b"Doe^Jane", {"trailing-bytes"})):
+        with opened(content + surplus) as handle:
+            assert DicomFile(handle, len(content + surplus)).notes == notes
 
 
 def test_text_behind_a_data_set_without_pixels_is_no_surplus(tmp_path: Path) -> None:
@@ -377,6 +390,18 @@ def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
     assert refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason is Reason.NOT_PARSABLE
     monkeypatch.setattr(dicomfile, "MAX_INFLATED", 10_000)
     assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
+
+
+def test_deflated_bytes_that_are_too_many_are_not_even_read() -> None:
+    head = real_file("image_dfl.dcm").read_bytes()
+    with tempfile.TemporaryFile(buffering=0) as handle:
+        handle.write(head)
+        handle.truncate(dicomfile.MAX_INFLATED + len(head))
+        tracemalloc.start()
+        with pytest.raises(FileRefused, match="too long"):
+            DicomFile(handle, dicomfile.MAX_INFLATED + len(head))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        tracemalloc.stop()
 
 
 # --- what only pydicom reads ----------------------------------------------------------------------

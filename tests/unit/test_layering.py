@@ -35,7 +35,7 @@ FLOORS = {
     5: ("config", "presets", "stamps", "profile", "safe_private"),
     6: ("assignment", "extra_rules", "conformance"),
     7: ("engine", "planning", "rewriter", "template", "transcode"),
-    8: ("filemeta", "dicomfile", "output"),
+    8: ("filemeta", "dicomfile", "planned", "output"),
     9: (
         "discovery",
         "worker",

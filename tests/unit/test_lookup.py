@@ -193,3 +193,9 @@ def test_the_crosswalk_has_a_line_for_each_series(tmp_path: Path) -> None:
 def test_without_the_wish_no_file_tells_its_identity() -> None:
     new = Engine(Plan(resolve(), KEY)).run(walked(encode(file_of("1.2.3.1", 1), EXPLICIT_LITTLE)))
     assert new.crossing is None
+
+
+def test_lines_end_only_where_lines_of_csv_do() -> None:
+    names = [f"A{sign}B" for sign in "\x85\x0b\x0c\x1c\u2028"]
+    table = parse_lookup("PatientID,SubjectID\n" + "".join(f"{name},S{n}\n" for n, name in enumerate(names)), "test")
+    assert [found.identifier for name in names if (found := table.find(name))] == ["S0", "S1", "S2", "S3", "S4"]

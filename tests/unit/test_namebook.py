@@ -51,6 +51,16 @@ def test_renaming_twice_changes_nothing(tmp_path: Path) -> None:
         assert folders(tmp_path) == {"clear", "clear/x", token("Jane")}
 
 
+def test_a_folder_that_keeps_a_telling_name_is_counted(tmp_path: Path) -> None:
+    for folder in ("Jane", token("clear"), "x/Jane"):
+        (tmp_path / folder).mkdir(parents=True)
+    for taken in (token("Jane"), "clear"):
+        (tmp_path / taken / "full").mkdir(parents=True)
+    final = {"clear": True, "Jane": False}
+    assert NameBook(PSEUDONYMS, final).rename(tmp_path, final) == 1
+    assert {"Jane", token("clear"), f"x/{token('Jane')}"} < folders(tmp_path)
+
+
 def test_a_folder_of_doubt_is_left_open() -> None:
     book = NameBook(PSEUDONYMS, {})
     book.target("doubt/sub")

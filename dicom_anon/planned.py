@@ -1,0 +1,110 @@
+"""Pixel data among the pieces of an output: what has to change in it before it is written.
+
+Lives here: the way from a rewritten Data Set to pieces that can be written. Does not live here: what hides in pixels,
+and the writing.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple, Protocol, TypeAlias
+
+from dicom_anon.elements import PIXEL_DATA_TAGS, Encoding, FileRange, Piece, ReadAt
+from dicom_anon.engine import Rewritten
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.hidden import hides_elements
+from dicom_anon.naming import Identifiers
+from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, PixelPlan, plan_pixels
+
+_CHUNK, _OVERLAP = 1 << 20, 1 << 10
+
+
+class Source(Protocol):
+    """What a Data Set was read from, a file or bytes.
+
+    Attributes
+    ----------
+    read_at : callable
+        Reads bytes of it.
+    transfer_syntax : str
+        UID of how it is written.
+    encoding : Encoding
+        The same.
+    notes : set of str
+        Codes for the report.
+    """
+
+    @property
+    def read_at(self) -> ReadAt: ...  # noqa: D102
+    @property
+    def transfer_syntax(self) -> str: ...  # noqa: D102
+    @property
+    def encoding(self) -> Encoding: ...  # noqa: D102
+    @property
+    def notes(self) -> set[str]: ...  # noqa: D102
+
+
+class Planned(NamedTuple):
+    """Pixel data that is not copied as it is."""
+
+    content: FileRange
+    plan: PixelPlan
+
+
+OutputPiece: TypeAlias = "Piece | Planned"
+
+
+def pixels_planned(source: Source, new: Rewritten) -> list[OutputPiece]:
+    """Say of the pixel data among the pieces of an output what has to change in it.
+
+    Parameters
+    ----------
+    source : Source
+        What was read.
+    new : Rewritten
+        What becomes of it.
+
+    Raises
+    ------
+    FileRefused
+        It is not what the transfer syntax says, or of unknown structure and holds text of a header.
+    OSError
+        It cannot be read.
+    """
+    pieces: list[OutputPiece] = []
+    for piece in new.pieces:
+        if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
+            plan = plan_pixels(new.root, source.transfer_syntax, piece, source.read_at, piece.tag)
+            source.notes.update(plan.notes)
+            if source.transfer_syntax not in NATIVE and not _ends_undefined(pieces):
+                raise FileRefused(Reason.NOT_PARSABLE, "pixel data is not encapsulated (PS3.5 section A.4)")
+            if NOT_CHECKED in plan.notes and source.transfer_syntax not in VIDEO:
+                _check_unknown(piece, source, new.identifiers)
+            if plan.length is not None:
+                header = pieces[-1]
+                assert isinstance(header, bytes)
+                pieces[-1] = header[:-4] + struct.pack(f"{source.encoding.order}L", plan.length)
+            if plan.changes:
+                pieces.append(Planned(piece, plan))
+                continue
+        pieces.append(piece)
+    return pieces
+
+
+def _ends_undefined(pieces: list[OutputPiece]) -> bool:
+    """Tell whether the header that was written last says that its value is of undefined length."""
+    return bool(pieces) and isinstance(pieces[-1], bytes) and pieces[-1].endswith(b"\xff\xff\xff\xff")
+
+
+def _check_unknown(content: FileRange, source: Source, identifiers: Identifiers) -> None:
+    """Refuse pixel data of unknown structure that holds elements, or what identifies the patient of its header."""
+    wanted = [text.encode() for text in identifiers.inside]
+    pos, end = content.offset, content.offset + content.length
+    while pos < end:
+        chunk = source.read_at(pos, min(_CHUNK + _OVERLAP, end - pos))
+        if not chunk:
+            return  # it shrank, which the copy finds
+        low = chunk.lower()
+        if any(text in low for text in wanted) or hides_elements(chunk, 0, len(chunk), b"OW", source.encoding):
+            raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure holds text of a header")
+        pos += _CHUNK

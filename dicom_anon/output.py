@@ -38,7 +38,7 @@ def write(
     file: DicomFile,
     meta: bytes,
     pieces: Sequence[OutputPiece],
-) -> int:
+) -> None:
     """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
 
     Parameters
@@ -54,11 +54,6 @@ def write(
     pieces : list of bytes, FileRange or Planned
         The new Data Set.
 
-    Returns
-    -------
-    int
-        Bytes written.
-
     Raises
     ------
     OutputError
@@ -70,7 +65,7 @@ def write(
     try:
         descriptor = os.open(part, _NEW_FILE, 0o666)
         try:
-            written = _write_pieces(descriptor, source, file, meta, pieces)
+            _write_pieces(descriptor, source, file, meta, pieces)
         finally:
             os.close(descriptor)
         os.replace(part, target)
@@ -82,7 +77,6 @@ def write(
         if isinstance(error, OSError):
             raise OutputError(error.errno, "output") from error
         raise
-    return written
 
 
 def make_folder(path: str) -> None:
@@ -149,26 +143,28 @@ def part_name(target: str | os.PathLike[str]) -> str:
     return f"{folder}{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
 
 
-def _write_pieces(target: int, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]) -> int:
+def _write_pieces(target: int, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]) -> None:
     if file.deflated:
         whole = b"".join(_in_memory(file, piece) for piece in _planned(file, pieces))
         deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         deflated = deflater.compress(whole) + deflater.flush()
-        return _write_all(target, meta + deflated + b"\0" * (len(deflated) % 2))
-    written, pending, size = 0, [meta], 0
+        _write_all(target, meta + deflated + b"\0" * (len(deflated) % 2))
+        return
+    pending, size = [meta], 0
     for piece in _planned(file, pieces):
         if type(piece) is FileRange and not file.holds(piece):
-            written += _write_all(target, b"".join(pending))
+            _write_all(target, b"".join(pending))
             pending, size = [], 0
-            written += _copy_range(source, target, piece)
+            _copy_range(source, target, piece)
             continue
         content = _in_memory(file, piece)
         pending.append(content)
         size += len(content)
         if size >= _COPY_CHUNK:
-            written += _write_all(target, b"".join(pending))
+            _write_all(target, b"".join(pending))
             pending, size = [], 0
-    return written + _write_all(target, b"".join(pending)) if pending else written
+    if pending:
+        _write_all(target, b"".join(pending))
 
 
 def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterator[Piece]:
@@ -187,14 +183,13 @@ def _in_memory(file: DicomFile, piece: Piece) -> bytes:
     return piece if isinstance(piece, bytes) else file.held(piece)
 
 
-def _write_all(target: int, content: bytes | memoryview) -> int:
+def _write_all(target: int, content: bytes | memoryview) -> None:
     written = os.write(target, content)
     while written < len(content):
         written += os.write(target, memoryview(content)[written:])
-    return written
 
 
-def _copy_range(source: BinaryIO, target: int, piece: FileRange) -> int:
+def _copy_range(source: BinaryIO, target: int, piece: FileRange) -> None:
     """Copy bytes from file to file: in the kernel where it can, else through one buffer."""
     offset, left, _ = piece
     if hasattr(os, "copy_file_range"):
@@ -222,7 +217,6 @@ def _copy_range(source: BinaryIO, target: int, piece: FileRange) -> int:
                 raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
             _write_all(target, buffer[:done])
             left -= done
-    return piece.length
 
 
 def _check_source(source: BinaryIO, offset: int, length: int) -> None:

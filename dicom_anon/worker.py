@@ -333,7 +333,7 @@ def _write(
         output.write(target, source, file, meta, pieces)
 
 
-def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine) -> frozenset[str]:
+def deidentify(source: BinaryIO, size: int, target: Path, engine: Engine) -> frozenset[str]:
     """De-identify one open file.
 
     Parameters
@@ -342,8 +342,8 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
         Opened for reading bytes, not buffered.
     size : int
         Its length in bytes.
-    target : Path or None
-        File to write; `None` to decide only.
+    target : Path
+        File to write.
     engine : Engine
         The rules.
 
@@ -364,6 +364,5 @@ def deidentify(source: BinaryIO, size: int, target: Path | None, engine: Engine)
     file = DicomFile(source, size)
     new = engine.run_unwalked(file)
     pieces = pixels_planned(file, new)
-    if target is not None:
-        _write(os.fspath(target), source, file, new, pieces, engine)
+    _write(os.fspath(target), source, file, new, pieces, engine)
     return new.notes | file.notes

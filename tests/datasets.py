@@ -497,5 +497,5 @@ def copy(source: Path, target: Path, rules: dict[str, str] | None = None) -> Dat
         file = DicomFile(handle, source.stat().st_size)
         new = engine(rules or {}).run(file.data, file.transfer_syntax)
         meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, new.sop_instance)
-        assert output.write(target, handle, file, meta, new.pieces) == target.stat().st_size
+        output.write(target, handle, file, meta, new.pieces)
     return dcmread(target)

@@ -314,9 +314,9 @@ def test_an_error_of_the_source_in_pixels_that_are_looked_into_is_told_as_such(
     assert call(source, tmp_path / "whole", "--json", "-").account["notes"]["unused-bits-cleared"] == 1
     write = output._write_pieces
 
-    def break_then_write(*arguments: Any) -> int:
+    def break_then_write(*arguments: Any) -> None:
         _broken_source(monkeypatch)
-        return write(*arguments)
+        write(*arguments)
 
     monkeypatch.setattr(output, "_write_pieces", break_then_write)
     done = call(source, tmp_path / "out", "--json", "-", "-j", 1)

@@ -19,13 +19,10 @@ from dicom_anon.stamps import Claim, claim
 from dicom_anon.tags import Pattern, PrivateKey
 
 _MEANINGS = {
-    "clean_graphics": "Graphics of presentation states stay, texts in them are cleaned; overlays and "
-    "curves, whose "
+    "clean_graphics": "Graphics of presentation states stay, texts in them are cleaned; overlays and curves, whose "
     "drawings nobody has read, are removed.",
-    "clean_structured_content": "Content items are kept, cleaned, replaced or removed by their concept "
-    "name (Table "
-    "E.3.4-1); a text whose concept the table does not list is cleaned. Where items refer to others by "
-    "position, none "
+    "clean_structured_content": "Content items are kept, cleaned, replaced or removed by their concept name (Table "
+    "E.3.4-1); a text whose concept the table does not list is cleaned. Where items refer to others by position, none "
     "is removed, and a dummy value stands in its place.",
     "clean_descriptors": "Descriptions and comments stay and are cleaned.",
     "retain_full_dates": "Dates and times stay as they are.",
@@ -34,10 +31,8 @@ _MEANINGS = {
     "retain_device_identity": "Device names and serial numbers stay.",
     "retain_institution_identity": "Names and addresses of institutions stay.",
     "retain_uids": "UIDs stay.",
-    "retain_safe_private": "Private elements stay where Table E.3.10-1 lists them or the file itself "
-    "declares their "
-    "block safe (0008,0303); recommended actions (0008,0307) are carried out, private sequences are "
-    "treated item by "
+    "retain_safe_private": "Private elements stay where Table E.3.10-1 lists them or the file itself declares their "
+    "block safe (0008,0303); recommended actions (0008,0307) are carried out, private sequences are treated item by "
     "item, and texts are cleaned.",
 }
 

@@ -77,7 +77,7 @@ def crossing_of(file: FileScope, new_text: Callable[[int], str], shifts: bool) -
     accession = pair(tags.ACCESSION_NUMBER)
     study, series = pair(tags.STUDY_INSTANCE_UID), pair(tags.SERIES_INSTANCE_UID)
     days = str(file.day_offset(root)) if shifts else ""
-    made = Crossing(*patient[:1], name[0], name[1], patient[1], days, *date, *accession, *study, *series)
+    made = Crossing(patient[0], *name, patient[1], days, *date, *accession, *study, *series)
     file.memo["crossing"] = made
     return made
 

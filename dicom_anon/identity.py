@@ -17,7 +17,6 @@ _KINDS = {
         PatientID OtherPatientIDs AccessionNumber StudyID AdmissionID ServiceEpisodeID MedicalRecordLocator
         RequestedProcedureID ScheduledProcedureStepID PerformedProcedureStepID
         PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
-
         PlacerOrderNumberProcedure FillerOrderNumberProcedure
         DeviceSerialNumber DetectorID PlateID CassetteID GantryID GeneratorID XRayDetectorID XRaySourceID
         UniqueDeviceIdentifier ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID
@@ -43,7 +42,6 @@ _KINDS = {
         ScheduledStationName ResponsibleOrganization VerifyingOrganization ClinicalTrialSiteName
         IssuerOfPatientID ClinicalTrialCoordinatingCenterName InsurancePlanIdentification StationAETitle
         TreatmentMachineName
-
     """,
 }
 _KIND_OF = {

@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import NamedTuple
 
+from dicom_anon.naming import RESERVED
+
 IMAGES = "anonymised-images"
 EXTRACTED = "extracted-data"
 TASK = "task.json"
@@ -29,7 +31,6 @@ MAX_NAME = 60
 
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.\-]{0,63}")
 _UNSAFE = re.compile(r"[^\w.,+=()@ \-]+")
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 _PENDING_FILE = re.compile(rf"(?s)(.*){PENDING}([0-9A-F]{{16}}){re.escape(EXTENSION)}")
 _MAX_BYTES = 180
 
@@ -63,7 +64,7 @@ def component(uid: str, instead: str) -> str:
     >>> component("2.25.17", "no-study"), component("../..", "no-study"), component("", "no-study")
     ('2.25.17', 'no-study', 'no-study')
     """
-    return uid if _UID.fullmatch(uid) and not uid.endswith(".") and not _RESERVED.fullmatch(uid) else instead
+    return uid if _UID.fullmatch(uid) and not uid.endswith(".") and not RESERVED.fullmatch(uid) else instead
 
 
 def by_uid(facts: Facts) -> str:
@@ -168,7 +169,7 @@ def safe_name(text: str) -> str:
     clean = clean.strip(". ")
     if not any(char.isalnum() for char in clean):
         return ""
-    return f"_{clean}" if _RESERVED.fullmatch(clean) or clean.startswith("-") else clean
+    return f"_{clean}" if RESERVED.fullmatch(clean) or clean.startswith("-") else clean
 
 
 class Series(NamedTuple):

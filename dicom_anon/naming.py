@@ -24,7 +24,8 @@ _MIN_INSIDE = 4
 """A shorter part of a name or ID counts only where it is a whole word or number of the component."""
 _MIN_UID = 6
 """A shorter UID is a number that may stand in any name."""
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+"""Names that no file or folder of Windows can have."""
 
 
 class Identifiers(NamedTuple):
@@ -146,6 +147,6 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms, 
 
 
 def is_portable(component: str) -> bool:
-    """Tell whether every system can have a file of this name: no reserved word, and at most 255 bytes."""
+    """Tell whether a name is no word that Windows reserves, and has at most 255 bytes."""
     short = len(component) <= 63 or len(os.fsencode(component)) <= 255  # a character has up to four bytes
-    return short and not _RESERVED.fullmatch(component)
+    return short and not RESERVED.fullmatch(component)

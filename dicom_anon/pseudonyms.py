@@ -134,7 +134,7 @@ class Pseudonyms:
         return f"2.25.{int.from_bytes(digest, 'big')}"
 
     def digits(self, kind: str, original: str) -> str:
-        """16 digits, the first one not zero: what fits an SH, LO or IS-like field of any system."""
+        """16 digits, the first one not zero: what fits an SH or LO field of any system."""
         return str(10**15 + self.number(kind, original, 9 * 10**15))
 
     def code(self, kind: str, original: str) -> str:

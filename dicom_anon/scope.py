@@ -239,7 +239,7 @@ class FileScope:
     reads : set of int
         Top-level tags that were looked up: on these the decisions depend, beside the elements they are about.
         `EVERYTHING` where they depend on more than can be listed.
-    memo : dict of str to Any
+    memo : dict of str or int to Any
         What was found out about the file and will be needed again; it holds while what was read does.
     """
 

@@ -104,7 +104,7 @@ class Learnt:
         What was done, in order.
     reads : frozenset of int
         Top-level tags on which decisions depended.
-    memo : dict of str to Any
+    memo : dict of str or int to Any
         What was found out of the file (patient, study), which holds while what was read does.
     notes : frozenset of str
         Notes made.

@@ -74,11 +74,14 @@ BURNED_IN_CLASSES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("7", "7.1", "7.2", "7.3", "7.4"), "secondary-capture"),
         **dict.fromkeys(("3", "3.1", "6", "6.1", "6.3"), "ultrasound"),
         **dict.fromkeys(("77.1.1", "77.1.1.1"), "endoscopy"),
-        **dict.fromkeys(("77.1", "77.2", "77.1.2", "77.1.2.1", "77.1.4", "77.1.4.1", "77.1.7"), "camera"),
+        **dict.fromkeys(("77.1", "77.2", "77.1.2", "77.1.2.1", "77.1.3", "77.1.4", "77.1.4.1", "77.1.7"), "camera"),
         **dict.fromkeys(("77.1.5.1", "77.1.5.2", "77.1.5.5", "77.1.5.6"), "ophthalmic-camera"),
     }
 )
 """Risk by SOP Class, the UID without its common start."""
+
+_HARDCOPY = frozenset(("1.2.840.10008.5.1.1.29", "1.2.840.10008.5.1.1.30"))
+"""Sheets of film as they were printed, retired (PS3.4-2007 section B.5)."""
 
 BURNED_IN_CONVERSIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -99,7 +102,7 @@ BURNED_IN_WORDS = frozenset(
 """Words in (0008,0008) Image Type that tell of a copied screen; PS3.3 C.7.6.1.1.2 leaves them to makers."""
 
 GREY_MODALITIES = frozenset(("CR", "CT", "DX", "IO", "MG", "MR", "PT", "PX", "RF", "RG", "XA"))
-"""Modalities with monochrome images only (PS3.3 annex A): a palette tells of something made from one."""
+"""Modalities with monochrome images only (PS3.3 annex A): colour tells of something made from one."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,10 @@ def _burned_in(root: Level, sop_class: str, transfer_syntax: str, image_type: st
         return risk
     if sop_class.startswith(_STORAGE) and (risk := BURNED_IN_CLASSES.get(sop_class[len(_STORAGE) :], "")):
         return risk
+    if sop_class in _HARDCOPY:
+        return "hardcopy"
+    if root.raw(0x00280002) in (b"\3\0", b"\0\3") and root.near(0x00080060) in GREY_MODALITIES:
+        return "color"
     return "video" if transfer_syntax in VIDEO else ""
 
 

@@ -1,31 +1,30 @@
 """Text that hides beside pixels: what has to change in pixel data so that it goes and every pixel stays.
 
-Lives here: native cells, what the frames of a file need. Does not live here: codestreams, files, rules, decoding.
+Lives here: what a header says of cells and frames, and what follows from it. Does not live here: the bits of cells,
+codestreams, files, rules, decoding.
 """
 
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dicom_anon import tags
-from dicom_anon.codestreams import (
+from dicom_anon.cells import cell_mask
+from dicom_anon.codestreams import Seen, check_frame
+from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange, ReadAt, Span, element_bytes
+from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.fragments import (
     Part,
-    Seen,
     Stream,
     UnknownStructure,
-    check_frame,
-    check_rle,
     extended_table_fits,
     fragments_of,
     frames_of,
     offset_table,
 )
-from dicom_anon.elements import FileRange, ReadAt
-from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.scope import Level
 
 PIXEL_DATA = 0x7FE00010
@@ -45,7 +44,6 @@ NATIVE = frozenset(f"1.2.840.10008.1.2{suffix}" for suffix in ("", ".1", ".1.98"
 VIDEO = frozenset(
     f"1.2.840.10008.1.2.4.10{number}{suffix}" for number in range(9) for suffix in ("", ".1")
 )  # MPEG-2, H.264 and H.265; 7 and 8 have no ".1"
-_RLE = "1.2.840.10008.1.2.5"
 
 LAYOUT = "pixel layout"
 """In `FileScope.memo`: what the header says of native pixel data (`Layout`)."""
@@ -61,8 +59,7 @@ class PixelPlan:
     Parameters
     ----------
     patches : tuple of (int, bytes)
-        Bytes to overwrite, in order and not overlapping; offsets are those of the file, or of the value where
-        that is in memory.
+        Bytes to overwrite, in order and not overlapping; offsets are those of the file.
     length : int or None
         Length in bytes to which the value is cut; `None` where it keeps its own. The length field of the
         element, the four bytes before the value, has to say the same.
@@ -94,7 +91,7 @@ _UNSURE = PixelPlan(notes=frozenset((NOT_CHECKED,)))
 
 
 def plan_pixels(
-    root: Level, transfer_syntax: str, content: FileRange | bytes, read_at: ReadAt, tag: int = PIXEL_DATA
+    root: Level, transfer_syntax: str, content: FileRange, read_at: ReadAt, tag: int = PIXEL_DATA
 ) -> PixelPlan:
     """Say what has to change in pixel data so that no text stays beside the pixels.
 
@@ -114,13 +111,13 @@ def plan_pixels(
     Parameters
     ----------
     root : Level
-        The original Data Set with the element `tag`: top-level, or an item.
+        The original top-level Data Set, with the element `tag`.
     transfer_syntax : str
         Its UID.
-    content : FileRange or bytes
-        The value: where it is in the file, or itself. For encapsulated data from the first item on.
+    content : FileRange
+        Where the value is in the file. For encapsulated data from the first item on.
     read_at : callable
-        Reads the file; not used for bytes.
+        Reads the file.
     tag : int
         (7FE0,0010), or (7FE0,0008) or (7FE0,0009) for floating-point cells.
 
@@ -130,22 +127,59 @@ def plan_pixels(
         There is less pixel data than the header says, fewer fragments than frames (PS3.5 section A.4), or an Extended
         Offset Table that does not fit (PS3.3 section C.7.6.3.1.8).
     """
-    if isinstance(content, bytes):
-        content, read_at = _in_memory(content)
     span = root.find(tag)
-    if span is not None and root.file.buf[span[3] - 4 : span[3]] == b"\xff\xff\xff\xff":
-        return _plan_encapsulated(root, transfer_syntax, content, read_at)
+    if span is not None and _is_encapsulated(root, span):
+        return _plan_encapsulated(root, content, read_at, transfer_syntax in VIDEO)
     if transfer_syntax not in NATIVE:
         return _UNSURE
-    layout = _layout(root)
-    if layout.offset_tables:
-        raise FileRefused(Reason.UNSUPPORTED, "an offset table of pixel data that is not encapsulated")
-    return _plan_native(layout, content, read_at, tag)
+    return _plan_native(root, content, read_at, tag)
 
 
-def pieces(
-    content: FileRange | bytes, plan: PixelPlan, read_at: ReadAt, notes: set[str]
-) -> Iterator[bytes | FileRange]:
+def of_item(level: Level, span: Span) -> bytes | None:
+    """Say how an element of group 7FE0 in an item of a sequence is written; `None` where it stays as it is.
+
+    An icon may be native in a file whose own pixel data is compressed: the length tells (PS3.5 section A.4).
+
+    Parameters
+    ----------
+    level : Level
+        The item.
+    span : Span
+        The element. If it is pixel data, the notes of the file get what became of it.
+
+    Raises
+    ------
+    FileRefused
+        As `plan_pixels` does; also where it is of a structure that is not known here, or part of an Extended Offset
+        Table, which items do not have.
+    """
+    tag, vr, start, first, end, _ = span
+    if tag in _OFFSET_TABLES:
+        raise FileRefused(Reason.UNSUPPORTED, "an Extended Offset Table in an item")
+    if tag not in PIXEL_DATA_TAGS:
+        return None
+    buf = level.file.buf
+    content, encapsulated = FileRange(first, end - first, tag), _is_encapsulated(level, span)
+
+    def read_at(offset: int, length: int) -> bytes:
+        return buf[offset : offset + length]
+
+    if encapsulated:
+        plan = _plan_encapsulated(level, content, read_at, is_video=False)
+    else:
+        plan = _plan_native(level, content, read_at, tag)
+    if NOT_CHECKED in plan.notes:
+        raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure in an item")
+    if not plan.changes:
+        return None
+    notes = level.file.notes
+    notes |= plan.notes
+    found = pieces(content, plan, read_at, notes)
+    new = b"".join(piece if isinstance(piece, bytes) else read_at(piece.offset, piece.length) for piece in found)
+    return buf[start:first] + new if encapsulated else element_bytes(tag, vr.decode(), new, level.encoding)
+
+
+def pieces(content: FileRange, plan: PixelPlan, read_at: ReadAt, notes: set[str]) -> Iterator[bytes | FileRange]:
     """Give the new value in order: ranges to copy from the file, and bytes to write.
 
     Parameters
@@ -158,7 +192,7 @@ def pieces(
     Yields
     ------
     bytes or FileRange
-        Bytes are short (1 MB at most), unless the content is bytes and no cells are cleared.
+        Bytes are short (1 MB at most).
 
     Raises
     ------
@@ -168,11 +202,6 @@ def pieces(
     skip = len(_NO_TABLE) + plan.table if plan.table else 0
     if skip:
         yield _NO_TABLE
-    if isinstance(content, bytes):
-        if plan.transform is None:
-            yield _patched(content[: plan.length], 0, plan)[skip:]
-            return
-        content, read_at = _in_memory(content)
     start = content.offset + skip
     end = content.offset + (content.length if plan.length is None else plan.length)
     if plan.transform is None:
@@ -193,10 +222,6 @@ def pieces(
             notes.add(UNUSED_BITS)
         yield _patched(cleared, start, plan)
         start += len(chunk)
-
-
-def _in_memory(value: bytes) -> tuple[FileRange, ReadAt]:
-    return FileRange(0, len(value)), lambda offset, length: value[offset : offset + length]
 
 
 def _patched(chunk: bytes, start: int, plan: PixelPlan) -> bytes:
@@ -287,7 +312,10 @@ def _frame_count(root: Level) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _plan_native(layout: Layout, content: FileRange, read_at: ReadAt, tag: int) -> PixelPlan:
+def _plan_native(level: Level, content: FileRange, read_at: ReadAt, tag: int) -> PixelPlan:
+    layout = _layout(level)
+    if layout.offset_tables:
+        raise FileRefused(Reason.UNSUPPORTED, "an offset table of pixel data that is not encapsulated")
     plan, padding = _planned_native(layout, content.length, tag)
     if padding and read_at(content.offset + padding, 1) != b"\0":
         return replace(plan, patches=((content.offset + padding, b"\0"),))
@@ -333,115 +361,33 @@ def _mask_for(layout: Layout, allocated: int, stored: int) -> Callable[[bytes], 
     return cell_mask(allocated, stored, high, signed=layout.signed == 1, little=layout.little, padding=padding)
 
 
-@functools.lru_cache(maxsize=64)
-def cell_mask(
-    allocated: int, stored: int, high: int, *, signed: bool, little: bool = True, padding: int | None = None
-) -> Callable[[bytes], bytes]:
-    """Make the function that clears the bits of cells which are no part of the value (PS3.5 section 8.1.1).
-
-    It works on planes of bytes with translation tables, which is what Python does fastest.
-
-    Parameters
-    ----------
-    allocated, stored, high : int
-        Bits Allocated (8, 16, 32 or 64), Bits Stored and High Bit.
-    signed : bool
-        Pixel Representation is 1: bits above the value copy its sign bit, unless they are zero in the whole
-        run, which some write and readers have to cope with. Else they become zero.
-    little : bool
-        Byte order of the cells.
-    padding : int or None
-        Pixel Padding Value as an unsigned number; cells of exactly this value stay. For 16 bits only.
-
-    Returns
-    -------
-    callable
-        From a run of whole cells to the run without such bits, the same object where none was set.
-    """
-    size = allocated // 8
-    mask = ((1 << stored) - 1) << (high + 1 - stored)
-    sign_byte, sign_bit = divmod(high, 8)
-    every = bytes(range(256))
-    planes: list[tuple[int, int, bytes, bytes]] = []
-    for significance in range(size):
-        place = source = significance if little else size - 1 - significance
-        if significance <= sign_byte:
-            part = mask >> 8 * significance & 0xFF
-            above = 0xFE << sign_bit & 0xFF if signed and significance == sign_byte else 0
-            table = bytes(byte & part | (above if byte >> sign_bit & 1 else 0) for byte in every)
-        elif signed:
-            source = sign_byte if little else size - 1 - sign_byte
-            table = bytes(0xFF if byte >> sign_bit & 1 else 0 for byte in every)
-        else:
-            table = bytes(256)
-        if source != place or table != every:
-            planes.append((place, source, table, bytes(byte for byte in every if table[byte] == byte)))
-
-    def clear(cells: bytes) -> bytes:
-        result: bytearray | None = None
-        for place, source, table, clean in planes:
-            plane = cells[place::size]
-            if source == place and not plane.translate(None, clean):
-                continue
-            new = (plane if source == place else cells[source::size]).translate(table)
-            if new != plane:
-                result = result or bytearray(cells)
-                result[place::size] = new
-        return cells if result is None else bytes(result)
-
-    if signed:
-        unsigned = cell_mask(allocated, stored, high, signed=False, little=little)
-        clear = functools.partial(_clear_signed, unsigned, clear)
-    if padding is None:
-        return clear
-    cell = padding.to_bytes(2, "little" if little else "big")
-    return clear if clear(cell) is cell else functools.partial(_clear_but, cell, clear)
-
-
-def _clear_signed(unsigned: Callable[[bytes], bytes], signed: Callable[[bytes], bytes], cells: bytes) -> bytes:
-    """Clear cells with signs, unless the unused bits are zero in all of them."""
-    return cells if unsigned(cells) is cells else signed(cells)
-
-
-def _clear_but(padding: bytes, clear: Callable[[bytes], bytes], cells: bytes) -> bytes:
-    """Clear all cells but those that equal a padding value that needs the unused bits."""
-    cleared = clear(cells)
-    if cleared is cells:
-        return cells
-    result = bytearray(cleared)
-    wanted = int.from_bytes(padding, sys.byteorder)
-    for place, cell in enumerate(memoryview(cells).cast("H")):
-        if cell == wanted:
-            result[2 * place : 2 * place + 2] = padding
-    return cells if result == cells else bytes(result)
-
-
 # Encapsulated pixel data (PS3.5 section A.4)
 
 
-def _plan_encapsulated(root: Level, transfer_syntax: str, content: FileRange, read_at: ReadAt) -> PixelPlan:
+def _is_encapsulated(level: Level, span: Span) -> bool:
+    """Tell whether the length of pixel data is undefined."""
+    return level.file.buf[span[3] - 4 : span[3]] == b"\xff\xff\xff\xff"
+
+
+def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, is_video: bool) -> PixelPlan:
     count = _frame_count(root)
     patches: list[tuple[int, bytes]] = []
-    unsure, seen, table = False, Seen(), 0
+    unsure, seen, table = False, Seen(*_rle_segments(root)), 0
     try:
         fragments = fragments_of(content, read_at)
         table = offset_table(content, read_at, fragments)
         unsure = _extended_unsure(root, fragments)
-        if transfer_syntax in VIDEO or not count:
+        if is_video or not count:
             raise UnknownStructure
         if len(fragments) < count:
             raise FileRefused(Reason.PIXEL_DATA_SHORT, "fewer fragments than frames")
         frames = frames_of(fragments, count)
     except UnknownStructure:
         frames, unsure = [], True
-    rle = _rle_segments(root) if transfer_syntax == _RLE else None
     for parts in frames:
         stream = Stream(read_at, parts, patches)
         try:
-            if rle:
-                check_rle(stream, *rle)
-            else:
-                check_frame(stream, seen)
+            check_frame(stream, seen)
         except UnknownStructure:
             unsure = True
     if not patches and not unsure and not table:

@@ -1,14 +1,16 @@
 """Pixel data among the pieces of an output: what has to change in it before it is written.
 
-Lives here: the way from a rewritten Data Set to pieces that can be written. Does not live here: what hides in pixels,
-and the writing.
+Lives here: the way from a rewritten Data Set to pieces that can be written, and a look into long values. Does not live
+here: what hides in pixels, and the writing.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol, TypeAlias
 
+from dicom_anon import tags
 from dicom_anon.elements import PIXEL_DATA_TAGS, Encoding, FileRange, Piece, ReadAt
 from dicom_anon.engine import Rewritten
 from dicom_anon.errors import FileRefused, Reason
@@ -67,7 +69,8 @@ def pixels_planned(source: Source, new: Rewritten) -> list[OutputPiece]:
     Raises
     ------
     FileRefused
-        It is not what the transfer syntax says, or of unknown structure and holds text of a header.
+        Pixel data is not what the transfer syntax says, or of unknown structure and holds text of a header; another
+        long value holds elements.
     OSError
         It cannot be read.
     """
@@ -87,6 +90,10 @@ def pixels_planned(source: Source, new: Rewritten) -> list[OutputPiece]:
             if plan.changes:
                 pieces.append(Planned(piece, plan))
                 continue
+        elif isinstance(piece, FileRange) and not tags.is_private(piece.tag):
+            for chunk in _chunks(piece, source):  # what a private element holds in bytes is its maker's business
+                if hides_elements(chunk, 0, len(chunk), b"OB", source.encoding):
+                    raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(piece.tag)} holds other elements")
         pieces.append(piece)
     return pieces
 
@@ -99,12 +106,15 @@ def _ends_undefined(pieces: list[OutputPiece]) -> bool:
 def _check_unknown(content: FileRange, source: Source, identifiers: Identifiers) -> None:
     """Refuse pixel data of unknown structure that holds elements, or what identifies the patient of its header."""
     wanted = [text.encode() for text in identifiers.inside]
-    pos, end = content.offset, content.offset + content.length
-    while pos < end:
-        chunk = source.read_at(pos, min(_CHUNK + _OVERLAP, end - pos))
-        if not chunk:
-            return  # it shrank, which the copy finds
+    for chunk in _chunks(content, source):
         low = chunk.lower()
         if any(text in low for text in wanted) or hides_elements(chunk, 0, len(chunk), b"OW", source.encoding):
             raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure holds text of a header")
+
+
+def _chunks(content: FileRange, source: Source) -> Iterator[bytes]:
+    """Read a long value in parts that overlap; where it shrank, which the copy finds, up to its new end."""
+    pos, end = content.offset, content.offset + content.length
+    while pos < end and (chunk := source.read_at(pos, min(_CHUNK + _OVERLAP, end - pos))):
+        yield chunk
         pos += _CHUNK

@@ -9,11 +9,12 @@ import bisect
 import struct
 from collections.abc import Iterator
 
-from dicom_anon import tags, values
+from dicom_anon import pixels, tags, values
 from dicom_anon.actions import Action, Assigned, Keep, Remove, Safe, Unchanged
 from dicom_anon.elements import (
     BULK_VRS,
     ITEM_TAGS,
+    PIXEL_DATA_GROUP,
     DataSetBytes,
     Edit,
     Item,
@@ -26,6 +27,7 @@ from dicom_anon.elements import (
     tag_of,
 )
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.extents import COUNTED, reach_of, text_behind
 from dicom_anon.hidden import SHORTEST, hides_elements
 from dicom_anon.misfit import says_more, surplus_of
 from dicom_anon.scope import Element, FileScope, Level
@@ -79,7 +81,8 @@ class Rewriter:
     def _keep_bulk(self, root: Level, data: DataSetBytes, edits: list[Edit]) -> None:
         """Add the values that were left in the file, behind the headers of elements that stay as they are.
 
-        A value that was left there cannot be looked into: an action that would have to is refused.
+        A value that was left there cannot be looked into: an action that would have to is refused, and so is one that
+        is longer than its cells.
         """
         if not data.bulk:
             return
@@ -91,6 +94,9 @@ class Rewriter:
             action = self._table.get(span[0]) or self._resolve(root, span[0])
             if action.reads_value:
                 raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(span[0])} is too long to be read")
+            reach = reach_of(root, span[0])
+            if 0 < reach < content.length - 1:
+                raise FileRefused(Reason.MISPLACED, f"{tags.format_tag(span[0])} is longer than what it holds")
             edits.append((span[4], span[4], content))
 
     def _edit(self, level: Level, spans: list[Span], inside: Action | None, edits: list[Edit]) -> bool:
@@ -118,15 +124,13 @@ class Rewriter:
         if span[4] - span[3] >= SHORTEST and span[5] is None:
             _check_value(level, span)
         if kind in _KEPT:
-            _check_kept(level, span)
-            return None
+            return _kept(level, span)
         element = Element(level, span)
         outcome = action.decide(element)
         if isinstance(outcome, Assigned):
             return self._written(element, outcome.value)
         if isinstance(outcome, Unchanged):
-            _check_kept(level, span)
-            return None
+            return _kept(level, span)
         return b""
 
     def _edit_sequence(
@@ -222,15 +226,25 @@ def _check_value(level: Level, span: Span) -> None:
         raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(tag)} holds other elements")
 
 
-def _check_kept(level: Level, span: Span) -> None:
-    """Refuse a value that stays and says what its element has no place for."""
+def _kept(level: Level, span: Span) -> bytes | None:
+    """What stands in the place of an element that stays: `None` for itself, else pixel data without what it hides.
+
+    Raises
+    ------
+    FileRefused
+        Its value says what the element has no place for.
+    """
     tag, vr, _, start, end, items = span
     surplus = surplus_of(tag, vr) if items is None else None
     buf = level.file.buf
-    if surplus is not None and surplus.search(buf, start, end) and says_more(tag, vr, buf, start, end):
+    says = surplus is not None and surplus.search(buf, start, end) and says_more(tag, vr, buf, start, end)
+    if says or (tag in COUNTED and text_behind(level, span)):
         raise FileRefused(Reason.MISPLACED, f"{tags.format_tag(tag)} {vr.decode()}")
     if tag == tags.SPECIFIC_CHARACTER_SET:
         level.check_encodings()
+    if tag >> 16 == PIXEL_DATA_GROUP and level.parent is not None and items is None:
+        return pixels.of_item(level, span)
+    return None
 
 
 def is_structural(tag: int) -> bool:

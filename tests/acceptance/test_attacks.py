@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from tests.acceptance.command import call, environment, files_below, folders_below, write_config
 from tests.acceptance.test_resume import picture
+from tests.datasets import image
 
 
 def run(source: Path, out: Path, *more: object) -> dict[str, int]:
@@ -251,3 +253,19 @@ def test_a_hostile_configuration_is_refused(tmp_path: Path, source: Path, text: 
     assert "no file was touched" in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "out").exists()
+
+
+# Text where nobody looks
+
+
+@pytest.mark.parametrize("preset", ["default", "basic", "tcia", "none"])
+def test_text_behind_the_pixels_of_an_item_goes(tmp_path: Path, preset: str) -> None:
+    inner = image(PixelData=bytes(32) + b"Doe^Jane, born 1961-12-30 ")
+    unknown = image(PixelData=b"Doe^Jane, born 1961-12-30 ", Rows=0)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.dcm").write_bytes(picture(0, 1, PerFrameFunctionalGroupsSequence=[inner]))
+    (tmp_path / "in" / "2.dcm").write_bytes(picture(0, 2, PerFrameFunctionalGroupsSequence=[unknown]))
+    counts = run(tmp_path / "in", tmp_path / "out", "--preset", preset)
+    assert counts == {"written": 1, "unsupported-object": 1}
+    after = dcmread(tmp_path / "out" / "1.dcm")
+    assert after.PerFrameFunctionalGroupsSequence[0].PixelData == bytes(32)

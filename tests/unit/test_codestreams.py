@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
 
-from dicom_anon.codestreams import HEAD, Part, Seen, Stream, UnknownStructure, check_frame, check_rle
+from dicom_anon.codestreams import Seen, check_frame
+from dicom_anon.fragments import HEAD, Part, Stream, UnknownStructure
 from tests.datasets import real_file
 
 SECRET = b"Doe^Jane 1961-12-30"
@@ -65,7 +66,7 @@ def test_a_header_met_before_hides_nothing_in_the_next_frame(name: str) -> None:
         plain + SECRET,
         plain,
     ):
-        known = Seen(seen.header, seen.inside)
+        known = Seen(header=seen.header, inside=seen.inside)
         assert outcome(planted, known) == outcome(planted, Seen())
     assert SECRET not in checked(plain[:2] + comment + plain[2:], seen=seen)
 
@@ -326,13 +327,7 @@ def test_broken_frames_end_in_order(data: st.DataObject, name: str) -> None:
 
 
 def rle(content: bytes, cells: int = 8, segments: int = 2) -> bytes:
-    patches: list[tuple[int, bytes]] = []
-    part = Part(0, len(content), b"")
-    check_rle(Stream(lambda offset, length: content[offset : offset + length], [part], patches), cells, segments)
-    result = bytearray(content)
-    for offset, patch in patches:
-        result[offset : offset + len(patch)] = patch
-    return bytes(result)
+    return checked(content, seen=Seen(cells, segments))
 
 
 RUNS = [

@@ -9,6 +9,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import UID_dictionary
 
+from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, Encoding
 from dicom_anon.objects import (
     ACCEPTED,
     BURNED_IN_CLASSES,
@@ -27,8 +28,8 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 H264 = "1.2.840.10008.1.2.4.102"
 
 
-def facts(data_set: Dataset, syntax: str = EXPLICIT) -> ObjectFacts:
-    data = walked(encode(data_set))
+def facts(data_set: Dataset, syntax: str = EXPLICIT, encoding: Encoding = EXPLICIT_LITTLE) -> ObjectFacts:
+    data = walked(encode(data_set, encoding), encoding)
     scope = FileScope(data.buf, RunFacts(), Pseudonyms(KEY))
     scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
     return classify(root, syntax)
@@ -165,6 +166,25 @@ def test_a_palette_in_a_grey_modality_is_a_risk(modality: str, photometric: str,
     data_set = image(Modality=modality, PhotometricInterpretation=photometric, BurnedInAnnotation="NO")
     data_set.RedPaletteColorLookupTableDescriptor = [256, 0, 16]
     assert facts(data_set).burned_in == risk
+
+
+@pytest.mark.parametrize(
+    ("modality", "samples", "said", "risk"),
+    [("MR", 3, "", "color"), ("MR", 1, "", ""), ("MR", 3, "NO", ""), ("NM", 3, "", ""), ("PT", 3, "", "color")],
+)
+@pytest.mark.parametrize("encoding", [EXPLICIT_LITTLE, EXPLICIT_BIG])
+def test_color_in_a_grey_modality_is_a_risk(
+    modality: str, samples: int, said: str, risk: str, encoding: Encoding
+) -> None:
+    data_set = image(Modality=modality, SamplesPerPixel=samples, BurnedInAnnotation=said)
+    assert facts(data_set, encoding=encoding).burned_in == risk
+
+
+def test_a_sheet_of_film_is_a_risk() -> None:
+    for number in (29, 30):
+        sheet = item(SOPClassUID=f"1.2.840.10008.5.1.1.{number}")
+        assert facts(sheet) == ObjectFacts("other", "hardcopy")
+        assert "Hardcopy" in UID_dictionary[sheet.SOPClassUID][0]
 
 
 def test_video_is_a_risk_by_its_transfer_syntax() -> None:

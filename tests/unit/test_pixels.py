@@ -6,8 +6,8 @@ import functools
 import importlib.util
 import struct
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -15,33 +15,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from dicom_anon.assignment import resolve
-from dicom_anon.elements import FileRange
+from dicom_anon.cells import cell_mask
+from dicom_anon.dicomfile import DicomFile
+from dicom_anon.elements import EXPLICIT_LITTLE, FileRange
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.pixels import (
     BLANKED,
     CHUNK,
-    LAYOUT,
     NATIVE,
     NOT_CHECKED,
     PIXEL_DATA,
     TRIMMED,
     UNUSED_BITS,
     PixelPlan,
-    cell_mask,
-    layout_of,
     pieces,
     plan_pixels,
 )
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.scope import FileScope, Level, RunFacts
 from tests.datasets import (
+    ENCODINGS,
     KEY,
+    SYNTAXES,
     decode,
     encode,
+    engine,
     file_bytes,
     image,
     item,
@@ -59,20 +61,18 @@ COMMENT = struct.pack(">HH", 0xFFFE, len(SECRET) + 2)
 class Cleaned:
     """Pixel data of one file before and after."""
 
-    def __init__(self, path: Path, *, in_memory: bool = False, tag: int = PIXEL_DATA) -> None:
+    def __init__(self, path: Path, *, tag: int = PIXEL_DATA) -> None:
         read = read_file(path)
         scope = FileScope(read.data.buf, RunFacts(), Pseudonyms(KEY))
         scope.root = root = Level(scope, read.data.spans, read.data.encoding, None, 0)
         span = root.find(tag)
         assert span is not None
-        content: FileRange | bytes = read.data.bulk.get(span[2]) or read.data.buf[span[3] : span[4]]
+        content = read.data.bulk[span[2]]
         self.before = joined([content], read.source)
+        self.is_native = not read.data.buf[: span[3]].endswith(b"\xff\xff\xff\xff")
         self.bytes_read = 0
-        if in_memory:
-            content = self.before
 
         def read_at(offset: int, length: int) -> bytes:
-            assert not in_memory
             self.bytes_read += length
             return read.source[offset : offset + length]
 
@@ -155,8 +155,6 @@ def test_real_files_keep_their_pixels(path: Path) -> None:
     assert len(done.after) == (len(done.before) if done.plan.length is None else done.plan.length)
     if UNUSED_BITS not in done.notes:
         assert only_zeros_differ(done.before, done.after)
-    in_memory = Cleaned(path, in_memory=True)
-    assert (in_memory.after, in_memory.notes) == (done.after, done.notes)
 
 
 def test_what_real_files_hold_beside_their_pixels() -> None:
@@ -277,7 +275,7 @@ def test_a_basic_offset_table_that_points_to_no_fragments_is_written_empty(tmp_p
     done = Cleaned(with_table(tmp_path / "file", table))
     assert done.notes == {BLANKED}
     assert done.after == fragment(b"") + done.before[8 + len(table) :]
-    assert Cleaned(tmp_path / "file", in_memory=True).after == done.after
+    assert in_item(tmp_path / "file") == (done.after[:-8], {BLANKED})
     video = Cleaned(written(tmp_path / "video", dcmread(tmp_path / "file"), "1.2.840.10008.1.2.4.102"))
     assert (video.notes, video.after) == ({BLANKED, NOT_CHECKED}, done.after)
 
@@ -469,77 +467,24 @@ def test_contradictions_of_the_header_are_said(tmp_path: Path, attributes: dict[
     assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
 
 
-def test_an_overlay_in_the_unused_bits_goes() -> None:
-    name = "examples_overlay.dcm"
-    read = Cleaned(real_file(name))
-    assert read.notes == set()
-    cells = [cell for (cell,) in struct.iter_unpack("<H", read.before)]
-    overlay = struct.pack(f"<{len(cells)}H", *(cell | (at % 7 == 0) << 12 for at, cell in enumerate(cells)))
-    data_set = dcmread(real_file(name))
-    root = _root(data_set)
-    plan = plan_pixels(root, ExplicitVRLittleEndian, overlay, _no_file)
-    notes: set[str] = set()
-    assert b"".join(_bytes(pieces(overlay, plan, _no_file, notes))) == read.before
-    assert notes == {UNUSED_BITS}
+def with_overlay_bits(folder: Path) -> Path:
+    """Real image with an overlay plane in bits that its cells do not use."""
+    data_set = dcmread(real_file("examples_overlay.dcm"))
+    cells = [cell for (cell,) in struct.iter_unpack("<H", data_set.PixelData)]
+    data_set.PixelData = struct.pack(f"<{len(cells)}H", *(cell | (at % 7 == 0) << 12 for at, cell in enumerate(cells)))
+    data_set.save_as(folder / "file")
+    return folder / "file"
+
+
+def test_an_overlay_in_the_unused_bits_goes(tmp_path: Path) -> None:
+    plain = Cleaned(real_file("examples_overlay.dcm"))
+    assert plain.notes == set()
+    done = Cleaned(with_overlay_bits(tmp_path))
+    assert (done.after, done.notes) == (plain.before, {UNUSED_BITS})
 
 
 def _no_file(offset: int, length: int) -> bytes:
-    raise AssertionError("the value is in memory")
-
-
-def _bytes(found: Iterable[bytes | FileRange]) -> list[bytes]:
-    return [piece for piece in found if isinstance(piece, bytes)]
-
-
-def _root(data_set: Dataset) -> Level:
-    data = walked(encode(data_set))
-    scope = FileScope(data.buf, RunFacts(), Pseudonyms(KEY))
-    scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
-    return root
-
-
-@st.composite
-def _formats(draw: st.DrawFn) -> tuple[int, int, int]:
-    allocated = draw(st.sampled_from((8, 16, 32, 64)))
-    stored = draw(st.integers(1, allocated))
-    return allocated, stored, draw(st.integers(stored - 1, allocated - 1))
-
-
-def _value(cell: int, stored: int, high: int, signed: bool) -> int:
-    """Value of a cell by PS3.5 section 8.1.1."""
-    value = cell >> (high + 1 - stored) & (1 << stored) - 1
-    return value - (1 << stored) if signed and value >> (stored - 1) else value
-
-
-def _cells(raw: bytes, size: int, order: Any) -> list[int]:
-    return [int.from_bytes(raw[at : at + size], order) for at in range(0, len(raw), size)]
-
-
-@given(_formats(), st.booleans(), st.booleans(), st.binary(max_size=8 * 20))
-def test_masked_cells_are_the_value_and_nothing_else(
-    form: tuple[int, int, int], signed: bool, little: bool, raw: bytes
-) -> None:
-    allocated, stored, high = form
-    size, order = allocated // 8, "little" if little else "big"
-    raw = raw[: len(raw) // size * size]
-    before = _cells(raw, size, order)
-    result = cell_mask(allocated, stored, high, signed=signed, little=little)(raw)
-    expected = [(_value(cell, stored, high, signed) << (high + 1 - stored)) & (1 << allocated) - 1 for cell in before]
-    zero_filled = [(_value(cell, stored, high, False) << (high + 1 - stored)) for cell in before]
-    if before in (expected, zero_filled):
-        assert result is raw
-    else:
-        assert _cells(result, size, order) == expected
-
-
-@pytest.mark.parametrize("little", [False, True])
-def test_a_padding_value_outside_bits_stored_stays(little: bool) -> None:
-    order = "<" if little else ">"
-    clear = cell_mask(16, 12, 11, signed=False, little=little, padding=0xF830)
-    before = struct.pack(f"{order}4H", 0xF830, 0x1830, 0x0FFF, 0xF831)
-    assert clear(before) == struct.pack(f"{order}4H", 0xF830, 0x0830, 0x0FFF, 0x0831)
-    only_padding = struct.pack(f"{order}2H", 0xF830, 1)
-    assert clear(only_padding) is only_padding
+    raise AssertionError("nothing has to be read")
 
 
 def test_the_padding_value_of_the_file_is_used(tmp_path: Path) -> None:
@@ -584,25 +529,118 @@ def test_a_file_that_shrinks_is_refused() -> None:
     assert refused.value.reason is Reason.TRUNCATED
 
 
-def test_pixel_data_of_an_item_has_a_layout_of_its_own() -> None:
-    icon = item(Rows=4, Columns=4, SamplesPerPixel=1, BitsAllocated=8, PixelData=bytes(16) + SECRET)
-    data = walked(encode(image(IconImageSequence=[icon])))
-    scope = FileScope(data.buf, RunFacts(), Pseudonyms(KEY))
-    scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
-    scope.memo[LAYOUT] = layout_of(root)
-    (inner,) = root.items(0x00880200)
-    value = inner.raw(PIXEL_DATA)
-    assert value == bytes(16) + SECRET
-    plan = plan_pixels(inner, ExplicitVRLittleEndian, value, _no_file)
-    assert plan.notes == {TRIMMED}
-    assert b"".join(_bytes(pieces(value, plan, _no_file, set()))) == bytes(16)
+# Items of sequences
+
+IMAGE_PIXEL = (
+    *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
+)
+
+
+def in_item(path: Path, tag: int = PIXEL_DATA) -> tuple[bytes, set[str]]:
+    """Pixel data of a file that is first moved into an item, and its notes; top level says nothing of its layout."""
+    data_set = dcmread(path, force=True)
+    moved = Dataset()
+    for element in data_set:
+        if element.keyword in IMAGE_PIXEL or element.tag == tag:
+            moved.add(element)
+    syntax = data_set.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+    encoding = {str(uid): ENCODINGS[name] for name, uid in SYNTAXES.items()}.get(syntax, EXPLICIT_LITTLE)
+    whole = walked(encode(item(PatientID="ID-1", ReferencedImageSequence=[moved]), encoding), encoding)
+    rewritten = engine({}).run(whole, syntax)
+    (after,) = decode(joined(rewritten.pieces, b""), encoding).ReferencedImageSequence
+    return bytes(after[tag].value), set(rewritten.notes) - {"patient-by-study", "patient-unknown"}
+
+
+@pytest.mark.parametrize("path", with_pixel_data(), ids=lambda path: path.name)
+def test_pixel_data_of_an_item_becomes_what_it_would_at_top_level(path: Path) -> None:
+    done = Cleaned(path)
+    if NOT_CHECKED in done.notes:
+        with pytest.raises(FileRefused) as refused:
+            in_item(path)
+        assert refused.value.reason is Reason.UNSUPPORTED
+    else:
+        after = done.after if done.is_native else done.after[:-8]
+        assert in_item(path) == (after, done.notes)
+
+
+@pytest.mark.parametrize("name", [*COMPRESSED, "MR_small_RLE.dcm"])
+def test_frames_of_an_item_lose_their_comments(tmp_path: Path, name: str) -> None:
+    frames = frames_of(name)
+    dirty = [[frame + SECRET if "RLE" in name else planted(frame)[0]] for frame in frames]
+    done = Cleaned(path := with_frames(tmp_path / "file", name, dirty))
+    assert SECRET in done.before
+    assert SECRET not in done.after
+    assert in_item(path) == (done.after[:-8], {BLANKED})
+
+
+def test_cells_of_an_item_lose_what_is_behind_and_between_them(tmp_path: Path) -> None:
+    path = with_overlay_bits(tmp_path)
+    plain = dcmread(real_file("examples_overlay.dcm")).PixelData
+    data_set = dcmread(path)
+    data_set.PixelData += SECRET
+    data_set.save_as(path)
+    assert in_item(path) == (plain, {UNUSED_BITS, TRIMMED})
+
+
+def test_floating_point_cells_of_an_item_lose_what_is_behind_them(tmp_path: Path) -> None:
+    data_set = image(FloatPixelData=bytes(64) + SECRET)
+    del data_set.PixelData
+    assert in_item(written(tmp_path / "file", data_set), 0x7FE00008) == (bytes(64), {TRIMMED})
+
+
+def test_an_item_may_be_native_where_the_file_is_compressed() -> None:
+    icon = image(PixelData=bytes(32) + SECRET)
+    rewritten = engine({}).run(walked(encode(item(IconImageSequence=[icon]))), JPEGBaseline8Bit)
+    (after,) = decode(joined(rewritten.pieces, b"")).IconImageSequence
+    assert after.PixelData == bytes(32)
+    assert TRIMMED in rewritten.notes
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"Rows": None}, Reason.UNSUPPORTED),
+        ({"BitsStored": 17}, Reason.UNSUPPORTED),
+        ({"Rows": 5}, Reason.PIXEL_DATA_SHORT),
+        ({"ExtendedOffsetTable": bytes(8)}, Reason.UNSUPPORTED),
+        ({"ExtendedOffsetTable": SECRET + bytes(4), "PixelData": None}, Reason.UNSUPPORTED),
+    ],
+)
+def test_pixel_data_of_an_item_that_cannot_be_looked_into_is_refused(more: dict[str, Any], reason: Reason) -> None:
+    icon = image(**{keyword: value for keyword, value in more.items() if value is not None})
+    for keyword in more:
+        if more[keyword] is None:
+            del icon[keyword]
+    outer = walked(encode(item(IconImageSequence=[icon])))
+    with pytest.raises(FileRefused) as refused:
+        engine({}).run(outer, ExplicitVRLittleEndian)
+    assert refused.value.reason is reason
+    assert "IconImageSequence" not in decode(joined(engine({"IconImageSequence": "remove"}).run(outer).pieces, b""))
+
+
+def test_pixel_data_of_an_item_is_the_same_whether_files_teach_or_not() -> None:
+    def told(number: int, surplus: bytes) -> tuple[Dataset, frozenset[str]]:
+        icon = image(PixelData=bytes(32) + surplus)
+        data_set = image(SOPInstanceUID=f"1.2.3.{number}", SourceImageSequence=[icon])
+        with TemporaryFile(buffering=0) as handle:
+            size = handle.write(file_bytes(data_set))
+            rewritten = shared.run_unwalked(DicomFile(handle, size))
+        return decode(joined(rewritten.pieces[:-1], b"") + bytes(32)), rewritten.notes
+
+    shared = Engine(Plan(resolve(preset="default"), KEY))
+    dirty = [SECRET] * 3 + [b"", b"", SECRET, b"XY", b"XY"]
+    for number, surplus in enumerate(dirty):
+        after, notes = told(number, surplus)
+        assert after.SourceImageSequence[0].PixelData == bytes(32)
+        assert (TRIMMED in notes) == bool(surplus)
 
 
 def test_icons_go_by_the_rules() -> None:
     icon = image(PixelData=bytes(range(32)))
     data_set = image(IconImageSequence=[icon])
     rewritten = Engine(Plan(resolve(preset="default"), KEY)).run(walked(encode(data_set)))
-    after = decode(b"".join(_bytes(rewritten.pieces)))
+    after = decode(joined(rewritten.pieces, b""))
     assert "IconImageSequence" in data_set
     assert "IconImageSequence" not in after
     assert after.PixelData == data_set.PixelData
@@ -617,11 +655,16 @@ def test_any_bytes_as_fragments_end_in_order(content: bytes, frames: str) -> Non
     spans = [*head.spans, (PIXEL_DATA, b"OB", len(head.buf), len(head.buf) + 12, len(head.buf) + 12, None)]
     scope = FileScope(head.buf + element, RunFacts(), Pseudonyms(KEY))
     scope.root = root = Level(scope, spans, head.encoding, None, 0)
+    place = FileRange(0, len(value))
+
+    def read_at(offset: int, length: int) -> bytes:
+        return value[offset : offset + length]
+
     if not content or frames == "2":
         with pytest.raises(FileRefused):
-            plan_pixels(root, "1.2.840.10008.1.2.4.50", value, _no_file)
+            plan_pixels(root, "1.2.840.10008.1.2.4.50", place, read_at)
         return
-    plan = plan_pixels(root, "1.2.840.10008.1.2.4.50", value, _no_file)
-    after = b"".join(_bytes(pieces(value, plan, _no_file, set())))
+    plan = plan_pixels(root, "1.2.840.10008.1.2.4.50", place, read_at)
+    after = joined(list(pieces(place, plan, read_at, set())), value)
     assert len(after) == len(value)
     assert only_zeros_differ(value, after)

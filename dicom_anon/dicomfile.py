@@ -244,9 +244,9 @@ def _walk_file(
             spans.append(span)
             last, _, _, _, pos, _ = span
             behind = content.offset + content.length
+            skipped = behind - pos
             if behind == size:
                 break
-            skipped = behind - pos
             buf = buf[:pos] + read_at(behind, min(HEAD, size))
         elif unread > 0:
             if len(buf) > MAX_HEADER:

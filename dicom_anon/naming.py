@@ -9,8 +9,10 @@ import functools
 import os
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from dicom_anon.freetext.folding import spellings, unspaced, view
 from dicom_anon.pseudonyms import Pseudonyms
 
 MODES = ("keep", "safe", "uid")
@@ -21,7 +23,12 @@ _SEPARATORS = re.compile(r"[\W_]+")
 _NAME_PARTS = re.compile(r"[\s^=,.\-_]+")
 _TAIL = re.compile(r"(?:(?<!\d)(\d{1,5}))?((?:\.[A-Za-z]{1,4})?)$")
 _MIN_INSIDE = 4
-"""A shorter part of a name or ID counts only where it is a whole word or number of the component."""
+"""A shorter part of a name or ID counts only where it is a whole word or number of the component.
+
+Scripts without blanks between words have names of two characters, which count anywhere.
+"""
+_MIN_DIGITS = 5
+"""Digits of an ID that are looked for without its letters and leading zeros."""
 _MIN_UID = 6
 """A shorter UID is a number that may stand in any name."""
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -47,8 +54,7 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
+    return view(unicodedata.normalize("NFC", text)).folded
 
 
 @functools.lru_cache(maxsize=4096)
@@ -68,22 +74,31 @@ def identifiers_of(
     uids : tuple of str
         UIDs of the object.
     """
-    inside: set[str] = set()
-    whole: set[str] = set()
-    for name in names:
-        for part in _NAME_PARTS.split(fold(name)):
-            letters = _SEPARATORS.sub("", part)
-            if len(letters) >= 2:
-                (inside if len(letters) >= _MIN_INSIDE else whole).add(letters)
+    found = {_SEPARATORS.sub("", form) for name in names for part in _name_parts(name) for form in spellings(part)}
+    telling = {letters for letters in found if len(letters) >= 2}
     for text in ids:
         folded = _SEPARATORS.sub("", fold(text))
-        if folded:
-            (inside if len(folded) >= _MIN_INSIDE else whole).add(folded)
+        telling |= {folded} - {""}
+        telling |= {digits for digits in re.findall(r"[1-9]\d*", folded) if len(digits) >= _MIN_DIGITS}
     for date in dates:
         if re.fullmatch(r"\d{8}", date):
-            year, month, day = date[:4], date[4:6], date[6:]
-            inside |= {date, day + month + year, month + day + year}
-    return Identifiers(frozenset(inside), frozenset(whole), frozenset(uid for uid in uids if len(uid) >= _MIN_UID))
+            century, year, month, day = date[:2], date[2:4], date[4:6], date[6:]
+            telling |= {date, day + month + century + year, month + day + century + year}
+            telling |= {year + month + day, day + month + year, month + day + year}
+    inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
+    least = {text for text in inside if not any(other in text for other in inside - {text})}
+    return Identifiers(
+        frozenset(least), frozenset(telling - inside), frozenset(uid for uid in uids if len(uid) >= _MIN_UID)
+    )
+
+
+def _name_parts(name: str) -> Iterator[str]:
+    """Parts of a Person Name, and what people make of the first two of them: ``DoeJane``, ``JaneDoe``, ``JDoe``."""
+    for group in name.split("="):
+        yield from _NAME_PARTS.split(group)
+        family, given = (*group.split("^"), "")[:2]
+        if family and given:
+            yield from (family + given, given + family, family + given[0], given[0] + family)
 
 
 def holds_identifier(component: str, identifiers: Identifiers) -> bool:
@@ -95,13 +110,18 @@ def holds_identifier(component: str, identifiers: Identifiers) -> bool:
     """
     if _holds_any(component, identifiers.uids):
         return True
-    folded = fold(component)
+    folded = fold(component if component.isascii() else _as_utf8(component))
     if _holds_any(_SEPARATORS.sub("", folded), identifiers.inside):
         return True
     if not identifiers.whole:
         return False
     words = set(_TOKEN.findall(folded)) | set(_SEPARATORS.split(folded))
     return not identifiers.whole.isdisjoint(words)
+
+
+def _as_utf8(component: str) -> str:
+    """Read a name as UTF-8, which nearly all are, whatever the locale of this process takes it for."""
+    return os.fsencode(component).decode("utf-8", "surrogateescape")
 
 
 def _holds_any(component: str, texts: frozenset[str]) -> bool:
@@ -147,6 +167,14 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms, 
 
 
 def is_portable(component: str) -> bool:
-    """Tell whether a name is no word that Windows reserves, and has at most 255 bytes."""
-    short = len(component) <= 63 or len(os.fsencode(component)) <= 255  # a character has up to four bytes
+    """Tell whether a name is text, no word that Windows reserves, and of at most 255 bytes.
+
+    What is in another encoding than UTF-8 may say anything.
+    """
+    if not component.isascii():
+        try:
+            component = os.fsencode(component).decode()
+        except UnicodeDecodeError:
+            return False
+    short = len(component) <= 63 or len(component.encode()) <= 255  # a character has up to four bytes
     return short and not RESERVED.fullmatch(component)

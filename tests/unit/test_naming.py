@@ -43,6 +43,60 @@ def test_names_that_hold_none(name: str) -> None:
     assert not holds_identifier(name, DOE)
 
 
+@pytest.mark.parametrize(
+    ("header", "names", "others"),
+    [
+        ("Müller^Jürgen", "Mueller MUELLER_JUERGEN Muller-Jurgen muellerj Müller", "Mull Jur ue"),
+        ("Mueller^Juergen", "Müller MÜLLER_JÜRGEN Muller", "Mull"),
+        ("Strauß^Ömer", "Strauss Straus STRAUSS_OEMER Omer", "Stra"),
+        ("Øvergård^Åse", "Overgard Oevergaard Overgaard_Ase", "Over"),
+        ("Łukasiewicz^Żaneta", "Lukasiewicz lukasiewicz_zaneta ZANETA", "Luka"),
+        ("Yıldırım^Işıl", "Yildirim YILDIRIM Işıl isil", "Yild"),
+        ("Đorđević^Đuro", "Dordevic DORDEVIC Đorđević", "Dord"),
+        ("Παπαδόπουλος^Νίκος", "ΠΑΠΑΔΟΠΟΥΛΟΣ παπαδοπουλος ΝΙΚΟΣ", "παπα"),
+        ("Иваненков^Пётр", "ИВАНЕНКОВ Петр Пётр", "Иван"),
+        (
+            "Yamada^Tarou=山田^太郎=やまだ^たろう",
+            "山田太郎 CT山田太郎 山田 太郎 20190101_山田 やまだ yamada-t",
+            "山 太 田郎",
+        ),
+        ("Wang^XiaoDong=王^小东", "王小东 王小东_CT CT王小东1 小东 wangxiaodong", "王 小 CT"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "홍길동 kr_홍길동 洪吉洞 HongGildong", "홍 洪"),
+        ("Li^Na", "LiNa NaLi Li_Na li NA Alina", "Linda"),
+        ("Doe^John", "JDoe DoeJ johndoe", "doeskin"),
+    ],
+)
+def test_names_in_other_spellings(header: str, names: str, others: str) -> None:
+    whose = identifiers_of((header,), (), (), ())
+    for form in ("NFC", "NFD"):
+        kept = [name for name in names.split() if not holds_identifier(unicodedata.normalize(form, name), whose)]
+        assert kept == []
+        found = [name for name in others.split() if holds_identifier(unicodedata.normalize(form, name), whose)]
+        assert found == []
+
+
+def test_an_id_without_its_letters_and_a_birth_date_without_its_century() -> None:
+    whose = identifiers_of((), ("ZQ-0099812", "K77"), ("19480311",), ())
+    for name in ("99812", "099812_T1", "ZQ99812", "480311", "110348", "11.03.48", "k77"):
+        assert holds_identifier(name, whose), name
+    for name in ("9981", "77", "1948", "4803", "IM00012"):
+        assert not holds_identifier(name, whose), name
+
+
+def test_a_name_is_read_as_utf_8_in_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    whose = identifiers_of(("Müller^Jürgen",), (), (), ())
+    as_latin = "Müller".encode().decode("latin-1")
+    assert not holds_identifier(as_latin, whose)
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
+    assert holds_identifier(as_latin, whose)
+    assert is_portable(as_latin)
+
+
+@pytest.mark.parametrize("raw", ["Müller".encode("latin-1"), "山田".encode("shift-jis"), "김".encode("euc-kr")])
+def test_a_name_that_is_no_utf_8_may_say_anything(raw: bytes) -> None:
+    assert not is_portable(os.fsdecode(raw))
+
+
 def test_nothing_identifies_where_nothing_is_known() -> None:
     nobody = identifiers_of(("", "^^"), ("", "-"), ("", "196112"), ("", "1.2"))
     assert nobody == Identifiers(frozenset(), frozenset(), frozenset())

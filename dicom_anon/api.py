@@ -9,9 +9,10 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dicom_anon._version import __version__
 from dicom_anon.arrange import Arranger
@@ -20,9 +21,10 @@ from dicom_anon.crosswalk import Crosswalk
 from dicom_anon.destination import check_paths, start_afresh
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.directory import write_directories
+from dicom_anon.discovery import FileJob
 from dicom_anon.documents import write_documents
 from dicom_anon.engine import Decision, Engine
-from dicom_anon.errors import UsageError
+from dicom_anon.errors import FileRefused, UsageError
 from dicom_anon.extract import parse_extract
 from dicom_anon.layout import LAYOUTS, NAMERS
 from dicom_anon.manifest import Manifest, TreeFacts
@@ -35,7 +37,7 @@ from dicom_anon.report import RunReport
 from dicom_anon.runfolder import ProblemList, RunFolder
 from dicom_anon.runner import Request, Watcher, run
 from dicom_anon.taskjson import TaskFacts
-from dicom_anon.worker import Order, deidentify
+from dicom_anon.worker import FileResult, Order, deidentify, process_file
 
 
 def anonymize_file(
@@ -73,23 +75,45 @@ def anonymize_file(
         return deidentify(handle, os.fstat(handle.fileno()).st_size, Path(destination), engine)
 
 
+class Explained(NamedTuple):
+    """What would become of one file.
+
+    Parameters
+    ----------
+    engine : Engine
+        Decided for it.
+    result : FileResult
+        What a run would say of it.
+    decisions : list of Decision
+        For every element; none where the file cannot be walked.
+    """
+
+    engine: Engine
+    result: FileResult
+    decisions: list[Decision]
+
+
 def explain_file(
     source: str | os.PathLike[str], assignment: Assignment | None = None, *, key: bytes | None = None
-) -> tuple[Engine, Iterator[Decision]]:
-    """Say what is decided for every element of one file, and write nothing.
+) -> Explained:
+    """Say what a run would do with one file, and what is decided for every element of it; write nothing.
 
     Raises
     ------
-    FileRefused
-        It cannot be de-identified safely.
     OSError
         It cannot be read.
     """
-    engine = Engine(make_plan(assignment, key))
-    with open(source, "rb", buffering=0) as handle:
-        file = DicomFile(handle, os.fstat(handle.fileno()).st_size)
-        data = file.data
-    return engine, engine.explain(data, file.transfer_syntax)
+    path, decisions = Path(source), []
+    plan = make_plan(assignment, key)
+    engine = Engine(plan)
+    with open(path, "rb", buffering=0) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        order = Order(plan, os.fspath(path.parent), "", dry_run=True)
+        result = process_file(FileJob(path.name, size, 0, path.name), order, engine)
+        with contextlib.suppress(FileRefused):  # the result has the reason
+            file = DicomFile(handle, size)
+            decisions = list(engine.explain(file.data, file.transfer_syntax))
+    return Explained(engine, result, decisions)
 
 
 class _Unwatched:

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dicom_anon import profile, standard, tags
-from dicom_anon.actions import Action, Keep, Remove, Replace, Safe, Set
-from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, preset_section
+from dicom_anon.actions import Action, Clear, Compound, Keep, Remove, Replace, Safe, Set, Uid
+from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, preset_section, settings_over
 from dicom_anon.errors import ConfigError, Problem
 from dicom_anon.lookup import NAME, SUBJECT, Lookup
-from dicom_anon.macros import parse_template
+from dicom_anon.macros import Call, parse_template
 from dicom_anon.objects import POLICIES
 from dicom_anon.scope import DEFAULT_SHIFT, DateShift
 from dicom_anon.stamps import stamp_actions
-from dicom_anon.tags import Key, Pattern
+from dicom_anon.tags import Key, Pattern, PrivateKey
 
 DEFAULT_PRESET = "default"
 CURVES = Pattern(0xFF010000, 0x50000000)
@@ -165,6 +165,9 @@ def resolve(
         name = project_for_aet(config, aet)
         if not name:
             warnings.append("the AE title has no section of its own; only the general section applies")
+    elif config.projects and GENERAL in config.sections:
+        names = ", ".join(f'"{each}"' for each in config.projects)
+        warnings.append(f"no project is picked; only the general section applies (projects: {names})")
     if config.sections and not name and GENERAL not in config.sections:
         raise ConfigError([_no_section(config, aet)])
     general = config.general
@@ -174,7 +177,7 @@ def resolve(
     own_rows = base.rules if "preset" in base.settings else {}  # a preset built on another one has the last word
     if "preset" in base.settings:
         base = base.over(preset_section(base.settings["preset"]))
-    settings: dict[str, Any] = {**base.settings, **general.settings, **own.settings}
+    settings = settings_over(settings_over(base.settings, general.settings), own.settings)
     options = _options(chosen, base, settings, profile_options)
 
     rows: dict[Key, Row] = {}
@@ -207,7 +210,12 @@ def resolve(
     rows.setdefault(
         tags.SPECIFIC_CHARACTER_SET, Row(tags.SPECIFIC_CHARACTER_SET, Keep(), "needed to read all other text")
     )
+    for tag in tags.INSTANCE_UIDS:
+        found = rows.get(tag)
+        if found is None or _loses_uid(found.action):
+            rows[tag] = Row(tag, Uid(), found.source if found else "needed in every object")
     _check_columns(rows.values(), lookup)
+    warnings += _doubtful(users)
     decided = {key: row.action for key, row in rows.items()}
     for key, action in stamp_actions(chosen, decided, settings["remove_unknown_tags"], options).items():
         if key not in users:
@@ -224,7 +232,7 @@ def resolve(
         print_assignment=settings.get("print_assignment", False),
         profile_options=options,
         date_shift=settings.get("date_shift", DEFAULT_SHIFT),
-        objects=settings.get("objects", dict(POLICIES)),
+        objects={**POLICIES, **settings.get("objects", {})},
         lookup=lookup,
         warnings=tuple(warnings),
     )
@@ -245,6 +253,26 @@ def _options(preset: str, base: Section, settings: Mapping[str, Any], more: Iter
     if clash := profile.conflict(options):
         raise ConfigError([Problem("", "", "profile_options", clash, "one of them")])
     return options
+
+
+def _loses_uid(action: Action) -> bool:
+    """Tell whether an object would be left without a UID of its own, as after mercure's `clear` and random UIDs."""
+    if isinstance(action, Set):
+        return any(isinstance(part, Call) and part.name == "random_uid" for part in action.template.parts)
+    return isinstance(action, Remove | Clear | Compound)
+
+
+def _doubtful(users: Mapping[Key, Row]) -> Iterator[str]:
+    """Say which rules may not do what they were written for."""
+    for key, row in users.items():
+        if isinstance(key, int) and not tags.is_private(key) and tags.vr_of(key) is None:
+            yield f"{row.source}: PS3.6 knows no element {tags.format_key(key)}; look whether it is the one you mean"
+        if isinstance(key, PrivateKey):
+            exact = (key.group << 16 | block << 8 | key.element for block in range(0x10, 0x100))
+            for other in filter(users.__contains__, exact):
+                if users[other].action != row.action:
+                    first, then = tags.format_key(other), tags.format_key(key)
+                    yield f"{users[other].source}: the rule for {first} goes before that for {then}, in its block"
 
 
 def _lookup_rows(lookup: Lookup) -> Iterator[Row]:

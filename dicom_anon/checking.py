@@ -5,6 +5,7 @@ Lives here: that hand-over. Does not live here: the look itself, which shares no
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -25,29 +26,37 @@ from dicom_anon.verify import VerifyReport, verify_trees
 
 @dataclass(frozen=True)
 class Named:
-    """Tells whether an element is among some keys, or is any that no row speaks of.
+    """Tells whether the row that decides for an element is one of some, or what is said where it has none.
 
     Parameters
     ----------
     keys : frozenset of Key
-        Tags, patterns, private elements by creator.
+        Rows that count.
+    rows : frozenset of Key
+        All rows: an exact tag decides before a private element's creator, and that before a pattern.
     others : bool
         What is said of an element without a row.
-    rows : frozenset of int
-        Tags that have a row.
     """
 
     keys: frozenset[Key]
+    rows: frozenset[Key]
     others: bool = False
-    rows: frozenset[int] = frozenset()
 
     def __call__(self, tag: int, creator: str) -> bool:
         """Answer for one element."""
-        if tag in self.keys or any(isinstance(key, Pattern) and key.matches(tag) for key in self.keys):
-            return True
-        if creator and PrivateKey(tag >> 16, tag & 0xFF, creator) in self.keys:
-            return True
-        return self.others and tag not in self.rows
+        owned = PrivateKey(tag >> 16, tag & 0xFF, creator)
+        if tag in self.rows:
+            return tag in self.keys
+        if creator and owned in self.rows:
+            return owned in self.keys
+        pattern = next((pattern for pattern in self._patterns if pattern.matches(tag)), None)
+        return self.others if pattern is None else pattern in self.keys
+
+    @functools.cached_property
+    def _patterns(self) -> list[Pattern]:
+        """The narrowest first."""
+        found = [key for key in self.rows if isinstance(key, Pattern)]
+        return sorted(found, key=lambda pattern: -pattern.mask.bit_count())
 
 
 def kept_on_purpose(assignment: Assignment) -> Named:
@@ -57,19 +66,17 @@ def kept_on_purpose(assignment: Assignment) -> Named:
         for key, row in assignment.rows.items()
         if isinstance(row.action, Keep) and not row.source.startswith("preset")
     )
-    known = frozenset(key for key in assignment.rows if isinstance(key, int))
-    return Named(keys, not assignment.remove_unknown_tags, known)
+    return Named(keys, frozenset(assignment.rows), not assignment.remove_unknown_tags)
 
 
 def set_by_rule(assignment: Assignment) -> Named:
     """UIDs that a rule sets to a value of its own."""
-    return Named(
-        frozenset(
-            key
-            for key, row in assignment.rows.items()
-            if isinstance(row.action, Set) and isinstance(key, int) and tags.vr_of(key) == "UI"
-        )
+    keys = frozenset(
+        key
+        for key, row in assignment.rows.items()
+        if isinstance(row.action, Set) and isinstance(key, int) and tags.vr_of(key) == "UI"
     )
+    return Named(keys, keys)
 
 
 def verify_run(
@@ -121,6 +128,8 @@ def verify_run(
             if key is not None and pseudonyms.key_id != manifest.key_id:
                 raise UsageError("DST was made with another key: give that one with --key-file")
             names, accounted = _outcomes(manifest, pseudonyms, destination)
+            closed = {path.replace(os.sep, "/") for path in run_folder.unreadable()}
+            accounted |= closed.difference(names)  # the manifest knows files, not folders
             documents = frozenset(path.replace(os.sep, "/") for path in manifest.documents())
         finally:
             manifest.close()

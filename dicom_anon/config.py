@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from dicom_anon import actions, objects, profile, standard, tags
 from dicom_anon.actions import Action, CommandError
 from dicom_anon.errors import ConfigError, Problem
+from dicom_anon.macros import holds_macro
 from dicom_anon.presets import PRESETS
 from dicom_anon.scope import DateShift
 from dicom_anon.tags import Key, TagSyntaxError
@@ -44,7 +45,15 @@ class Section:
 
     def over(self, other: Section) -> Section:
         """Lay this section over another, key by key."""
-        return Section({**other.settings, **self.settings}, {**other.rules, **self.rules})
+        return Section(settings_over(other.settings, self.settings), {**other.rules, **self.rules})
+
+
+def settings_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay settings over others, key by key; policies of objects kind by kind."""
+    merged = {**below, **above}
+    if "objects" in below and "objects" in above:
+        merged["objects"] = {**below["objects"], **above["objects"]}
+    return merged
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,12 @@ def parse_flag(value: Any) -> bool:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise SettingError
+    if holds_macro(value):
+        raise SettingError("holds a macro, and those are expanded in set(...) and replace(...) only")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise SettingError("is no valid Unicode") from None
     return value
 
 
@@ -138,15 +153,17 @@ def _date_shift(value: Any) -> DateShift:
 
 
 def _objects(value: Any) -> dict[str, str]:
+    """Read policies by kind of object; only those that are written, so that others may lie below them."""
     policies = _once(value)
     for kind, policy in policies.items():
         accepted = objects.ACCEPTED.get(kind)
         if accepted is not None and policy not in accepted:
             raise SettingError(f'{_shown(policy)} is no policy for "{kind}"', ", ".join(accepted))
     try:
-        return objects.parse_policies(policies)
+        objects.parse_policies(policies)
     except ValueError as error:
         raise SettingError(str(error), "") from None  # it says itself what is accepted
+    return policies
 
 
 def _once(value: Any) -> dict[str, Any]:
@@ -255,6 +272,10 @@ def parse_config(text: str, where: str) -> Config:
         if not isinstance(value, _Object) or name.lower() in SETTINGS or tags.tag_for_keyword(name) is not None:
             hint = 'a section, such as {"general": {...}}'
             problems.append(Problem(where, "", name, "stands outside of any section", hint))
+        elif not name or name != name.strip():
+            found = "begins or ends with a space" if name else "is empty"
+            problem = f"the name of a section {found}: no project and no AE title can pick it"
+            problems.append(Problem(where, name, "", problem, "another name"))
         elif name.lower() in sections:
             problems.append(Problem(where, name, "", "is there twice (case is not significant)", "one section"))
         else:
@@ -406,8 +427,7 @@ def _parse_rule(
         return None
     try:
         action = parse_action(command)
-        if isinstance(key, int):
-            check_fits(key, action)
+        check_fits(key, action)
     except CommandError as error:
         problems.append(Problem(where, section, written, str(error), error.accepted))
         return None
@@ -417,14 +437,17 @@ def _parse_rule(
 parse_action = functools.lru_cache(maxsize=4096)(actions.parse_action)
 
 
-def check_fits(tag: int, action: Action) -> None:
+def check_fits(key: Key, action: Action) -> None:
     """Refuse an action that cannot work on an element.
 
     Raises
     ------
     CommandError
-        It cannot, by the VR that PS3.6 gives the element.
+        It cannot, by the VR that PS3.6 gives the element, or the repeating group.
     """
+    tag = key.value if tags.is_repeating_group(key) else key
+    if not isinstance(tag, int):
+        return
     if tag == tags.SPECIFIC_CHARACTER_SET and not isinstance(action, actions.Keep):
         raise CommandError(
             "the character set says how all other text is to be read; it is widened to UTF-8 where needed",

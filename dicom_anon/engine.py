@@ -476,10 +476,7 @@ class Engine(Rewriter):
 
     def _resolve_private(self, level: Level, tag: int) -> Action:
         if tags.is_private_creator(tag):
-            found = self._by_pattern(tag)
-            if found is None and self._unknown is REMOVE:
-                return KEEP if self._block_has_kept(level, tag) else REMOVE
-            return found or self._unknown
+            return KEEP if self._block_has_kept(level, tag) else self._by_pattern(tag) or self._unknown
         creator = level.private_creator(tag)
         action = self._by_creator.get((tag, creator))
         if action is None:

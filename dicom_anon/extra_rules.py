@@ -29,7 +29,7 @@ from dicom_anon.elements import LONG_VRS, Span
 from dicom_anon.errors import ConfigError, FileRefused, Problem, Reason
 from dicom_anon.macros import Template
 from dicom_anon.scope import EVERYTHING, Element, Level
-from dicom_anon.tags import Key, Pattern, TagSyntaxError
+from dicom_anon.tags import Key, TagSyntaxError
 
 DatasetFunction: TypeAlias = "Callable[[Dataset, tuple[int, int]], object]"
 """Changes an element of a Data Set in place; gets the Data Set and (group, element)."""
@@ -131,8 +131,9 @@ def read_extra_rules(path: Path) -> list[tuple[Key, Rule]]:
         raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}", "a JSON file")]) from None
     except _Repeated as error:
         raise ConfigError([Problem(str(path), "", str(error), "is there twice", "one list for an action")]) from None
-    except (ValueError, RecursionError):
-        raise ConfigError([Problem(str(path), "", "", "is not JSON in UTF-8", "a JSON object")]) from None
+    except (ValueError, RecursionError) as error:
+        at = f": {error.msg} at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ConfigError([Problem(str(path), "", "", f"is not JSON in UTF-8{at}", "a JSON object")]) from None
     return parse_extra_rules(content, str(path))
 
 
@@ -155,7 +156,7 @@ def parse_extra_rules(content: Any, where: str) -> list[tuple[Key, Rule]]:
     Parameters
     ----------
     content : Mapping
-        ``{"delete": [["0008", "0012"], [8, 19], [0x60, 0x3000, 0xFF, 0xFFFF], "PatientComments"]}`` (numbers
+        ``{"delete": [["0008", "0012"], [8, 19], [0x6000, 0x3000, 0xFF00, 0xFFFF], "PatientComments"]}`` (numbers
         as hex text or as integers; four of them are a tag and its mask), or by tag: ``{"(0x0010, 0x0010)":
         "empty"}``, with ``{"action": "regexp", "find": ..., "replace": ...}`` or ``{"action":
         "replace_with_value", "value": ...}`` for a value. In Python, a key may be a tuple of integers, and a
@@ -196,10 +197,10 @@ def _parse(written: str, tag: Any, command: Any, where: str, problems: list[Prob
     try:
         key = _key(tag)
         action = _action(command)
-        if isinstance(key, int):
-            check_fits(key, action)
+        check_fits(key, action)
     except TagSyntaxError as error:
-        problems.append(Problem(where, "", written, str(error), '["0008", "0012"], [8, 18] or a keyword'))
+        accepted = '["0008", "0012"], [8, 18], "(0x0008, 0x0012)" or a keyword'
+        problems.append(Problem(where, "", written, str(error), accepted))
     except CommandError as error:
         problems.append(Problem(where, "", written, str(error), error.accepted))
     else:
@@ -227,7 +228,10 @@ def _key(tag: Any) -> Key:
         match = _TUPLE.fullmatch(tag)
         if match is None or re.fullmatch(r"[0-9A-Fa-f]{8}", tag.strip()):
             return tags.parse_key(tag)
-        return _from_numbers([_number(part.strip()) for part in match[1].split(",")])
+        parts = [part.strip() for part in match[1].split(",")]
+        if any(len(part) < 4 and not part.lower().startswith("0x") for part in parts):
+            raise TagSyntaxError("may be decimal or hexadecimal")
+        return _from_numbers([_number(part) for part in parts])
     if isinstance(tag, int) and not isinstance(tag, bool):
         return _from_numbers([tag >> 16, tag & 0xFFFF])
     if isinstance(tag, list | tuple):
@@ -250,10 +254,7 @@ def _from_numbers(numbers: list[int]) -> Key:
     mask = numbers[2] << 16 | numbers[3] if len(numbers) == 4 else 0xFFFFFFFF
     if mask == 0xFFFFFFFF:
         return tags.parse_key(f"{tag:08x}")
-    if mask == 0:
-        raise TagSyntaxError("matches every element")
-    mask |= 0x00010000  # a repeating group is even (PS3.5 section 7.6); what is private is named by its creator
-    return Pattern(mask, tag & mask)
+    return tags.pattern_of(mask, tag)
 
 
 def _action(command: Any) -> Action:

@@ -120,6 +120,10 @@ MACROS: dict[str, Macro] = {
 }
 
 _CALL = re.compile(r"@([A-Za-z_]\w*)(?:\(([^@]*)\))?@")
+_BETWEEN = re.compile("@([^@]+)@")
+_NAMES = "|".join(name for name in MACROS if "_" in name)
+_HALF = re.compile(rf"@(?:{_NAMES})\b|\b(?:{_NAMES})@|@(?:value|lookup)\(")
+"""A macro without one of its two @; `value` and `lookup` may stand in an e-mail address."""
 
 
 class Call(NamedTuple):
@@ -171,7 +175,8 @@ class Template:
 def parse_template(text: str) -> Template:
     """Read a text with macros.
 
-    A lone ``@`` is a character like any other (``a@b.org``); ``@word@`` is a macro and must exist.
+    A lone ``@`` is a character like any other (``a@b.org``); ``@word@`` is a macro and must exist. What is nearly
+    one is refused: it would be written into every file as it stands.
 
     Raises
     ------
@@ -187,12 +192,31 @@ def parse_template(text: str) -> Template:
     last = 0
     for match in _CALL.finditer(text):
         if match.start() > last:
-            parts.append(text[last : match.start()])
+            parts.append(_plain(text[last : match.start()]))
         parts.append(_parse_call(match[1], match[2]))
         last = match.end()
     if last < len(text):
-        parts.append(text[last:])
+        parts.append(_plain(text[last:]))
     return Template(text, tuple(parts))
+
+
+def holds_macro(text: str) -> bool:
+    """Tell whether a text holds a macro, be it where none is expanded.
+
+    >>> holds_macro("of @value(PatientName)@"), holds_macro("a@b.org")
+    (True, False)
+    """
+    return any(match[1] in MACROS for match in _CALL.finditer(text))
+
+
+def _plain(text: str) -> str:
+    """Text around macros, which must not look like one."""
+    for match in _BETWEEN.finditer(text):
+        if near := tags.nearest(match[1].partition("(")[0].strip(), tuple(MACROS)):
+            raise MacroError(f'unknown macro "{match[0]}"; did you mean "@{near}@"?')
+    if half := _HALF.search(text):
+        raise MacroError(f'"{half[0]}" is half a macro: one begins and ends with @')
+    return text
 
 
 def _parse_call(name: str, argument: str | None) -> Call:

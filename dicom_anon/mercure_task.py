@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_anon import config, tags
-from dicom_anon.actions import CommandError
+from dicom_anon.actions import COMMANDS, CommandError
 from dicom_anon.assignment import Assignment, project_for_aet, resolve
 from dicom_anon.errors import UsageError
 from dicom_anon.layout import TASK
@@ -164,6 +164,8 @@ def _is_foreign(key: str, value: Any) -> bool:
         with contextlib.suppress(CommandError):
             config.parse_action(value)
             return False
+        command = re.split(r"\W", value.strip(), maxsplit=1)[0]
+        return not (tags.nearest_keyword(key) and tags.nearest(command, tuple(COMMANDS)))
     return True
 
 

@@ -142,6 +142,14 @@ class RunFolder:
         with _usable(PROBLEMS_NAME):
             return ProblemList(_private_file(self.problems_path))
 
+    def unreadable(self) -> set[str]:
+        """Relative paths that the last run could not read, folders among them, as its list has them."""
+        with _usable(PROBLEMS_NAME):
+            if not self.problems_path.exists():
+                return set()
+            with open(self.problems_path, encoding="utf-8", newline="") as file:
+                return {row[0] for row in csv.reader(file) if row[2:3] == [Reason.UNREADABLE.value]}
+
     def risks(self, *, anew: bool) -> RiskList:
         """List of objects that were written though their pixels may show text, of all runs since `anew`."""
         path = self.path / BURNED_IN_NAME

@@ -10,7 +10,7 @@ import functools
 import json
 import re
 from importlib import resources
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 from pydicom import datadict
 
@@ -69,6 +69,7 @@ INSTANCE_UIDS = (SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
 _HEX_TAG = re.compile(r"\(?\s*([0-9A-Fa-fXx]{4})\s*,\s*([0-9A-Fa-fXx]{4})\s*\)?")
 _PRIVATE = re.compile(r'\(?\s*([0-9A-Fa-f]{4})\s*,\s*[xX]{2}([0-9A-Fa-f]{2})\s*,\s*"([^"]+)"\s*\)?')
 _BARE = re.compile(r"[0-9A-Fa-f]{8}")
+_LIKE_PRIVATE = re.compile(r"\(?\s*[0-9A-Fa-f]{4}\s*,.*,.*")
 
 
 class _Entry(NamedTuple):
@@ -129,6 +130,11 @@ def name_of(tag: int) -> str:
     """Name of PS3.6 (``Patient's Name``); empty where it has none."""
     entry = _entry(tag)
     return entry.name if entry else ""
+
+
+def is_repeating_group(key: Key) -> TypeGuard[Pattern]:
+    """Tell whether a key is one element in all groups such as 60xx; it has the keyword and VR of its first tag."""
+    return isinstance(key, Pattern) and key.mask == 0xFF01FFFF
 
 
 def is_private(tag: int) -> bool:
@@ -206,12 +212,18 @@ def parse_key(text: str) -> Key:
         group = int(match[1], 16)
         if not group & 1:
             raise TagSyntaxError(f"group {match[1]} is even, so it has no private creator")
+        if not match[3].strip():
+            raise TagSyntaxError("names no private creator")
         return PrivateKey(group, int(match[2], 16), match[3].strip())
+    if _LIKE_PRIVATE.fullmatch(text):
+        raise TagSyntaxError('names no DICOM element; a private one is written (0019,xx0c,"ITS CREATOR")')
+    if text in _repeating():
+        return _from_digits(_repeating()[text])
     tag = tag_for_keyword(text)
     if tag is None:
         if text.isidentifier() and (outside := datadict.tag_for_keyword(text)) is not None:
             return _from_digits(f"{outside:08x}")  # which says why it is none
-        near = nearest(text, _keywords())
+        near = nearest_keyword(text)
         raise TagSyntaxError("names no DICOM element" + (f'; did you mean "{near}"?' if near else ""))
     return tag
 
@@ -220,19 +232,35 @@ def _from_digits(digits: str) -> Key:
     digits = digits.lower()
     if "x" in digits:
         mask = int("".join("0" if digit == "x" else "f" for digit in digits), 16)
-        if mask == 0:
-            raise TagSyntaxError("matches every element")
-        if digits[3] == "x":
-            mask |= 0x00010000  # repeating groups are even; what is private is named by its creator
-        return Pattern(mask, int(digits.replace("x", "0"), 16))
+        return pattern_of(mask, int(digits.replace("x", "0"), 16))
     tag = int(digits, 16)
-    group, element = tag >> 16, tag & 0xFFFF
-    if group in (0x0000, 0x0002, 0xFFFE) or group > 0xFFFC:
+    _check_in_data_set(0xFFFFFFFF, tag)
+    return tag
+
+
+def pattern_of(mask: int, value: int) -> Pattern:
+    """Pattern of the tags that agree with `value` on the bits of `mask`; an open group is an even one.
+
+    Raises
+    ------
+    TagSyntaxError
+        It matches every element, or none that a Data Set can hold.
+    """
+    if mask == 0:
+        raise TagSyntaxError("matches every element")
+    mask |= 0x00010000  # a repeating group is even (PS3.5 section 7.6); what is private is named by its creator
+    _check_in_data_set(mask, value)
+    return Pattern(mask, value & mask)
+
+
+def _check_in_data_set(mask: int, value: int) -> None:
+    """Refuse what no Data Set holds when rules are applied to it: such a rule would do nothing."""
+    group = value >> 16
+    if mask >> 16 == 0xFFFF and (group in (0x0000, 0x0002, 0xFFFE) or group > 0xFFFC):
         problem = f"group {group:04x} is no part of a Data Set; the file meta is rebuilt for every file"
         raise TagSyntaxError(problem)
-    if element == 0:
+    if mask & 0xFFFF == 0xFFFF and value & 0xFFFF == 0:
         raise TagSyntaxError("is a group length, and those are always dropped")
-    return tag
 
 
 def tag_for_keyword(keyword: str) -> int | None:
@@ -244,10 +272,21 @@ def tag_for_keyword(keyword: str) -> int | None:
 
 
 @functools.cache
+def _repeating() -> dict[str, str]:
+    """Digits of repeating groups, with x for any digit, by keyword."""
+    return {entry[4]: digits for digits, entry in datadict.RepeatersDictionary.items() if entry[4]}
+
+
+@functools.cache
 def _keywords() -> tuple[str, ...]:
     entries = datadict.DicomDictionary.items()
     own = (entry[4] for tag, entry in entries if entry[4] and tag >> 16 not in (0, 2))
-    return (*own, *_added_keywords())
+    return (*own, *_repeating(), *_added_keywords())
+
+
+def nearest_keyword(text: str) -> str:
+    """Nearest keyword of PS3.6, empty where none is near."""
+    return nearest(text, _keywords())
 
 
 _LONGEST_WORD, _MANY_WORDS, _NEAR = 80, 500, 6

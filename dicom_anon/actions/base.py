@@ -233,15 +233,22 @@ def check_template(template: Template, vr: str) -> None:
     sample = template.sample
     if sample is None:
         return
+    problems = [_misfit(sample, one) for one in vr.split(" or ")]
+    if all(problems):
+        raise CommandError("; ".join((problems[0], *template.forms)), _accepted(vr))
+
+
+def _misfit(text: str, vr: str) -> str:
+    """Say why a text does not fit a VR; empty where it does."""
     try:
-        values.encode(sample, vr.split(" or ")[0], ("utf8",))
+        values.encode(text, vr, ("utf8",))
         if vr == "DA":
-            for value in filter(None, sample.split("\\")):
+            for value in filter(None, text.split("\\")):
                 datetime.strptime(value.strip(), "%Y%m%d")
     except ValueError:
-        raise CommandError("no day of the calendar", _accepted(vr)) from None
+        return "no day of the calendar"
     except values.ValueNotWritable as error:
-        forms = "".join(f"; {form}" for form in template.forms)
-        raise CommandError(f"{error}{forms}", _accepted(vr)) from None
+        return str(error)
     except values.NeedsWiderCharacterSet:
-        raise CommandError("the text is no valid Unicode", _accepted(vr)) from None
+        return "the text is no valid Unicode"
+    return ""

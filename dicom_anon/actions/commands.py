@@ -15,7 +15,7 @@ from dicom_anon.actions.dates import ShiftDate, TruncDate
 from dicom_anon.actions.dummies import Compound, Hash, Replace, Uid
 from dicom_anon.actions.patterns import check_substitution
 from dicom_anon.actions.text import Clean, Regexp
-from dicom_anon.macros import MacroError, Template, parse_template
+from dicom_anon.macros import MacroError, Template, holds_macro, parse_template
 
 
 class Command(NamedTuple):
@@ -61,6 +61,8 @@ def _parse_regexp(argument: str | None) -> Action:
     cut = -1 if argument is None else _first_free_comma(argument)
     if argument is None or cut < 0:
         raise CommandError("regexp needs a pattern and a replacement", form)
+    if holds_macro(argument):
+        raise CommandError("regexp knows no macros, so this would be searched for, or written, as it stands", form)
     find, replacement = argument[:cut], argument[cut + 1 :]
     try:
         check_substitution(find, replacement)

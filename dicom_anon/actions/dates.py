@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dicom_anon.actions.base import UNCHANGED, Action, Assigned, Outcome
 from dicom_anon.scope import Element
@@ -56,12 +57,12 @@ class ShiftDate(Action):
         return Assigned("\\".join(shift_date(value, days) for value in element.values))
 
 
-_DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)
-_DATETIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(\d{0,6}(?:\.\d{1,6})?))?)?([+-]\d{4})?", re.ASCII)
-_SHIFTED = re.compile(
+_DATETIME = re.compile(
     r"(\d{4})(?:\.?(\d\d)(?:\.?(\d\d)(\d{2}|\d{4}|\d{6}(?:\.\d{1,6})?)?)?)?([+-](?:0\d|1[0-4])[0-5]\d)?",
     re.ASCII,
 )
+"""A DA or DT, which may be partial; 1961.12.30 is the form of ACR-NEMA, DICOM has no dots there."""
+
 _TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
 
 
@@ -71,16 +72,10 @@ def truncate_date(value: str, vr: str = "DT") -> str:
     >>> truncate_date("20040119"), truncate_date("19611230101112.5+0100"), truncate_date("2004", "DA")
     ('20040101', '19610101101112.5+0100', '')
     """
-    value = value.strip(" \0")
-    if match := _DATE.fullmatch(value):
-        year, _, month, day = match.groups()  # 1961.12.30 is the form of ACR-NEMA; DICOM has no dots
-        return f"{year}0101" if _date(year, month, day) else ""
-    if vr != "DA" and (match := _DATETIME.fullmatch(value)):
-        year, month, day, time, zone = match.groups()
-        if not _date(year, month or "1", day or "1"):
-            return ""
-        return f"{year}{'01' if month else ''}{'01' if day else ''}{time or ''}{zone or ''}"
-    return ""
+    parts = _parts(value.strip(" \0"))
+    if parts is None or (vr == "DA" and (parts.rest or parts.digits < 8)):
+        return ""
+    return _as_text(parts.date.replace(month=1, day=1), parts)
 
 
 def shift_date(value: str, days: int) -> str:
@@ -116,32 +111,38 @@ def shift_date(value: str, days: int) -> str:
 
 
 def _shift_one(value: str, days: int) -> str:
-    match = _SHIFTED.fullmatch(value)
-    if match is None:
-        return ""
-    year, month, day, time, zone = match.groups()
-    if time and not _TIME.fullmatch(time):
-        return ""
-    old = _date(year, month or "1", day or "1")
+    parts = _parts(value)
     try:
-        new = old + datetime.timedelta(days) if old else None
+        return _as_text(parts.date + datetime.timedelta(days), parts) if parts else ""
     except OverflowError:
         return ""
-    if new is None:
-        return ""
-    text = f"{new.year:04}"
-    if month:
-        text += f"{new.month:02}"
-    if day:
-        text += f"{new.day:02}"
-    return f"{text}{time or ''}{zone or ''}"
 
 
-def _date(year: str, month: str, day: str) -> datetime.date | None:
+class _Parts(NamedTuple):
+    """A DA or DT: the day, or the first one of the month or year that it is; digits of it; time and zone."""
+
+    date: datetime.date
+    digits: int
+    rest: str
+
+
+def _parts(value: str) -> _Parts | None:
+    match = _DATETIME.fullmatch(value)
+    if match is None:
+        return None
+    year, month, day, time, zone = match.groups(default="")
+    if time and not _TIME.fullmatch(time):
+        return None
     try:
-        return datetime.date(int(year), int(month), int(day))
+        date = datetime.date(int(year), int(month or 1), int(day or 1))
     except ValueError:
         return None
+    return _Parts(date, len(year + month + day), time + zone)
+
+
+def _as_text(date: datetime.date, parts: _Parts) -> str:
+    """Write a day to the precision that the parts had."""
+    return f"{date.year:04}{date.month:02}{date.day:02}"[: parts.digits] + parts.rest
 
 
 def _is_time(value: str) -> bool:

@@ -42,8 +42,9 @@ class Regexp(Action):
         Raises
         ------
         FileRefused
-            A value is so long that the search could take for ever.
+            A value is so long that the search could take for ever, or not stored as the text that it is.
         """
+        _check_stored_as_text(element, values.TEXT_VRS)
         if any(len(value) > longest_text(self.find) for value in element.values):
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} is too long for its regexp")
         found = [re.sub(self.find, self.replacement, value) for value in element.values]
@@ -102,9 +103,16 @@ class Clean(Action):
         return super().over(row, tag) if _may_hold_words(tag) else row
 
     def decide(self, element: Element) -> Outcome:
-        """Scrub each value; what is left of one that must not be empty is a dummy."""
+        """Scrub each value; what is left of one that must not be empty is a dummy.
+
+        Raises
+        ------
+        FileRefused
+            It is not stored as the text that it is.
+        """
         if element.vr == "UN":
             return _clean_unknown(element)
+        _check_stored_as_text(element, CLEAN_VRS)
         if element.vr not in CLEAN_VRS or not element.raw:
             return UNCHANGED
         found = element.values
@@ -133,6 +141,12 @@ class CleanSafe(Clean):
         if self.number and element.vr == "UN" and _DIGITS.fullmatch(element.text):
             return UNCHANGED
         return super().decide(element)
+
+
+def _check_stored_as_text(element: Element, vrs: frozenset[str]) -> None:
+    """Refuse a text of PS3.6 that the file stores in the VR of something else: nothing would be found in it."""
+    if element.vr not in vrs and element.raw and tags.vr_of(element.tag) in vrs:
+        raise FileRefused(Reason.MISPLACED, f"{tags.format_tag(element.tag)} {element.vr}")
 
 
 _DIGITS = re.compile(r"[-+0-9.eE \\]*")

@@ -48,9 +48,10 @@ def print_assignment(rules: Rules, form: str, show_all: bool, diff: str | None) 
 @rule_options
 @key_file_option("Secret for the pseudonyms, to see the very values of a run.")
 def inspect(file: Path, rules: Rules, key_file: Path | None) -> None:
-    """Show the decisions for every element of FILE, nested ones indented. Nothing is written.
+    """Show the decisions for every element of FILE, nested ones indented, and what a run would say of it.
 
-    The output shows the values of the file, the patient's name included: keep it where the file is kept.
+    Nothing is written. The exit code is 1 where a run would not write FILE either. The output shows the values of the
+    file, the patient's name included: keep it where the file is kept.
     """
     from dicom_anon import console
     from dicom_anon.api import explain_file
@@ -58,17 +59,21 @@ def inspect(file: Path, rules: Rules, key_file: Path | None) -> None:
     from dicom_anon.report import EXIT_TROUBLE
 
     assignment = rules.resolve()
-    others = {Reason.NOT_DICOM: "FILE is not DICOM", Reason.DICOMDIR: "FILE is a DICOMDIR, a list of other files"}
+    warn(assignment)
     try:
-        engine, decisions = explain_file(file, assignment, key=read_key_file(key_file))
+        engine, result, decisions = explain_file(file, assignment, key=read_key_file(key_file))
     except OSError as error:
         raise UsageError(f"FILE cannot be read: {error.strerror}") from None
-    except FileRefused as refusal:
-        if refusal.reason not in others:
-            raise
-        click.echo(f"error: {others[refusal.reason]} ({refusal})", err=True)  # their reasons speak of a run
-        sys.exit(EXIT_TROUBLE)
-    console.show_decisions(engine, decisions)
+    if decisions:
+        console.show_decisions(engine, decisions)
+    if result.reason is None:
+        console.show_answer(result)
+        return
+    others = {Reason.NOT_DICOM: "FILE is not DICOM", Reason.DICOMDIR: "FILE is a DICOMDIR, a list of other files"}
+    usual = f"a run would not write FILE, but count it as {result.reason.kind.value}: {result.reason.meaning}"
+    told = others.get(result.reason, usual)  # a few reasons speak of a run
+    click.echo(f"error: {told} ({FileRefused(result.reason, result.detail)})", err=True)
+    sys.exit(EXIT_TROUBLE)
 
 
 @click.command("conformance", short_help="Print the conformance statement of these rules (PS3.15 Annex E).")
@@ -77,7 +82,9 @@ def conformance(rules: Rules) -> None:
     """Print what Annex E.1.3 of PS3.15 asks a de-identifier to state, for these very rules, as Markdown."""
     from dicom_anon.conformance import statement
 
-    click.echo(statement(rules.resolve()))
+    assignment = rules.resolve()
+    warn(assignment)
+    click.echo(statement(assignment))
 
 
 @click.command("reasons", short_help="List the reasons why a file is not written.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -193,6 +194,99 @@ def test_the_rules_are_those_of_the_options(tmp_path: Path) -> None:
     shown = {line.tag: line for line in inspected(tmp_path / "file", "-c", config, "--aet", "az_knee")}
     assert shown[0x00100020].after == "K"
     assert shown[0x00100010].after == "="
+
+
+def _hidden(data_set: Dataset) -> bytes:
+    """File whose Manufacturer holds another element."""
+    name = b"ACME" + bytes.fromhex("10001000") + b"PN" + bytes.fromhex("0800") + b"Doe^Jane"
+    data_set.Manufacturer = "X" * len(name)
+    return file_bytes(data_set).replace(b"X" * len(name), name)
+
+
+def _words_for_a_number(data_set: Dataset) -> bytes:
+    data_set.KVP = "120"
+    return file_bytes(data_set).replace(b"120 ", b"Doe ")
+
+
+def _short_pixels(data_set: Dataset) -> bytes:
+    data_set.PixelData = data_set.PixelData[:-2]
+    return file_bytes(data_set)
+
+
+REFUSED = [
+    ("value-misplaced: (0018,0060) DS", _words_for_a_number(image()), ()),
+    ("value-misplaced: (0018,0060) DS", _words_for_a_number(image()), ("--assign", "KVP=keep")),
+    ("not-parsable: (0008,0070) holds other elements", _hidden(image()), ("--assign", "Manufacturer=keep")),
+    ("not-parsable: (0008,0005)", file_bytes(image(SpecificCharacterSet="KLINGON")), ()),
+    ("pixel-data-short: (7fe0,0010)", _short_pixels(image()), ()),
+    ("truncated: ", file_bytes(image())[:-3], ()),
+    ("unsupported-object: secondary_capture", file_bytes(image(ImageType=["DERIVED", "SECONDARY", "SCREEN"])), ()),
+    ("object-dropped: sr", file_bytes(image(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")), ()),
+    (
+        "encrypted: (0400,0500)",
+        file_bytes(image(EncryptedAttributesSequence=[item(PatientID="1")])),
+        ("--preset=none",),
+    ),
+    ("value-not-writable: (0018,0060) DS", file_bytes(image(KVP="120")), ("--assign", "KVP=set(@value(PatientName)@)")),
+    (
+        "value-not-writable: (0008,1030) is too long for its regexp",
+        file_bytes(image(StudyDescription="x" * 64)),
+        ("--assign", "StudyDescription=regexp(a.*.*.*.*b,x)"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("refusal", "content", "options"), REFUSED, ids=lambda part: str(part)[:40])
+def test_what_a_run_refuses_is_refused_with_its_words(
+    tmp_path: Path, refusal: str, content: bytes, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/file").write_bytes(content)
+    policies = {"general": {"objects": {"secondary_capture": "quarantine", "sr": "drop"}}}
+    rules = ("-c", write_config(tmp_path, policies), *options)
+    call(tmp_path / "in", tmp_path / "out", *rules)
+    (line,) = csv.DictReader((tmp_path / "out.private/not-written.csv").open(encoding="utf-8", newline=""))
+    done = call("inspect", tmp_path / "in/file", *rules)
+    assert done.code == 1
+    assert f"({line['reason']}: {line['detail']})\n" in done.err
+    assert refusal in done.err
+    assert "Doe" not in done.err
+    assert "A run would write" not in done.out
+
+
+def test_the_element_that_a_file_is_refused_for_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(_words_for_a_number(image()))
+    done = call("inspect", tmp_path / "file")
+    (line,) = (line for line in lines(done.out) if line.tag == 0x00180060)
+    assert line.before == "Doe"
+    assert done.err == (
+        "error: a run would not write FILE, but count it as quarantined: An element that stays holds text where its "
+        "VR has numbers, dates or UIDs. (value-misplaced: (0018,0060) DS)\n"
+    )
+
+
+def test_the_answer_of_a_run_comes_last(tmp_path: Path) -> None:
+    screen = image(ImageType=["DERIVED", "SECONDARY", "SCREEN"], PatientID=None)
+    (tmp_path / "file").write_bytes(file_bytes(screen))
+    done = call("inspect", tmp_path / "file")
+    assert done.code == 0
+    assert done.out.splitlines()[-3:] == [
+        "A run would write this file.",
+        "note: written objects whose pixels may show text, which no rule reaches: look at them (screen)",
+        "note: files without PatientID: the patient is known by name and birth date",
+    ]
+
+
+@pytest.mark.parametrize("command", [("inspect", "file"), ("conformance",)])
+def test_an_ae_title_that_picks_no_section_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_bytes(file_bytes(image()))
+    monkeypatch.chdir(tmp_path)
+    config = write_config(tmp_path, {"general": {}, "knee": {"PatientID": "clear"}})
+    done = call(*command, "-c", config, "--aet", "nee")
+    assert done.code == 0
+    assert "warning: the AE title has no section of its own" in done.err
 
 
 def test_its_help_says_that_it_shows_values() -> None:

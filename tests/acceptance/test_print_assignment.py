@@ -179,3 +179,45 @@ def test_uid_rows_are_part_of_every_assignment() -> None:
             assert found[tag]["command"] == "uid", (preset, tag)
     kept = by_tag("--preset", "none", "--assign", "StudyInstanceUID=keep")
     assert kept["(0020,000d)"]["command"] == "keep"
+
+
+def test_a_tag_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path, {"general": {"(0010,0099)": "clear", "PatientName": "clear", "(0019,100c)": "keep"}}
+    )
+    done = call("print-assignment", "-c", config)
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        "warning: general: PS3.6 knows no element (0010,0099); look whether it is the one you mean"
+    ]
+
+
+def test_a_private_rule_that_an_exact_one_goes_before_is_told(tmp_path: Path) -> None:
+    rules = {"general": {"(0019,100c)": "keep", "(0019,110d)": "keep"}, "knee": {'(0019,xx0c,"MAKER")': "remove"}}
+    done = call("print-assignment", "-c", write_config(tmp_path, rules), "--project", "knee")
+    assert done.err.splitlines() == [
+        'warning: general: the rule for (0019,100c) goes before that for (0019,xx0c,"MAKER"), in its block'
+    ]
+
+
+def test_projects_of_which_none_is_picked_are_told(config: Path) -> None:
+    told = 'warning: no project is picked; only the general section applies (projects: "knee")\n'
+    assert call("print-assignment", "-c", config).err == told
+    assert call("print-assignment", "-c", config, "--project", "knee").err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"general": {}, "general ": {"PatientName": "clear"}}, "begins or ends with a space"),
+        ({"general": {}, " knee": {"PatientName": "clear"}}, "begins or ends with a space"),
+        ({"general": {}, "": {"PatientName": "clear"}}, "the name of a section is empty"),
+        ({"general": {"prefix": "@hash_mrn@"}}, 'key "prefix": holds a macro'),
+        ({"general": {"name": "\ud800"}}, 'key "name": is no valid Unicode'),
+        ({"general": {"(0002,xxxx)": "keep"}}, "group 0002 is no part of a Data Set"),
+    ],
+)
+def test_what_could_have_no_effect_is_an_error(tmp_path: Path, content: object, problem: str) -> None:
+    done = call("print-assignment", "-c", write_config(tmp_path, json.dumps(content)))
+    assert done.code == 2
+    assert problem in done.err

@@ -452,6 +452,56 @@ def test_keep_for_a_uid_keeps_it(apply: Apply) -> None:
     assert made.SeriesInstanceUID != "1.2.3.4.1"
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"(0008,xxxx)": "remove"},
+        {"(0008,xxxx)": "keep", "(0020,xxxx)": "keep"},
+        {"SOPInstanceUID": "clear", "SeriesInstanceUID": "remove", "StudyInstanceUID": "remove_or_clear"},
+        {"SOPInstanceUID": "set(@random_uid@)", "SeriesInstanceUID": "set(@random_uid@)"},
+        {"SOPInstanceUID": "safe", "remove_safe_tags": "true"},
+    ],
+    ids=str,
+)
+def test_the_three_uids_are_replaced_unless_a_rule_keeps_them_by_name(apply: Apply, rules: dict[str, Any]) -> None:
+    made, usual = apply(image(), rules), apply(image(), {})
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+        assert made[keyword].value == usual[keyword].value
+    assert made.file_meta.MediaStorageSOPInstanceUID == made.SOPInstanceUID
+
+
+def test_policies_of_objects_lie_over_each_other_kind_by_kind(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/report").write_bytes(file_bytes(image(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")))
+    (tmp_path / "in/screen").write_bytes(file_bytes(image(SOPClassUID="1.2.840.10008.5.1.4.1.1.7")))
+    site = {"general": {"objects": {"secondary_capture": "quarantine", "sr": "process"}}}
+    one = write_config(tmp_path, {**site, "knee": {"objects": {"sr": "drop"}}}, "1.json")
+    two = write_config(tmp_path, {"general": {"objects": {"sr": "drop"}}}, "2.json")
+    for number, words in enumerate((("-c", one, "--project", "knee"), ("-c", one, "-c", two))):
+        done = call(tmp_path / "in", tmp_path / f"out{number}", *words, "--json", "-")
+        assert done.reasons("skipped") == {"object-dropped": 1}
+        assert done.reasons("quarantined") == {"unsupported-object": 1}
+
+
+@pytest.mark.parametrize(
+    ("command", "vr"),
+    [
+        *(("clean", vr) for vr in (b"OB", b"US", b"FD", b"DA", b"UI")),
+        *(("regexp(Doe,)", vr) for vr in (b"OB", b"US", b"FD")),
+    ],
+)
+def test_a_text_that_is_stored_as_no_text_is_not_passed_on(tmp_path: Path, command: str, vr: bytes) -> None:
+    text = b"knee of Doe^Jane, female"
+    header = b"\x08\x00\x30\x10"
+    raw = file_bytes(image(StudyDescription="X" * len(text)))
+    new = header + vr + (b"\0\0\x18\0\0\0" if vr == b"OB" else b"\x18\0") + text
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/file").write_bytes(raw.replace(header + b"LO\x18\0" + b"X" * len(text), new))
+    rules = ("--preset", "none", "--assign", f"StudyDescription={command}")
+    done = call(tmp_path / "in", tmp_path / "out", *rules, "--json", "-")
+    assert done.reasons("quarantined") == {"value-misplaced": 1}
+
+
 def test_none_keeps_everything_but_the_uids_of_the_profile_and_adds_the_stamps(apply: Apply) -> None:
     source = read(real_file("CT_small.dcm"))
     made = apply(real_file("CT_small.dcm").read_bytes(), {})

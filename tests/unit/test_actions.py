@@ -18,6 +18,7 @@ from dicom_anon.config import check_fits
 from dicom_anon.elements import EXPLICIT_LITTLE
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.scope import DateShift
+from dicom_anon.tags import parse_key
 from dicom_anon.worker import deidentify
 from tests import datasets
 from tests.datasets import KEY, decode, encode, item, rewrite, walked
@@ -71,8 +72,46 @@ def test_a_value_that_can_never_fit_is_refused_with_its_form(tag: int, text: str
 
 
 @pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("set(@fake-name@)", 'unknown macro "@fake-name@"; did you mean "@fake_name@"?'),
+        ("set(@ hash_mrn @)", 'unknown macro "@ hash_mrn @"; did you mean "@hash_mrn@"?'),
+        ("set(@value (PatientID)@)", 'unknown macro "@value (PatientID)@"; did you mean "@value@"?'),
+        ("set(@project_prefix-@hash_mrn@)", '"@project_prefix" is half a macro'),
+        ("set(@fake_name)", '"@fake_name" is half a macro'),
+        ("replace(project_prefix@-1)", '"project_prefix@" is half a macro'),
+        ("set(@value(0010,0010))", '"@value(" is half a macro'),
+        ("regexp(@value(PatientName)@,X)", "regexp knows no macros"),
+        ("regexp(Doe,@fake_name@)", "regexp knows no macros"),
+    ],
+)
+def test_what_is_nearly_a_macro_or_none_is_expanded_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(problem)):
+        parse_action(text)
+
+
+@pytest.mark.parametrize("text", ["set(a@b.org)", "set(a@b.org, c@value.org)", "set(@ home)", "regexp(@(.*)@,\\1)"])
+def test_an_at_sign_is_a_character_like_any_other(text: str) -> None:
+    assert parse_action(text).describe() == text
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "problem"),
+    [
+        ("(60xx,3000)", "truncdate", "does not work on an element of VR OB or OW"),
+        ("(60xx,0022)", "uid", "does not work on an element of VR LO"),
+        ("OverlayRows", "set(many)", "not a number of VR US"),
+    ],
+)
+def test_a_command_is_held_against_the_vr_of_a_repeating_group(key: str, text: str, problem: str) -> None:
+    with pytest.raises(CommandError, match=problem):
+        check_fits(parse_key(key), parse_action(text))
+
+
+@pytest.mark.parametrize(
     ("tag", "text"),
     [
+        (0x00280106, "set(-5)"), (0x00280106, "set(65535)"),  # US or SS
         (0x00080020, "set(20000229\\19990101)"), (0x00080020, "set()"), (0x00080020, "set(@value@)"),
         (0x00080020, "set(@value(PatientBirthDate)@@process_date@)"),
         (0x00204000, "set(@process_date@ @process_time@)"),
@@ -206,9 +245,22 @@ def test_a_pet_series_keeps_its_decay_arithmetic() -> None:
     assert found.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime == "233000"
 
 
-@pytest.mark.parametrize("value", ["20040230", "2004", "abc", "20040101-20050101"])
+@pytest.mark.parametrize(
+    "value", ["20040230", "2004", "abc", "20040101-20050101", "20040119+9912", "20040119996199", "200401191"]
+)
 def test_truncate_date_has_no_other_day_left(value: str) -> None:
     assert truncate_date(value) in ("", "2004")
+
+
+@pytest.mark.parametrize(
+    ("value", "first"),
+    [
+        ("2004+0100", "2004+0100"), ("200407", "200401"), ("2004.07.19", "20040101"), ("2004071923", "2004010123"),
+        ("200407192359-1030", "200401012359-1030"), ("20040719235959.123456", "20040101235959.123456"),
+    ],
+)  # fmt: skip
+def test_truncate_date_keeps_precision_time_and_zone(value: str, first: str) -> None:
+    assert truncate_date(value) == first
 
 
 # --- clean ----------------------------------------------------------------------------------------------

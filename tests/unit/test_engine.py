@@ -266,10 +266,9 @@ class Model:
         if command.startswith("set"):
             return packed(SET[vr][1], self.encoding)
         if command == "truncdate":
-            return b"\\".join(
-                text[:4] + (b"0101" + text[8:] if len(text) >= 8 else b"01" if len(text) == 6 else text[4:])
-                for text in (text.replace(b".", b"") if vr == "DA" else text for text in texts)
-            )
+            plain = [text.replace(b".", b"") if vr == "DA" else text for text in texts]
+            days = [(len(text) - len(text.lstrip(b"0123456789")), text) for text in plain]
+            return b"\\".join(text[:4] + b"0101"[: max(0, n - 4)] + text[min(n, 8) :] for n, text in days)
         if command == "uid" or (command == "replace" and vr == "UI"):
             keyed = self.pseudonyms.instance_uid if top and int(element.tag) in INSTANCE_UIDS else self.pseudonyms.uid
             return b"\\".join(keyed(text.decode()).encode() for text in texts)

@@ -94,6 +94,8 @@ def test_objects_with_options() -> None:
         ({"delete": ["PatientName"], "keep": [["0010", "0010"]]}, r"\(0010,0010\) has another action already"),
         ({"(0x0010,0x0010)": "delete", "PatientName": "keep"}, r"\(0010,0010\) has another action already"),
         ({"set(x": ["PatientID"]}, r"the \) at its end is missing"),
+        ({"(16, 16)": "delete"}, "may be decimal or hexadecimal"),
+        ({"(0x10, 16)": "delete"}, "may be decimal or hexadecimal"), ({"delete": [[2, 0, 0xFFFF, 0]]}, "file meta"),
         ({"clean": ["Rows"]}, "does not work on"), ({"delete": [[0, 0, 0, 0]]}, "matches every element"),
     ],
 )  # fmt: skip
@@ -252,3 +254,9 @@ def test_an_error_in_a_function_is_not_swallowed() -> None:
 
     with pytest.raises(RuntimeError):
         run(item(StudyID="1"), {"StudyID": fails})
+
+
+def test_where_a_file_is_not_json_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rules.json").write_text('{"delete":\n ["PatientName",]}')
+    with pytest.raises(ConfigError, match=r"is not JSON in UTF-8: .* at line 2"):
+        read_extra_rules(tmp_path / "rules.json")

@@ -135,6 +135,8 @@ def test_foreign_keys_are_left_out_with_a_warning(tmp_path: Path) -> None:
     "section",
     [
         {"PatientNam": "remove"},
+        {"PatientNam": "remov"},
+        {"PatinetName": "cleer"},
         {"(0010,001)": "remove"},
         {"0010:0010": "x"},
         {"remove_unknown_tag": "false"},

@@ -34,7 +34,14 @@ def test_what_is_shown_can_be_written(key: Key) -> None:
     assert parse_key(format_key(key)) == key
 
 
-@given(st.text(DIGIT + "x", min_size=8, max_size=8).filter(lambda text: "x" in text and text != "x" * 8))
+def _may_be_in_a_data_set(digits: str) -> bool:
+    return digits[4:] != "0000" and digits[:4] not in ("0000", "0002", "fffd", "fffe", "ffff")
+
+
+PATTERNS = st.text(DIGIT + "x", min_size=8, max_size=8).filter(lambda text: "x" in text and text != "x" * 8)
+
+
+@given(PATTERNS.filter(_may_be_in_a_data_set))
 def test_a_pattern_matches_what_agrees_with_its_digits(digits: str) -> None:
     key = parse_key(f"{digits[:4]},{digits[4:]}")
     assert isinstance(key, Pattern)
@@ -71,6 +78,9 @@ def test_forms(text: str, key: Key) -> None:
     assert parse_key(text) == key
 
 
+UNLIKE_PRIVATE = 'names no DICOM element; a private one is written (0019,xx0c,"ITS CREATOR")'
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -89,13 +99,30 @@ def test_forms(text: str, key: Key) -> None:
         ("(0010,0000)", "is a group length, and those are always dropped"),
         ("(xxxx,xxxx)", "matches every element"),
         ('(0018,xx0c,"MAKER")', "group 0018 is even, so it has no private creator"),
-        ('(0019,xx0c,"")', "names no DICOM element"),
+        ('(0019,xx0c,"")', UNLIKE_PRIVATE),
+        ('(0019,100c,"MAKER")', UNLIKE_PRIVATE),
+        ('(0019,0c,"MAKER")', UNLIKE_PRIVATE),
+        ("(0019,xx0c,'MAKER')", UNLIKE_PRIVATE),
+        ("(0019,xx0c,MAKER)", UNLIKE_PRIVATE),
+        ('(0019,xx0c,"  ")', "names no private creator"),
+        ("(0002,xxxx)", "group 0002 is no part of a Data Set; the file meta is rebuilt for every file"),
+        ("(0000,xx10)", "group 0000 is no part of a Data Set; the file meta is rebuilt for every file"),
+        ("(ffff,xxxx)", "group ffff is no part of a Data Set; the file meta is rebuilt for every file"),
+        ("(xxxx,0000)", "is a group length, and those are always dropped"),
+        ("(60xx,0000)", "is a group length, and those are always dropped"),
     ],
 )
 def test_what_names_nothing_is_told(text: str, problem: str) -> None:
     with pytest.raises(TagSyntaxError) as error:
         parse_key(text)
     assert str(error.value) == problem
+
+
+def test_every_keyword_of_a_repeating_group_is_its_pattern() -> None:
+    assert format_key(parse_key("OverlayData")) == "(60xx,3000)"
+    for digits, (*_, keyword) in RepeatersDictionary.items():
+        if keyword:
+            assert parse_key(keyword) == parse_key(f"{digits[:4]},{digits[4:]}")
 
 
 def test_every_keyword_of_the_dictionary_is_its_tag() -> None:

@@ -18,6 +18,7 @@ from .index import Index
 from .layout import Layout, Reader, Span
 from .pairs import Counterparts, reads_back, uid_pairs, unchanged
 from .pixels import same_pixels, text_areas, unused_bits
+from .reading import read_path, read_values
 from .report import Check, Finding
 from .search import Match, Searched, element_of, search, search_path
 from .uids import UidPair
@@ -88,6 +89,12 @@ def _collect(path: Path, reader: Reader, layout: Layout, kept: Kept) -> Collecte
     )
 
 
+def path_hits(path: str, index: Index, dates: Mapping[str, str]) -> dict[int, str]:
+    """Return the numbers of the components of a path that identify, and of what kind."""
+    parts = path.split("/")
+    return dict(read_path(parts, index, dates)) | dict(search_path(parts, index, dates))
+
+
 def shown(path: str, hidden: frozenset[int] = frozenset()) -> str:
     """Return a path fit to be shown: identifying components hidden, unprintable characters replaced."""
     parts = [HIDDEN if number in hidden else part for number, part in enumerate(path.split("/"))]
@@ -127,7 +134,7 @@ class CheckWork:
             except Exception:  # reported when it was collected from; its output is searched all the same
                 origin = None
             dates = _dates(origin.collected if origin else None)
-            hits = dict(search_path(job.output.split("/"), self.index, dates))
+            hits = path_hits(job.output, self.index, dates)
             checked = Checked(shown(job.output, frozenset(hits)))
             for kind in hits.values():
                 checked.add("path", kind, "identifier")
@@ -162,6 +169,7 @@ class CheckWork:
 
     def _search(self, reader: Reader, layout: Layout, dates: Mapping[str, str], checked: Checked) -> None:
         found = search(reader, layout, self.index, dates, text_areas(reader, layout))
+        read_values(reader, layout, self.index, dates, found)
         self._take(found, layout, checked)
         for span in layout.spans:
             if span.vr != "PN" or span.start == span.end or self._is_kept(span):

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from .identifiers import Needle, variants
+from .needles import Needle, variants
 
 STEM = 16  # bytes of a UID that go into the automaton; the rest is looked up in a set, which keeps it small
 BULK_TEXT, BULK_DIGITS = 8, 10  # characters a text needs to be looked for in pixel data at all
 BULK_VARIETY = 5  # different ones among them: pictures are full of runs of the same few values
+_WESTERN, _EASTERN = ("utf-8", "latin-1", "cp850"), ("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
+_CODECS = (*_WESTERN, "cp1250", "cp1251", "cp1253", "koi8-r", *_EASTERN)
 MAX_PATTERN = 256  # bytes; longer patterns are cut, so that a search by chunks knows how far to look back
 
 
@@ -46,8 +48,10 @@ class Index:
         UIDs that stay: of classes, and of elements kept on purpose.
     names : frozenset of str
         Whole names in normal form, for names whose words prove nothing one by one.
+    readings : mapping of str to str
+        What is looked up in texts made plain, to its kind.
     lengths : mapping
-        Number of patterns of each length in characters, for the odds of a chance match.
+        Number of patterns, and of numbers to be read, of each length in characters, for the odds of a chance match.
     """
 
     needles: tuple[Needle, ...]
@@ -59,6 +63,7 @@ class Index:
     uid_lengths: Mapping[bytes, tuple[int, ...]]
     kept_uids: frozenset[bytes]
     names: Mapping[str, str]
+    readings: Mapping[str, str]
     lengths: Mapping[int, int]
     ingredients: tuple[tuple[Needle, ...], frozenset[str], frozenset[str]]
 
@@ -94,7 +99,7 @@ def _encoded(needle: Needle, encodings: Iterable[str]) -> set[tuple[bytes, int]]
             found |= {(narrow, 1), (b"\0".join(narrow[i : i + 1] for i in range(len(narrow))), 2)}
             continue
         found |= {(text.encode("utf-16-le", "replace"), 2), (text.encode("utf-16-be", "replace"), 2)}
-        found |= {(data, 1) for codec in {"utf-8", "latin-1", *encodings} if (data := _bytes_of(text, codec))}
+        found |= {(data, 1) for codec in {*_CODECS, *encodings} if (data := _bytes_of(text, codec))}
     return {(pattern.lower()[:MAX_PATTERN], width) for pattern, width in found if len(pattern) > 1}
 
 
@@ -121,7 +126,7 @@ def build_index(
     needles : iterable of Needle
         Repeats are dropped; of two kinds with the same text the first is reported.
     encodings : iterable of str
-        Python codecs of the character sets met in the sources; UTF-8, Latin-1 and UTF-16 are always searched.
+        Python codecs of the character sets met in the sources; UTF-8, UTF-16 and `_CODECS` are always searched.
     kept_uids : iterable of str
         UIDs that stay in the output.
     names : mapping of str to str, optional
@@ -133,7 +138,11 @@ def build_index(
     lengths: dict[bytes, set[int]] = {}
     rows: list[Needle] = []
     numbers: dict[tuple[bytes, int], int] = {}
+    readings: dict[str, str] = {}
     for needle in ingredients[0]:
+        if needle.rule == "read":
+            readings.setdefault(needle.text, needle.kind)
+            continue
         if needle.rule == "uid":
             uid = needle.text.encode("ascii", "replace")
             if uid in kept or uid in uids:
@@ -174,6 +183,8 @@ def build_index(
         uid_lengths={stem: tuple(sorted(found, reverse=True)) for stem, found in lengths.items()},
         kept_uids=kept,
         names=dict(names or {}),
-        lengths=dict(Counter(pattern.length for pattern in patterns)),
+        readings=readings,
+        lengths=Counter(pattern.length for pattern in patterns)
+        + Counter(len(text) for text in readings if text.isdigit()),
         ingredients=ingredients,
     )

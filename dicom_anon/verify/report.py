@@ -21,7 +21,7 @@ class Finding:
     file : str
         Path of the output below the destination, with ``/``. A component that itself holds an identifier is
         shown as ``[hidden]``. For a source without an output, ``source file N``: its place among the sources
-        in sorted order, because its own path may identify the patient.
+        in sorted order, because its own path may identify the patient; a folder that cannot be listed counts.
     element : str
         Path of the Data Element, like ``(0008,1140)[0].(0008,1155)``, or one of ``path``, ``preamble``,
         ``pixel data``, ``trailing``, ``structure`` (bytes that belong to no element) and ``file``.
@@ -30,7 +30,8 @@ class Finding:
     check : str
         Which check found it.
     offset : int or None
-        Byte offset of the match in the file; in a deflated file the offset it has once the Data Set is
+        Byte offset of the match in the file, or of the value that it was read in, where it is not written in its
+        bytes as it was searched for; in a deflated file the offset it has once the Data Set is
         inflated.
     """
 

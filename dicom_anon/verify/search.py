@@ -17,9 +17,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .identifiers import Needle
 from .index import MAX_PATTERN, STEM, Index, Pattern
 from .layout import Layout, Reader, Span
+from .needles import Needle
 
 CHUNK = 1 << 22
 CONTEXT = MAX_PATTERN + 16  # also covers a UID of 64 characters in UTF-16
@@ -44,7 +44,7 @@ _PRINTABLE = frozenset([9, 10, 12, 13, 27, *range(32, 127), *range(160, 256)])
 class Match:
     """One match that counts, or counts if the odds allow.
 
-    `area` is text, binary or bulk; `length` its characters, and `weight` the same with its context added.
+    `area` is text, binary, bulk or number; `length` its characters, and `weight` the same with its context added.
     """
 
     kind: str
@@ -66,10 +66,13 @@ class Area:
 
 @dataclass(slots=True)
 class Searched:
-    """Matches of one output, how many bytes of each area were searched, and how many in all."""
+    """Matches of one output, how many bytes of each area were searched, and how many in all.
+
+    Of numbers that were read in texts, it is not bytes that are counted, but they.
+    """
 
     matches: list[Match] = field(default_factory=list)
-    sizes: dict[str, int] = field(default_factory=lambda: {"binary": 0, "bulk": 0})
+    sizes: dict[str, int] = field(default_factory=lambda: {"binary": 0, "bulk": 0, "number": 0})
     total: int = 0
 
 
@@ -145,13 +148,20 @@ def search(
 def search_path(parts: Collection[str], index: Index, dates: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Yield the number of each component of a path that holds an identifier, and the kind."""
     for number, part in enumerate(parts):
-        data = os.fsencode(part).lower()
-        for where, start, end in index.automaton.find_matches_as_indexes(data, overlapping=True):
-            pattern = index.patterns[where]
-            hit = _Hit(pattern, index.needles[pattern.needle], data, start, end)
-            match = _match(index, dates, hit, "text", "path", 0)
-            if match is not None:
-                yield number, match.kind
+        yield from ((number, match.kind) for match in search_bytes(os.fsencode(part), index, dates, "text", "path", 0))
+
+
+def search_bytes(
+    data: bytes, index: Index, dates: Mapping[str, str], area: str, element: str, offset: int
+) -> Iterator[Match]:
+    """Yield what counts in some bytes that stand in no file as they are; `offset` is where they come from."""
+    data = data.lower()
+    for where, start, end in index.automaton.find_matches_as_indexes(data, overlapping=True):
+        pattern = index.patterns[where]
+        hit = _Hit(pattern, index.needles[pattern.needle], data, start, end)
+        match = _match(index, dates, hit, area, element, offset)
+        if match is not None:
+            yield match
 
 
 def likely(match: Match, index: Index, sizes: Mapping[str, int]) -> bool:
@@ -200,7 +210,7 @@ def _judge(
     span = layout.at(offset)
     if span is None:
         return _match(index, dates, hit, "binary", _outside(layout, offset), offset)
-    area = _area_of(reader, span)
+    area = area_of(reader, span)
     exact = hit.needle.rule in ("uid", "token")
     if area in ("figures", "uid") and not exact and not any(map(str.isalpha, hit.needle.text)):
         return None  # a number among numbers
@@ -213,7 +223,8 @@ def _outside(layout: Layout, offset: int) -> str:
     return "trailing" if offset >= layout.end else "structure"
 
 
-def _area_of(reader: Reader, span: Span) -> str:
+def area_of(reader: Reader, span: Span) -> str:
+    """Return what a value is searched as: text, figures, uid, binary or bulk."""
     if is_bulk(span):
         return "bulk"
     if span.vr in _TEXT:

@@ -5,20 +5,21 @@ Lives here: `verify_trees` and the account. Does not live here: the checks of a 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import catalog
-from .check import Checked, CheckWork, CollectWork, Job, shown, weighed
+from .check import Checked, CheckWork, CollectWork, Job, path_hits, shown, weighed
 from .fanout import fan_out
-from .identifiers import Collected, Kept, Needle, needles, normal_name, user_needles
+from .identifiers import Collected, Kept, normal_name
 from .index import Index, build_index
+from .listing import list_tree
+from .needles import Needle, needles, user_needles
 from .quiet import quiet
 from .report import Finding, VerifyReport
-from .search import likely, search_path
+from .search import likely
 from .uids import Ledger
 from .vocabulary import Vocabulary
 from .words import GREEK, PLACEHOLDERS, words
@@ -85,26 +86,6 @@ class _Sources:
         return build_index(wanted, encodings=self.encodings, kept_uids=self.kept_uids, names=names)
 
 
-def files_of(root: Path, links: bool) -> list[str]:
-    """Return the files below a folder, as sorted relative paths with ``/``; links only if asked for."""
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        base = Path(folder)
-        for name in names:
-            path = base / name
-            if path.is_file() and (links or not path.is_symlink()):
-                found.append(path.relative_to(root).as_posix())
-    return sorted(found)
-
-
-def _empty_folders(root: Path) -> Iterator[str]:
-    """Yield folders without files: their names are output as well."""
-    for folder, _, names in os.walk(root):
-        if not names and Path(folder) != root:
-            yield Path(folder).relative_to(root).as_posix()
-
-
 def _sampled(outputs: Sequence[str], sample: int | None) -> list[str]:
     """Return `sample` outputs spread evenly, the same ones every time."""
     if sample is None or sample >= len(outputs):
@@ -161,7 +142,8 @@ def verify_trees(
     manifest : mapping of str to str, optional
         Relative path of a source to that of its output, with ``/``, where the two differ.
     accounted : collection of str
-        Relative paths of sources that have no output for a known reason.
+        Relative paths of sources that have no output for a known reason. A source folder that cannot be listed
+        counts as one source.
     kept : callable
         ``kept(tag, private_creator)`` says whether the configuration keeps this element on purpose: what it
         holds is no identifier, and it may stand there unchanged. Picklable if `workers` is above 1.
@@ -186,14 +168,16 @@ def verify_trees(
     ------
     DicomAnonError
         A worker process ended early.
-    OSError
-        A tree cannot be listed.
     """
     plan = dict(manifest or {})
-    listed = [source.name] if source.is_file() else files_of(source, links=False)
-    source = source.parent if source.is_file() else source
+    if source.is_file():
+        listed, source = [source.name], source.parent
+    else:
+        inside = list_tree(source)
+        listed = [*inside.files, *inside.closed]
     names = sorted({*listed, *plan})
-    outputs = files_of(destination, links=True)
+    made = list_tree(destination)
+    outputs = sorted([*made.files, *made.links])
     chosen = _sampled(outputs, sample)
     todo, done = len(names) + len(chosen), 0
     sources = _Sources()
@@ -231,10 +215,16 @@ def verify_trees(
         for number, name in enumerate(names, 1)
         if name in sources.unreadable and name not in accounted
     )
-    for path in {*_empty_folders(destination), *(set(outputs) - set(chosen))}:
-        hits = dict(search_path(path.split("/"), index, {}))
-        shown_path = shown(path, frozenset(hits))
+    unsearched = {
+        **dict.fromkeys(made.closed, "folder not readable"),
+        **dict.fromkeys(made.others, "neither file nor folder"),
+    }
+    for path in {*made.bare, *unsearched, *(set(outputs) - set(chosen))}:
+        hits = path_hits(path, index, {})
+        shown_path = shown(path, frozenset(hits)) or "."
         found_here.extend(Finding(shown_path, "path", kind, "identifier") for kind in hits.values())
+        if path in unsearched:
+            found_here.append(Finding(shown_path, "file", unsearched[path], "unreadable"))
     return VerifyReport(
         findings=tuple(sorted(set(found_here), key=_place)),
         sources=len(names),

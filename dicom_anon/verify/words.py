@@ -105,6 +105,11 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in WORD.findall(text)]
 
 
+def phrases(value: str) -> set[str]:
+    """Return a text and the parts of it that commas and lines divide."""
+    return {value, *(part.strip() for part in re.split(r"[\r\n,;]+", value))}
+
+
 def is_placeholder(text: str) -> bool:
     """Say whether a value stands for no value: ``ANONYMOUS``, ``N/A``, ``XXXX``, ``00000``."""
     found = words(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from tests.acceptance.command import Done, call, files_below
+from tests.acceptance.command import Done, call, files_below, spawn
 from tests.acceptance.conftest import Delivery
 from tests.acceptance.test_resume import PATIENTS, picture
+from tests.acceptance.test_run import as_anyone
 from tests.datasets import file_bytes, image
 
 SECRETS = ("Grubenwald", "Ottoline", "MRN448812", "Okonjovic", "Adaeze", "QX990021")
@@ -257,3 +259,20 @@ def test_pydicoms_files_are_clean(tmp_path: Path, real_in: Path, real_out: Deliv
     assert findings(done) == []
     assert done.code == 0
     assert json.loads(done.out)["checked"] == len(real_out.files) == len(files_below(real_out.destination))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes a right from root")
+def test_a_source_folder_that_the_run_could_not_list_is_accounted_for(tmp_path: Path, clean: Path) -> None:
+    shutil.copytree(clean / "in", tmp_path / "in")
+    (tmp_path / "in/b").chmod(0)
+    words = (tmp_path / "in", tmp_path / "out", "--json", "-", "-q")
+    done = spawn(*words, "--verify", preexec_fn=as_anyone)
+    again = spawn("verify", *words, preexec_fn=as_anyone)
+    (tmp_path / "out.private/not-written.csv").unlink()
+    shut = spawn("verify", *words, preexec_fn=as_anyone)
+    (tmp_path / "in/b").chmod(0o700)
+    assert done.code == 1
+    assert done.account["failed"]["reasons"] == {"unreadable": 1}
+    assert (again.code, findings(again)) == (0, [])
+    assert shut.code == 3
+    assert {one["kind"] for one in findings(shut)} == {"no output", "source not readable"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import struct
 import sys
 from collections.abc import Callable
@@ -95,6 +96,79 @@ def test_a_file_that_belongs_to_no_source_is_searched(pair: Trees) -> None:
 def test_links_in_the_output_are_read(pair: Trees) -> None:
     (pair.destination / "c.dcm").symlink_to(pair.source / "a/1.dcm")
     assert ("c.dcm", "patient name", "identifier") in found(pair)
+
+
+@pytest.fixture
+def shut(pair: Trees, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make it impossible to list a folder, for root as well."""
+    scandir = os.scandir
+
+    def shut(folder: Path) -> None:
+        def refused(path: str) -> object:
+            if Path(path) == folder:
+                raise PermissionError
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refused)
+
+    return shut
+
+
+def test_a_folder_of_the_output_that_cannot_be_listed_is_not_proven_clean(
+    pair: Trees, shut: Callable[[Path], None]
+) -> None:
+    shut(pair.destination / "b")
+    assert found(pair) == [("b", "folder not readable", "unreadable"), ("source file 3", "no output", "unaccounted")]
+    shut(pair.destination)
+    assert (".", "folder not readable", "unreadable") in found(pair)
+
+
+def test_a_folder_of_the_source_that_cannot_be_listed_counts_as_one_source(
+    pair: Trees, shut: Callable[[Path], None]
+) -> None:
+    shut(pair.source / "b")
+    missing = [("source file 3", "no output", "unaccounted"), ("source file 3", "source not readable", "unreadable")]
+    assert found(pair) == missing
+    assert found(pair, accounted={"b"}) == []
+    assert found(pair, accounted={"b"}, manifest={"b/1.dcm": "b/1.dcm"}) == [], "what is known of is read if possible"
+    shut(pair.source)
+    assert ("source file 1", "source not readable", "unreadable") in found(pair)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths of more than 1,024 bytes")
+def test_a_very_deep_tree(tmp_path: Path) -> None:
+    pair, deep = Trees(tmp_path), "d/" * 1200
+    made = []
+    for top in (pair.source, pair.destination):
+        for depth in range(1, 1201):
+            made.append(top / deep[: 2 * depth - 1])
+            made[-1].mkdir()
+    try:
+        leaky = pair.add(f"{deep}1.dcm", image(), image())
+        made.append(leaky.parent / FAMILY)
+        made[-1].mkdir()
+        report = pair.verify()
+        assert (report.sources, report.outputs) == (1, 1)
+        assert {finding.file for finding in report.findings} >= {f"{deep}1.dcm", f"{deep}[hidden]"}
+    finally:  # one by one: pytest's own way is recursive
+        (pair.source / deep / "1.dcm").unlink()
+        (pair.destination / deep / "1.dcm").unlink()
+        for folder in reversed(made):
+            folder.rmdir()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
+def test_what_is_no_file_is_told_and_not_opened(pair: Trees) -> None:
+    os.mkfifo(pair.destination / f"{FAMILY}.dcm")
+    (pair.destination / "elsewhere").symlink_to(pair.source)
+    (pair.destination / "nowhere").symlink_to("nothing")
+    (pair.source / "circle").symlink_to("circle")
+    assert found(pair) == [
+        ("[hidden]", "neither file nor folder", "unreadable"),
+        ("[hidden]", "patient name", "identifier"),
+        ("elsewhere", "neither file nor folder", "unreadable"),
+        ("nowhere", "neither file nor folder", "unreadable"),
+    ]
 
 
 def test_sample(tmp_path: Path) -> None:

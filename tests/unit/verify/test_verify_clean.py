@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from dicom_anon.verify.identifiers import Needle
 from dicom_anon.verify.index import build_index
 from dicom_anon.verify.layout import Layout, Reader, Span
+from dicom_anon.verify.needles import Needle
 from dicom_anon.verify.search import likely, search
 from dicom_anon.verify.words import COMMON, is_placeholder
 from tests.unit.verify.trees import (
@@ -108,6 +108,16 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "version like a short UID": ({"SeriesInstanceUID": "1.2.3"}, {"SoftwareVersions": "1.2.3"}),
     "id like the arcs of a UID": ({"PatientID": "3.14.15926"}, {"DeviceUID": "2.25.3.14.15926"}),
     "sex": ({}, {"PatientSex": "F"}),
+    "a name that is a word but for its accent": ({"PatientName": "Lüng^Rosalind"}, {"StudyDescription": "LUNG"}),
+    "a name within a word but for its accent": ({"PatientName": "Bürli^Rosalind"}, {"StudyDescription": "BURLINGTON"}),
+    "a name of two words": ({"PatientName": "Backhand^Rosalind"}, {"StudyDescription": "back, hand"}),
+    "a short name behind a small letter": ({"PatientName": "Mart^Rosalind"}, {"ProtocolName": "eMart dMart2"}),
+    "a short id without its separator": ({"PatientID": "CT-12"}, {"StudyDescription": "CT12"}),
+    "the date in an id": ({"PatientID": "MRN-20110614"}, {"StudyDescription": "20110614"}),
+    "an id and a decimal fraction": ({"PatientID": "1448812"}, {"ImageComments": "1.448812 0.1448812"}),
+    "an id and two numbers": ({"PatientID": "448812"}, {"ImageComments": "448 812"}),
+    "a time like a date": ({}, {"ImageComments": "at 19:06:14, 06:14:19"}),
+    "a version": ({}, {"SoftwareVersions": "14.06.19.2"}),
     "coded meaning": ({"PatientName": "Thigh^Bone"}, {"StudyDescription": "thigh bone"}),
 }
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dicom_anon.report import RunReport
     from dicom_anon.runner import Watcher
     from dicom_anon.verify import VerifyReport
+    from dicom_anon.worker import FileResult
 
 MAX_FINDINGS = 200
 """Findings that are listed for a person."""
@@ -103,10 +104,19 @@ class _PlainProgress:
             print(line, file=self._console.file, flush=True)
 
 
+class _Bar(Progress):
+    """A bar whose work is not lost with the terminal."""
+
+    def stop(self) -> None:
+        """Take the bar away, if there is still something to take it from."""
+        with contextlib.suppress(OSError):
+            super().stop()
+
+
 def _bar(console: Console, *columns: ProgressColumn, disable: bool = False) -> Progress:
     """A bar that is gone when its work is done."""
     begin = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*begin, *columns, console=console, transient=True, disable=disable)
+    return _Bar(*begin, *columns, console=console, transient=True, disable=disable)
 
 
 @contextlib.contextmanager
@@ -256,6 +266,18 @@ def show_decisions(engine: Engine, decisions: Iterable[Decision]) -> None:
     console.print(f"Private creators: {escape(shown)}", highlight=False)
     listed = ", ".join(dict.fromkeys(unknown)) or "none"
     console.print(f"Without a row of their own: {listed}", highlight=False)
+
+
+def show_answer(result: FileResult) -> None:
+    """Print that a run would write a file, and what it would count it under."""
+    from dicom_anon.report import NOTES
+    from dicom_anon.worker import BURNED_IN
+
+    console = _console()
+    console.print("A run would write this file.")
+    for note in result.notes:
+        detail = f" ({result.detail})" if note == BURNED_IN else ""
+        console.print(f"note: {NOTES.get(note, note)}{detail}", highlight=False, markup=False)
 
 
 def _short(value: str | None) -> str:

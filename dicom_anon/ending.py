@@ -1,16 +1,78 @@
-"""The early end of a run: what asks for it, and when Ctrl-C may break into what is being done.
+"""The early end of a command: the signals that ask for it, and when they may break into what is being done.
 
-Lives here: the signal handler. Does not live here: what is left to do when a run ends.
+Lives here: the signal handlers. Does not live here: what is left to do when a run ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from dicom_anon.report import RunReport
+if TYPE_CHECKING:  # it takes long to import, and signals do not wait
+    from dicom_anon.report import RunReport
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ask a process to end: Ctrl-C, whoever stops services, jobs and containers, and a terminal that is closed."""
+
+
+class FirstSignal:
+    """Which signal ends a command, of those that ask for it.
+
+    Attributes
+    ----------
+    number : int
+        The first that came; before one did, that of Ctrl-C.
+    came : bool
+        One did.
+    """
+
+    def __init__(self) -> None:
+        self.number: int = signal.SIGINT
+        self.came = False
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell makes of a process that a signal ended."""
+        return 128 + self.number
+
+    @contextlib.contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Let all of `SIGNALS` do what Ctrl-C does, but those that are ignored, as under nohup.
+
+        Only the first one: then the command ends, and nothing is to disturb its last words.
+        """
+        here = os.getpid()
+
+        def interrupt(number: int, _: object) -> None:
+            if os.getpid() != here:
+                os._exit(128 + number)  # forked off, and nobody waits for what it would say
+            if not self.came:
+                self.came, self.number = True, number
+                raise KeyboardInterrupt
+
+        before = {number: old for number, old in _handlers().items() if old not in (signal.SIG_IGN, None)}
+        for number in before:
+            signal.signal(number, interrupt)
+        try:
+            yield
+        finally:
+            if self.came:
+                atexit.register(lambda: [signal.signal(each, signal.SIG_IGN) for each in before])  # Python's own end
+            else:
+                for number, old in before.items():
+                    signal.signal(number, old)
+
+
+def _handlers() -> dict[int, Any]:
+    """What is done at each signal; nothing that concerns a thread, which gets none."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.getsignal(number) for number in SIGNALS}
 
 
 class Ending:
@@ -19,7 +81,7 @@ class Ending:
     Parameters
     ----------
     report : RunReport
-        Is told of Ctrl-C.
+        Is told of the signal that ends it.
 
     Attributes
     ----------
@@ -34,32 +96,38 @@ class Ending:
 
     @contextlib.contextmanager
     def one_interrupt(self) -> Iterator[None]:
-        """Let Ctrl-C end the run, but not between a file and its line in the account; a second changes nothing."""
-        before = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
-            yield
-            return
+        """Let Ctrl-C end the run, but not between a file and its line in the account; a second changes nothing.
 
-        def interrupt(*_: object) -> None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # also for what is started to end the workers
+        So does any other of `SIGNALS` that somebody handles, who is told of it as well.
+        """
+        before: dict[int, Callable[..., Any]] = {number: old for number, old in _handlers().items() if callable(old)}
+
+        def interrupt(number: int, frame: object) -> None:
+            for each in before:
+                signal.signal(each, signal.SIG_IGN)  # also for what is started to end the workers
             self._report.interrupted = self.begun = True
+            self._report.ended_by = number
+            with contextlib.suppress(KeyboardInterrupt):
+                before[number](number, frame)
             if self._interruptible:
                 self._interruptible = False
                 raise KeyboardInterrupt
 
-        signal.signal(signal.SIGINT, interrupt)
+        for number in before:
+            signal.signal(number, interrupt)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, old in before.items():
+                signal.signal(number, old)
 
     @contextlib.contextmanager
     def out_of_reach(self) -> Iterator[None]:
-        """Start processes that Ctrl-C, which goes to all of a terminal, does not reach; here it waits meanwhile."""
+        """Start processes that `SIGNALS` do not reach, which often go to a whole group; here they wait meanwhile."""
         if not hasattr(signal, "pthread_sigmask"):
             yield
             return
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             yield
         finally:
@@ -67,7 +135,7 @@ class Ending:
 
     @contextlib.contextmanager
     def may_be_interrupted(self) -> Iterator[None]:
-        """Let Ctrl-C end at once what is done here: its files are in flight, and are looked after when the run ends."""
+        """Let a signal end at once what is done here: its files are in flight, and looked after when the run ends."""
         self._interruptible = not self.begun
         try:
             yield

@@ -9,8 +9,9 @@ import collections
 import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing import resource_tracker
+from typing import Any
 
 from dicom_anon.discovery import FileJob
 from dicom_anon.ending import Ending
@@ -118,20 +119,22 @@ class Crew:
                 return
 
     def _work_in_processes(self, batches: Iterator[list[FileJob]]) -> None:
-        from joblib.externals.loky.process_executor import BrokenProcessPool
-
         numbered = enumerate(batches)
-        while not self._ending.begun:
-            try:
-                self._fan_out(numbered)
-            except BrokenProcessPool:  # noqa: PERF203 # workers die rarely
-                self._work_again()
-            else:
-                return
+        with warnings.catch_warnings(), self._quiet_threads():
+            warnings.simplefilter("ignore")  # joblib warns where the run ends early, or where it cannot start workers
+            from joblib.externals.loky.process_executor import BrokenProcessPool
+
+            while not self._ending.begun:
+                try:
+                    self._fan_out(numbered)
+                except BrokenProcessPool:  # noqa: PERF203 # workers die rarely
+                    self._work_again()
+                else:
+                    return
 
     def _fan_out(self, numbered: Iterator[tuple[int, list[FileJob]]]) -> None:
         """Give batches to workers until there are none left, or the run is to end."""
-        from joblib import Parallel, delayed
+        from joblib import delayed
 
         packed = packed_order(self._order)
 
@@ -144,31 +147,36 @@ class Crew:
                     self._in_flight[number] = batch
                 yield delayed(_numbered_batch)(number, packed_jobs(batch), packed)
 
+        with contextlib.closing(self._begun(tasks(), self._jobs)) as results:
+            while not self._ending.begun:
+                with self._ending.may_be_interrupted():
+                    found = next(results, None)
+                if found is None:
+                    return
+                number, told = found
+                batch = self._in_flight.pop(number)
+                done = unpacked(batch, told)
+                if len(done) < len(batch):
+                    self._in_flight[number] = batch[len(done) :]
+                self._take(done)
+
+    def _begun(self, tasks: Iterable[object], workers: int) -> Generator[Any, None, None]:
+        """Start workers on tasks; gives their results as they come, and ends the workers where it is closed early."""
+        from joblib import Parallel
+
         parallel = Parallel(
-            n_jobs=self._jobs,
+            n_jobs=workers,
             backend="loky",
             return_as="generator_unordered",
             pre_dispatch="2 * n_jobs",
             batch_size=1,
             max_nbytes=None,
         )
-        with warnings.catch_warnings(), self._quiet_threads():
-            warnings.simplefilter("ignore")  # joblib warns where the run ends early; the account tells of that
-            resource_tracker.ensure_running()  # which would let signals through again
-            with self._ending.out_of_reach():
-                begun = parallel(tasks())
-            with contextlib.closing(begun) as results:
-                while not self._ending.begun:
-                    with self._ending.may_be_interrupted():
-                        found = next(results, None)
-                    if found is None:
-                        return
-                    number, told = found
-                    batch = self._in_flight.pop(number)
-                    done = unpacked(batch, told)
-                    if len(done) < len(batch):
-                        self._in_flight[number] = batch[len(done) :]
-                    self._take(done)
+        with self._ending.out_of_reach():
+            resource_tracker.ensure_running()  # which lets signals through again
+        with self._ending.out_of_reach():
+            begun: Generator[Any, None, None] = parallel(tasks)
+        return begun
 
     @contextlib.contextmanager
     def _quiet_threads(self) -> Iterator[None]:
@@ -188,8 +196,7 @@ class Crew:
             portions = [files[i : i + RETRY_FILES] for i in range(0, len(files), RETRY_FILES)]
             self._in_flight = dict(enumerate(portions, -len(portions)))  # numbers that no other batch has
         for number, portion in list(self._in_flight.items()):
-            with self._ending.may_be_interrupted():
-                results = self._retry(portion)
+            results = self._retry(portion)
             del self._in_flight[number]
             if len(results) < len(portion):
                 self._in_flight[number] = portion[len(results) :]
@@ -199,18 +206,23 @@ class Crew:
 
     def _retry(self, portion: list[FileJob]) -> list[FileResult]:
         """Work on some files in a worker that has nothing else to do; where it dies, on each of them alone."""
-        from joblib import Parallel, delayed
+        from joblib import delayed
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
-        alone = Parallel(n_jobs=2, backend="loky", batch_size=1)
+        results: list[FileResult] = []
         try:
-            results: list[FileResult] = alone([delayed(process_batch)(portion, self._order)])[0]
+            begun = self._begun([delayed(process_batch)(portion, self._order)], 2)
+            with contextlib.closing(begun), self._ending.may_be_interrupted():
+                if not self._ending.begun:
+                    [results] = begun
+                return results
         except BrokenProcessPool:
             if len(portion) == 1:
                 return [FileResult(portion[0], Reason.WORKER_DIED)]
-        else:
-            return results
-        return [result for job in portion for result in self._retry([job])]
+        for job in portion:
+            if not self._ending.begun:
+                results += self._retry([job])
+        return results
 
 
 def _numbered_batch(number: int, jobs: PackedJobs, packed: bytes) -> tuple[int, list[PackedResult]]:

@@ -23,6 +23,7 @@ from typing import Any
 from dicom_anon import api
 from dicom_anon._version import __version__
 from dicom_anon.assignment import Assignment
+from dicom_anon.ending import SIGNALS
 from dicom_anon.errors import DicomAnonError, Reason, UsageError
 from dicom_anon.mercure_task import Say, Task, read_task
 from dicom_anon.pseudonyms import new_key
@@ -103,7 +104,7 @@ def run_module(
     if real[0] == real[1] or real[0] in real[1].parents or real[1] in real[0].parents:
         raise UsageError("IN and OUT lie inside each other")
     work = destination / WORK
-    with _emptied(destination), _terminable():
+    with _emptied(destination):
         if not source.is_dir():
             raise UsageError("IN is no folder")
         task = read_task(source, say)
@@ -234,33 +235,12 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """End on SIGTERM, which stops a container, as on Ctrl-C: with OUT empty."""
-
-    def interrupt(*_: object) -> None:
-        handler = signal.getsignal(signal.SIGINT)
-        if callable(handler):
-            handler(signal.SIGINT, None)
-        else:
-            raise KeyboardInterrupt
-
-    with _handled(interrupt, signal.SIGTERM):
-        yield
-
-
-@contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Take no signal to end while images are moved to their place, which is a matter of milliseconds."""
-    with _handled(signal.SIG_IGN, signal.SIGTERM, signal.SIGINT):
-        yield
-
-
-@contextlib.contextmanager
-def _handled(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # which alone gets signals
         yield
         return
-    before = [(number, signal.signal(number, handler)) for number in numbers]
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in SIGNALS]
     try:
         yield
     finally:

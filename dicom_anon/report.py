@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import os
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from dicom_anon.discovery import NotTried
 from dicom_anon.errors import Kind, Reason
 from dicom_anon.worker import FileResult
 
-EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_GOOD, EXIT_TROUBLE, EXIT_USAGE, EXIT_FOUND = 0, 1, 2, 3
 
 NOTES = {
     "burned-in-risk": "written objects whose pixels may show text, which no rule reaches: look at them",
@@ -66,7 +67,9 @@ class RunReport:
     folders : int
         Folders mirrored.
     interrupted : bool
-        Ctrl-C ended the run.
+        Ctrl-C, or another signal, ended the run.
+    ended_by : int
+        Number of that signal.
     seconds : float
         Wall-clock time.
     directories : set of str
@@ -83,6 +86,7 @@ class RunReport:
     notes: collections.Counter[str] = field(default_factory=collections.Counter)
     folders: int = 0
     interrupted: bool = False
+    ended_by: int = signal.SIGINT
     seconds: float = 0.0
     directories: set[str] = field(default_factory=set)
 
@@ -134,9 +138,9 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all good; 1 something was not done, or the account does not balance; 130 interrupted."""
+        """0 all good; 1 something was not done, or the account does not balance; 130 interrupted, 143 by SIGTERM."""
         if self.interrupted:
-            return EXIT_INTERRUPTED
+            return 128 + self.ended_by
         failed = self.trouble or not self.balances or self._pending or self.notes["documents-failed"]
         return EXIT_TROUBLE if failed else EXIT_GOOD
 

@@ -17,11 +17,12 @@ import click
 from dicom_anon._version import __version__
 from dicom_anon.cli.make import lookup, sample
 from dicom_anon.cli.mercure import mercure_command
-from dicom_anon.cli.run import deaf_to_interrupts, run_command
+from dicom_anon.cli.run import run_command
 from dicom_anon.cli.show import conformance, inspect, print_assignment, reasons
 from dicom_anon.cli.verify import verify_command
+from dicom_anon.ending import FirstSignal
 
-EXIT_TROUBLE, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_TROUBLE, EXIT_USAGE = 1, 2
 """As in `dicom_anon.report`, which takes long to import."""
 
 _OURS = os.path.dirname(os.path.dirname(__file__))
@@ -51,7 +52,7 @@ Exit codes:
   1   some files failed or were quarantined, or could not be recorded; the rest is done
   2   the command or the configuration is wrong; nothing was touched
   3   --verify or verify found what identifies someone in the output
-  130 interrupted; what was written is whole
+  130 interrupted (143 by SIGTERM, 129 by a closed terminal); what was written is whole
 """
 
 
@@ -122,20 +123,27 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no letter of a name or rule ends a command
+    first = FirstSignal()
     try:
-        cli.main(prog_name="dicom-anon", standalone_mode=False)
+        with first.heeded():
+            cli.main(prog_name="dicom-anon", standalone_mode=False, obj=first)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
-        deaf_to_interrupts()
-        click.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        _drop_output()
-        sys.exit(EXIT_TROUBLE)
+        with contextlib.suppress(OSError):
+            click.echo("interrupted", err=True)
+        sys.exit(first.exit_code)
+    except OSError as error:
+        if first.came:  # the terminal has gone
+            _drop_output()
+            sys.exit(first.exit_code)
+        if isinstance(error, BrokenPipeError):
+            _drop_output()
+            sys.exit(EXIT_TROUBLE)
+        sys.exit(_tell(error))
     except Exception as error:
         sys.exit(_tell(error))
 

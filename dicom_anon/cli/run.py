@@ -6,7 +6,6 @@ Lives here: its options, and what is shown and written at its end. Does not live
 from __future__ import annotations
 
 import os
-import signal
 import stat
 import sys
 from pathlib import Path
@@ -32,6 +31,7 @@ from dicom_anon.cli.rules import Rules, rule_options, warn
 from dicom_anon.cli.verify import look
 
 if TYPE_CHECKING:
+    from dicom_anon.ending import FirstSignal
     from dicom_anon.verify import VerifyReport
 
 
@@ -114,7 +114,9 @@ if TYPE_CHECKING:
 @json_option("the account, and under verify what --verify found,")
 @quiet_option("errors")
 @click.option("-v", "--verbose", is_flag=True, help="Say what the reasons for skipped files mean, too.")
+@click.pass_obj
 def run_command(
+    first: FirstSignal,
     source: Path,
     destination: Path,
     rules: Rules,
@@ -150,7 +152,7 @@ def run_command(
     from dicom_anon.api import anonymize_tree
     from dicom_anon.destination import check_apart
     from dicom_anon.errors import UsageError
-    from dicom_anon.report import EXIT_FOUND, EXIT_INTERRUPTED, EXIT_TROUBLE
+    from dicom_anon.report import EXIT_FOUND, EXIT_TROUBLE
     from dicom_anon.runfolder import RunFolder, default_run_folder
 
     key = read_key_file(key_file)
@@ -197,11 +199,10 @@ def run_command(
             follow_links=follow_links,
             watcher=progress,
         )
-        if report.interrupted:
-            deaf_to_interrupts()
+        report.ended_by = first.number
     list_at = str(folder.problems_path) if folder else ""
     found: VerifyReport | None = None
-    code, written = EXIT_TROUBLE, True
+    code, written = report.exit_code or EXIT_TROUBLE, True
     try:
         if not quiet and json_file != STDOUT:
             console.show_report(report, verbose=verbose, list_at=list_at)
@@ -211,8 +212,7 @@ def run_command(
         if found is not None and json_file != STDOUT and (not quiet or not found.clean):
             console.show_findings(found)
     except KeyboardInterrupt:
-        deaf_to_interrupts()
-        code = EXIT_INTERRUPTED
+        code = first.exit_code
         raise
     finally:  # the run is done: whatever became of its output on the terminal, or of verify, its account is written
         if json_file is not None:
@@ -225,8 +225,3 @@ def run_command(
         if found is not None and json_file == STDOUT:
             console.show_findings(found, stderr=True)
     sys.exit(code if written else code or EXIT_TROUBLE)
-
-
-def deaf_to_interrupts() -> None:
-    """Take no second Ctrl-C: what is left is to say how the first one ended, and with which exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

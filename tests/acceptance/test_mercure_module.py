@@ -371,7 +371,7 @@ def test_a_task_that_is_stopped_leaves_nothing(task: Task, number: signal.Signal
         time.sleep(0.02)
     process.send_signal(number)
     done = finish(process)
-    assert done.code != 0
+    assert done.code == 128 + number
     assert os.listdir(task.out) == []
     assert "Traceback" not in done.err
 

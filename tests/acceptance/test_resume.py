@@ -462,11 +462,11 @@ def test_a_destination_that_takes_no_more_ends_the_run_in_order(
 ) -> None:
     write, seen = output._write_all, []
 
-    def fail(*arguments: object) -> int:
+    def fail(*arguments: object) -> None:
         seen.append(1)
         if len(seen) > 9:
             raise OSError(number, os.strerror(number))
-        return write(*arguments)  # type: ignore[arg-type]
+        write(*arguments)  # type: ignore[arg-type]
 
     run(source, tmp_path / "whole", key_file)
     with monkeypatch.context() as patch:

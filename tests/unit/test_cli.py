@@ -14,7 +14,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from dicom_anon import checking, cli, report
-from dicom_anon.cli import rows, run
+from dicom_anon.cli import rows
 from dicom_anon.errors import ConfigError, FileRefused, Problem, Reason, UsageError
 from tests.acceptance.command import COMMAND, KEY, call, contents, environment, spawn, write_config
 from tests.acceptance.test_run import as_anyone
@@ -38,7 +38,7 @@ def loaded_by(*command: str) -> set[str]:
 def test_help_loads_only_the_command_line(command: tuple[str, ...]) -> None:
     own = {name for name in loaded_by(*command, "--help") if name.startswith("dicom_anon.")}
     assert {name for name in own if not name.startswith("dicom_anon.cli")} == {
-        "dicom_anon._version", "dicom_anon.presets",
+        "dicom_anon._version", "dicom_anon.ending", "dicom_anon.presets",
     }  # fmt: skip
 
 
@@ -75,9 +75,7 @@ def test_print_assignment_offers_the_forms_there_are() -> None:
 
 
 def test_exit_codes_are_those_of_the_report() -> None:
-    assert (cli.EXIT_TROUBLE, cli.EXIT_USAGE, cli.EXIT_INTERRUPTED) == (
-        report.EXIT_TROUBLE, report.EXIT_USAGE, report.EXIT_INTERRUPTED,
-    )  # fmt: skip
+    assert (cli.EXIT_TROUBLE, cli.EXIT_USAGE) == (report.EXIT_TROUBLE, report.EXIT_USAGE)
 
 
 PROBLEM = Problem("rules.json", "general", "PatientSx", "is no keyword", "PatientSex")
@@ -408,8 +406,6 @@ def test_what_verify_found_is_in_the_account(tree: Path) -> None:
 def test_the_account_is_written_though_verify_ends_early(
     tree: Path, error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (cli, run):
-        monkeypatch.setattr(module, "deaf_to_interrupts", lambda: None)
     monkeypatch.setattr(checking, "verify_run", _raising(error))
     words = (tree / "in", tree / "out", "--json", tree / "summary", "--verify", "-q")
     if isinstance(error, KeyboardInterrupt):

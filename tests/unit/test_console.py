@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 
@@ -43,6 +44,24 @@ def test_counting_leaves_a_terminal_as_it_was(screen: io.StringIO, terminal: boo
         raise KeyboardInterrupt
     assert screen.getvalue().count(HIDDEN) == screen.getvalue().count(SHOWN) == terminal
     assert ("verifying" in screen.getvalue() and "3/10" in screen.getvalue()) == terminal
+
+
+def test_work_goes_on_when_its_terminal_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        gone = False
+
+        def write(self, text: str) -> int:
+            if self.gone:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().write(text)
+
+    screen = Terminal()
+    monkeypatch.setattr(console, "Console", lambda stderr: Console(file=screen, force_terminal=True))
+    with console.progress(False) as watcher:
+        assert watcher is not None
+        screen.gone = True
+        watcher.update(RunReport(found=10, written=3))
+    assert HIDDEN in screen.getvalue()
 
 
 def test_quiet_shows_nothing(screen: io.StringIO) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import json
 import os
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -233,7 +234,7 @@ def anonymize_tree(
         run_folder.create()
         if key is None and known and not overwrite and not run_folder.holds_key:
             raise UsageError("DST was made with a key of your own: give it with --key-file")
-        key = key or run_folder.key()
+        key = run_folder.key() if key is None else key
     plan = replace(make_plan(assignment, key), crosswalk=crosswalk is not None)
     table = Crosswalk()
     root = top if top.is_dir() else top.parent
@@ -263,7 +264,7 @@ def anonymize_tree(
             if crosswalk is not None and not dry_run:
                 whole = table if manifest is None else Crosswalk(manifest.crossings())
                 write_whole(Path(crosswalk), whole.as_csv(), 0o600)
-        except OSError:
+        except (OSError, sqlite3.Error):
             report.notes["documents-failed"] = 1
         except KeyboardInterrupt:  # the images are there, and in the account
             report.notes["documents-failed"] = 1

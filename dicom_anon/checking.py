@@ -123,8 +123,9 @@ def verify_run(
     if run_folder is not None and run_folder.knows(destination):
         manifest = run_folder.manifest(destination)
         try:
-            key = key or (run_folder.key() if run_folder.holds_key else None)
-            pseudonyms = Pseudonyms(key or new_key())  # names that a lost key made are not found
+            if key is None and run_folder.holds_key:
+                key = run_folder.key()
+            pseudonyms = Pseudonyms(new_key() if key is None else key)  # names that a lost key made are not found
             if key is not None and pseudonyms.key_id != manifest.key_id:
                 raise UsageError("DST was made with another key: give that one with --key-file")
             names, accounted = _outcomes(manifest, pseudonyms, destination)

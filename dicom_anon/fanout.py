@@ -211,10 +211,11 @@ class Crew:
 
         results: list[FileResult] = []
         try:
-            begun = self._begun([delayed(process_batch)(portion, self._order)], 2)
-            with contextlib.closing(begun), self._ending.may_be_interrupted():
+            task = delayed(process_packed)(packed_jobs(portion), packed_order(self._order))
+            with contextlib.closing(self._begun([task], 2)) as begun, self._ending.may_be_interrupted():
                 if not self._ending.begun:
-                    [results] = begun
+                    [told] = begun
+                    results = unpacked(portion, told)
                 return results
         except BrokenProcessPool:
             if len(portion) == 1:

@@ -127,9 +127,6 @@ def process_batch(jobs: list[FileJob], order: Order) -> list[FileResult]:
     order : Order
         What is to be done.
     """
-    if multiprocessing.parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-        _end_with_parent()
     engine = _engine(order.plan)
     results: list[FileResult] = []
     with warnings.catch_warnings():
@@ -156,6 +153,8 @@ def process_packed(jobs: PackedJobs, packed: bytes) -> list[PackedResult]:
     list of PackedResult
         One for each file that was tried, as `unpacked` wants them.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    _end_with_parent()
     return list(_packed(process_batch([FileJob(*job) for job in jobs], _order(packed))))
 
 

@@ -348,3 +348,33 @@ def test_a_worker_ends_with_its_parent_where_the_number_of_that_stays(tmp_path: 
     parent.kill()
     assert parent.stdout.read() == ""  # which the worker holds open, too
     parent.wait()
+
+
+CHILD = """
+import multiprocessing, signal, sys, threading
+from dicom_anon import anonymize_tree
+
+def work(source, target, told):
+    before = signal.getsignal(signal.SIGINT), threading.active_count()
+    done = [anonymize_tree(source, target + "/main", jobs=1).written]
+    thread = threading.Thread(target=lambda: done.append(anonymize_tree(source, target + "/thread", jobs=1).written))
+    thread.start()
+    thread.join()
+    told.put((done, before == (signal.getsignal(signal.SIGINT), threading.active_count())))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    child = context.Process(target=work, args=(*sys.argv[1:], told))
+    child.start()
+    print(told.get(timeout=60))
+    child.join()
+"""
+
+
+def test_a_run_in_a_child_of_a_program_is_no_worker_of_ours(tmp_path: Path, whole: Path) -> None:
+    (tmp_path / "program.py").write_text(CHILD)
+    (tmp_path / "out").mkdir()
+    words = [sys.executable, tmp_path / "program.py", whole / "in", tmp_path / "out"]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("([12, 12], True)\n", "")

@@ -14,11 +14,12 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, EncapsulatedPDFStorage, generate_uid
 
-from dicom_anon import ConfigError, FileRefused, anonymize_dataset, anonymize_file, resolve
+from dicom_anon import ConfigError, FileRefused, anonymize_dataset, anonymize_file, anonymize_tree, resolve
 from dicom_anon.config import parse_config
 from dicom_anon.errors import Reason
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.pixels import BLANKED, TRIMMED
+from dicom_anon.runfolder import RunFolder
 
 KEY = b"an example of a secret key"
 
@@ -190,3 +191,14 @@ def test_a_dataset_that_pydicom_cannot_convert_is_refused_without_its_bytes() ->
         anonymize_dataset(data, key=KEY)
     assert refused.value.reason is Reason.NOT_PARSABLE
     assert "Ja" not in str(refused.value)
+
+
+def test_an_empty_key_is_no_key(tmp_path: Path) -> None:
+    data = dcmread(path_of("CT_small.dcm"))
+    with pytest.raises(ValueError, match="16 bytes"):
+        anonymize_dataset(data, key=b"")
+    assert data == dcmread(path_of("CT_small.dcm"))
+    for folder in (None, RunFolder(tmp_path / "private")):
+        with pytest.raises(ValueError, match="16 bytes"):
+            anonymize_tree(path_of("CT_small.dcm"), tmp_path / "out", key=b"", run_folder=folder)
+    assert not (tmp_path / "out").exists()

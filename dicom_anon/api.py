@@ -233,7 +233,7 @@ def anonymize_tree(
     if run_folder is not None and not dry_run:
         run_folder.create()
         if key is None and known and not overwrite and not run_folder.holds_key:
-            raise UsageError("DST was made with a key of your own: give it with --key-file")
+            raise UsageError("the key that DST was made with is not in the run folder; give it with --key-file")
         key = run_folder.key() if key is None else key
     plan = replace(make_plan(assignment, key), crosswalk=crosswalk is not None)
     table = Crosswalk()

@@ -61,6 +61,11 @@ def check_paths(
         if not destination.is_dir():
             raise UsageError("DST is not a folder")
         if not known and any(destination.iterdir()):
+            if run_folder is not None and run_folder.exists():
+                raise UsageError(
+                    "DST is not empty, and the run folder has no record of it at this path: if they were moved, move "
+                    "them back, or choose a new DST; with --key-file and the old key, pseudonyms stay the same"
+                )
             raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
     for private, what in ((run_folder, "the run folder"), (quarantine, "the quarantine folder")):
         if private is not None:
@@ -202,6 +207,16 @@ class Destination:
                     self._arranger.remove(written_as)
                 else:
                     os.unlink(os.path.join(self._top, _settled(job, written_as)))
+
+    def orphans(self, seen: int) -> int:
+        """Count outputs on record of which the sources were not found again.
+
+        Parameters
+        ----------
+        seen : int
+            Sources found whose outputs are there.
+        """
+        return self._manifest.written - seen if self._resumes and self._manifest is not None else 0
 
     def was_written(self, job: FileJob) -> bool:
         """Tell whether a file got its output in this run; one of an earlier run may be there, of an older source."""

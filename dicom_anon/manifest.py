@@ -96,7 +96,7 @@ class Manifest:
             raise UsageError("another run is at work with this run folder; wait for its end") from None
         except sqlite3.DatabaseError:
             self._database.close()
-            raise UsageError("the manifest in the run folder is damaged: choose a new DST, or remove it") from None
+            raise UsageError(_DAMAGED) from None
         found = self._database.execute("SELECT id FROM tree WHERE destination = ?", (self._destination,)).fetchone()
         self._tree: int = found[0] if found else 0
         self._has_crossed = self._database.execute("SELECT 1 FROM crossed LIMIT 1").fetchone() is not None
@@ -142,6 +142,12 @@ class Manifest:
         """Name of the key with which the destination was begun."""
         row = self._database.execute("SELECT key_id FROM tree WHERE id = ?", (self._tree,)).fetchone()
         return str(row[0])
+
+    @property
+    def written(self) -> int:
+        """How many files have an output on record."""
+        query = "SELECT COUNT(*) FROM file WHERE tree = ? AND outcome = ?"
+        return int(self._database.execute(query, (self._tree, WRITTEN)).fetchone()[0])
 
     def names(self) -> dict[str, bool]:
         """Folder names that are settled, and whether each may stay."""
@@ -296,7 +302,7 @@ def knows(path: Path, destination: Path) -> bool:
         return False
     try:
         with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
         ) as database:
             row = database.execute("SELECT 1 FROM tree WHERE destination = ?", (_name_of(destination),)).fetchone()
     except sqlite3.OperationalError as error:
@@ -306,10 +312,11 @@ def knows(path: Path, destination: Path) -> bool:
             return False  # a run was killed when it had just made the file
         raise UsageError(_CLOSED) from None
     except sqlite3.DatabaseError:
-        return False
+        raise UsageError(_DAMAGED) from None
     return row is not None
 
 
+_DAMAGED = "the manifest in the run folder is damaged: choose a new DST, or remove it"
 _CLOSED = "the manifest in the run folder cannot be opened for writing: see to its permissions and to the space there"
 
 

@@ -32,6 +32,7 @@ NOTES = {
     "hash-acc-cut": "accessions hashed from a cut message, as mercure does: different ones may get one hash",
     "not-copied": "quarantined files of which no copy could be put aside",
     "normalised": "files that pydicom had to write anew before the walk",
+    "outputs-without-source": "outputs of earlier runs whose sources are not in SRC any more; they stay",
     "patient-by-name": "files without PatientID: the patient is known by name and birth date",
     "patient-by-study": "files without PatientID and name: each study counts as a patient",
     "patient-unknown": "files without PatientID, name and study: they share one pseudonym",

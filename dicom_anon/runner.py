@@ -127,9 +127,19 @@ class _Run:
                     self._take([FileResult(job, Reason.NOT_REACHED) for job in batch])
             self._settle()
             self._destination.settle(self._report.notes, in_order=not self._ending.begun)
+            self._tell_orphans()
         self._report.seconds = time.monotonic() - started
         self._watcher.update(self._report)
         return self._report
+
+    def _tell_orphans(self) -> None:
+        """Tell of outputs whose sources are gone: they stay, as far as nobody removes them."""
+        if self._ending.begun or self._request.order.dry_run:
+            return
+        with self._on_record():
+            orphans = self._destination.orphans(self._report.written + self._report.unchanged)
+            if orphans:
+                self._report.notes["outputs-without-source"] = orphans
 
     def _batches(self) -> Iterator[list[FileJob]]:
         """Mirror folders and cut the files found into batches of like cost."""

@@ -144,6 +144,32 @@ def test_outputs_of_removed_sources_stay(tmp_path: Path, source: Path, key_file:
     shutil.rmtree(source / "plain1")
     assert run(source, tmp_path / "out", key_file) == {**WHOLE, "written": 0, "unchanged": 20}
     assert contents(tmp_path / "out") == before
+    for _ in range(2):
+        told = call(source, tmp_path / "out", "--key-file", key_file, "--json", "-").account
+        assert told["notes"]["outputs-without-source"] == 4
+        (source / "plain2/1.dcm").write_bytes(b"no longer DICOM")
+
+
+def test_a_destination_that_was_moved_is_refused_with_the_way_out(tmp_path: Path, source: Path, key_file: Path) -> None:
+    run(source, tmp_path / "out", key_file)
+    for name in ("out", "out.private"):
+        (tmp_path / name).rename(tmp_path / name.replace("out", "moved"))
+    before = state(tmp_path / "moved")
+    done = call(source, tmp_path / "moved", "--key-file", key_file)
+    assert done.code == 2
+    assert "if they were moved" in done.err
+    assert state(tmp_path / "moved") == before
+    for name in ("moved", "moved.private"):
+        (tmp_path / name).rename(tmp_path / name.replace("moved", "out"))
+    assert run(source, tmp_path / "out", key_file) == {**WHOLE, "written": 0, "unchanged": 24}
+
+
+def test_the_run_folder_holds_nothing_but_what_readme_names(tmp_path: Path, source: Path, key_file: Path) -> None:
+    for _ in range(2):
+        run(source, tmp_path / "out", key_file)
+        assert set(files_below(tmp_path / "out.private")) <= {
+            "manifest.sqlite", "not-written.csv", "burned-in.csv", "log.txt",
+        }  # fmt: skip
 
 
 def test_a_source_that_changes_its_patient_leaves_no_output_of_the_old_one(tmp_path: Path, key_file: Path) -> None:
@@ -193,11 +219,12 @@ def test_other_rules_are_refused_with_the_way_out(tmp_path: Path, source: Path, 
         (("-c", config, "--key-file", key_file), "other rules"),
         (("--names", "keep", "--key-file", key_file), "other rules"),
         (("--key-file", other_key), "another key"),
-        ((), "a key of your own"),
+        ((), ""),
     ):
         done = call(source, out, *words)
         assert done.code == 2
-        assert f"DST was made with {what}: " in done.err
+        said = f"DST was made with {what}: " if words else "the key that DST was made with is not in the run folder"
+        assert said in done.err
         assert ("--overwrite" if words else "--key-file") in done.err
         assert not (tmp_path / "out.private/key").exists()
         assert state(out) == before
@@ -248,7 +275,7 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, source: Path, key_file: P
     (tmp_path / "out.private/manifest.sqlite").write_bytes(b"this is no database" * 100)
     done = call(source, tmp_path / "out", "--key-file", key_file)
     assert done.code == 2
-    assert "DST is not empty" in done.err or "damaged" in done.err
+    assert "the manifest in the run folder is damaged" in done.err
     assert "Traceback" not in done.err
     assert state(tmp_path / "out") == before
 

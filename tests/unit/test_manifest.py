@@ -51,6 +51,6 @@ def test_one_that_cannot_be_opened_is_no_run_at_work(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "manifest.sqlite"
     path.write_bytes(b"no database, but long enough to be taken for one" * 40)
-    assert not knows(path, tmp_path / "out")
-    with pytest.raises(UsageError, match="damaged"):
-        Manifest(path, tmp_path / "out")
+    for use in (knows, Manifest):
+        with pytest.raises(UsageError, match="damaged"):
+            use(path, tmp_path / "out")

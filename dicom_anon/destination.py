@@ -17,6 +17,7 @@ from dicom_anon.crosswalk import is_crosswalk
 from dicom_anon.discovery import FileJob, Folder
 from dicom_anon.errors import Reason, UsageError
 from dicom_anon.fileset import own_head
+from dicom_anon.folders import walk_up
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.output import PART_PREFIX
@@ -117,7 +118,7 @@ def start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None:
     for document in manifest.documents():
         with contextlib.suppress(OSError):
             os.unlink(destination / document)
-    for folder, _, names in os.walk(destination, topdown=False):
+    for folder, _, names in walk_up(destination):
         for name in names:
             if name.startswith(PART_PREFIX) or own_head(os.path.join(folder, name)):
                 os.unlink(os.path.join(folder, name))  # a run that was killed had no time to record it
@@ -231,7 +232,7 @@ class Destination:
         """Remove what killed runs and workers left behind."""
         if self._dry_run:
             return
-        for folder, _, names in os.walk(self._top):
+        for folder, _, names in walk_up(self._top):
             for name in names:
                 if name.startswith(PART_PREFIX):
                     with contextlib.suppress(OSError):

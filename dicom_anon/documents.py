@@ -18,6 +18,7 @@ from dicom_anon.arrange import Arranger
 from dicom_anon.directory import NAME
 from dicom_anon.errors import FileRefused
 from dicom_anon.extract import Extract, Output, Summary, as_json, read_output, summarise
+from dicom_anon.folders import walk
 from dicom_anon.layout import EXTRACTED, PENDING, TASK, component
 from dicom_anon.manifest import Manifest
 from dicom_anon.output import PART_PREFIX, write_whole
@@ -128,9 +129,8 @@ def _outputs_in(folder: Path) -> Iterator[Output]:
 
 
 def _all_files(top: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(top):
-        folders.sort()
-        for name in sorted(names):
+    for folder, _, names in walk(top):
+        for name in names:
             if not name.startswith(PART_PREFIX):
                 yield Path(folder, name)
 

@@ -26,6 +26,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 from dicom_anon.actions import DUMMIES
 from dicom_anon.elements import EXPLICIT_LITTLE, element_bytes, item_bytes
 from dicom_anon.filemeta import IMPLEMENTATION_CLASS_UID, write_meta
+from dicom_anon.folders import walk
 from dicom_anon.output import PART_PREFIX
 from dicom_anon.pseudonyms import Pseudonyms
 
@@ -125,14 +126,9 @@ def _files_below(folder: Path) -> Iterator[tuple[str, ...]]:
     """Paths of all files below a folder, as parts, in a fixed order; what is still being written is none."""
     if not folder.is_dir():
         return
-    for top, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
+    for top, _, names in walk(folder):
         above = Path(top).relative_to(folder).parts
-        yield from ((*above, name) for name in sorted(names) if not name.startswith(PART_PREFIX))
-
-
-def _raise(error: OSError) -> None:
-    raise error
+        yield from ((*above, name) for name in names if not name.startswith(PART_PREFIX))
 
 
 @dataclass

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from dicom_anon.folders import walk_up
 from dicom_anon.naming import Identifiers, folder_token, holds_identifier, is_portable
 from dicom_anon.pseudonyms import Pseudonyms
 
@@ -111,7 +112,7 @@ class NameBook:
             token = folder_token(name, self._pseudonyms)
             renames[token if stays else name] = name if stays else token
         if renames:
-            for folder, names, _ in os.walk(destination, topdown=False):
+            for folder, names, _ in walk_up(destination):
                 for name in names:
                     if name in renames:
                         try:

@@ -350,9 +350,11 @@ def test_folders_too_deep_to_recurse_into(deep: Path, monkeypatch: pytest.Monkey
     os.chdir(deep)
     dry = call(source, deep / "out", "--dry-run", "--json", "-")
     assert account_of(dry) == {"written": 2, "truncated": 1}
-    done = call(source, deep / "out", "--names", "keep", "--quarantine", deep / "aside", "--json", "-")
+    words = (source, deep / "out", "--names", "keep", "--extract", "main", "--json", "-")
+    done = call(*words, "--quarantine", deep / "aside")
     assert account_of(done) == {"written": 2, "truncated": 1}
-    assert done.account["notes"]["not-copied"] == 1
+    assert done.account["notes"] == {"not-copied": 1}
+    assert call(*words).account["unchanged"]["files"] == 2
 
 
 def test_a_copy_that_cannot_be_put_aside_whole_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import dicom_anon
 ROOT = Path(dicom_anon.__file__).parent
 PACKAGE = "dicom_anon"
 FLOORS = {
-    0: ("errors", "tags", "_version"),
+    0: ("errors", "tags", "folders", "_version"),
     1: (
         "elements",
         "hidden",

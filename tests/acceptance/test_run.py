@@ -224,11 +224,14 @@ def test_names_of_every_kind_survive(tmp_path: Path) -> None:
         file.write(TINY)
     with open(os.fsencode(source) + b"/\xff\xfe.txt", "wb") as file:
         file.write(b"text")
-    done = call(source, tmp_path / "out", "-v")
+    done = call(source, tmp_path / "out", "-v", "--names", "keep")
     assert done.code == 0
-    assert sorted(os.listdir(os.fsencode(tmp_path / "out"))) == sorted(
-        [*(os.fsencode(name) for name in names), b"\xff\xfe.dcm"]
-    )
+    found = sorted(os.listdir(os.fsencode(tmp_path / "out")))
+    assert found == sorted([*(os.fsencode(name) for name in names), b"\xff\xfe.dcm"])
+    done = call(source, tmp_path / "safe", "--json", "-")
+    assert done.account["notes"] == {"file-name-replaced": 1}  # who knows what is no UTF-8
+    assert set(names) < set(os.listdir(tmp_path / "safe"))
+    assert b"\xff\xfe.dcm" not in os.listdir(os.fsencode(tmp_path / "safe"))
 
 
 # What goes wrong with a file

@@ -9,6 +9,7 @@ from pydicom import DataElement, Dataset, Sequence
 
 from dicom_anon import standard, tags
 from dicom_anon.assignment import resolve
+from dicom_anon.config import parse_config
 from dicom_anon.elements import EXPLICIT_LITTLE
 from dicom_anon.engine import Engine, Plan
 from tests.datasets import KEY, decode, encode, item, walked
@@ -53,6 +54,7 @@ ALWAYS_EMPTY = words(
     "PatientName PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber ReferringPhysicianName"
 )
 KEEPER = "ReferencedSeriesSequence"
+ANY_OBJECT = parse_config('{"general": {"objects": {"private_sop_class": "process"}}}', "tests")
 
 
 @functools.cache
@@ -114,7 +116,7 @@ def outcome(new: DataElement | None, old: DataElement) -> str:
 
 @pytest.mark.parametrize("sop_class", IODS.values(), ids=IODS)
 def test_every_row(sop_class: str) -> None:
-    engine = Engine(Plan(resolve(preset="basic", default_extra=False), KEY))
+    engine = Engine(Plan(resolve(ANY_OBJECT, preset="basic", default_extra=False), KEY))
     source = full(sop_class)
     pieces = engine.run(walked(encode(source, EXPLICIT_LITTLE))).pieces
     found = decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), EXPLICIT_LITTLE)
@@ -145,7 +147,7 @@ def test_every_row(sop_class: str) -> None:
 
 def test_what_deviates_is_never_kept() -> None:
     for sop_class in IODS.values():
-        engine = Engine(Plan(resolve(preset="basic"), KEY))
+        engine = Engine(Plan(resolve(ANY_OBJECT, preset="basic"), KEY))
         source = full(sop_class)
         pieces = engine.run(walked(encode(source, EXPLICIT_LITTLE))).pieces
         found = decode(b"".join(piece for piece in pieces if isinstance(piece, bytes)), EXPLICIT_LITTLE)

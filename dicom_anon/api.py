@@ -290,7 +290,7 @@ def anonymize_tree(
         listed = stack.enter_context(run_folder.problems())
         risks = stack.enter_context(run_folder.risks(anew=is_new))
         request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book, risks=risks)
-        run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules[:16]}, key {facts.key_id}")
+        run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules}, key {facts.key_id}")
         report = run(request, watcher or _Unwatched(), listed)
         finish(report, book, manifest)
         run_folder.log(f"end: {json.dumps(report.to_json())}")

@@ -70,7 +70,7 @@ def _head(assignment: Assignment, claimed: Claim) -> Iterator[str]:
     yield f"dicom-anon {__version__}, preset `{assignment.preset}`" + (
         f", project `{assignment.project}`." if assignment.project else "."
     )
-    yield f"Assignment `{assignment.digest[:16]}`, measured against {standard.EDITION}, Annex E."
+    yield f"Assignment `{assignment.digest}`, measured against {standard.EDITION}, Annex E."
     yield ""
     if claimed.options is not None:
         yield "It conforms to the **Basic Application Level Confidentiality Profile** as a de-identifier" + (

@@ -160,6 +160,9 @@ def _add(
     if not original or not identifier:
         problems.append(Problem(where, "", "", "a patient or a subject is empty", "both"))
         return
+    if original.casefold() == identifier.casefold():
+        problems.append(Problem(where, "", "", "the subject is called as the patient", "another SubjectID"))
+        return
     days: int | None = None
     written = cells[at["d"]] if at["d"] >= 0 else ""
     if written:

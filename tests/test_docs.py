@@ -297,7 +297,7 @@ def test_what_the_table_of_value_representations_excludes_is_refused(example: st
 def test_key_forms_of_the_readme_are_accepted(readme: str) -> None:
     table = [line for line in section(readme, "The rules").splitlines() if line.startswith("| ")]
     forms = [form for line in table[1:-1] for form in re.findall(r"`([^`]+)`", line)]
-    assert len(forms) == 7
+    assert len(forms) == 8
     assert all(tags.parse_key(form) for form in forms)
 
 

@@ -49,6 +49,7 @@ def _as_table(assignment: Assignment, rows: list[Row]) -> str:
         "",
         f"preset {assignment.preset}{project}: {len(rows)} rows shown; {safe} safe rows in all (--all shows them).",
         f"What has no row, private elements above all, is {fate}, at every depth.",
+        f"Digest of the rules: {assignment.digest}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -64,6 +64,7 @@ def test_other_forms_of_the_same_table(text: str) -> None:
         ("PatientID,SubjectID\nSECRET,S-1\nSECRET,S-2\n", "earlier line"),
         ("PatientID,SubjectID\nSECRET\n", "has 1 columns"),
         ("PatientID,SubjectID\nSECRET,\n", "is empty"), ("PatientID,SubjectID\n,SECRET\n", "is empty"),
+        ("PatientID,SubjectID\nSECRET,Secret \n", "called as the patient"),
         ("PatientID,SubjectID,DateOffset\nSECRET,S,soon\n", "no number of days"),
         ("PatientID,SubjectID,DateOffset\nSECRET,S,999999\n", "no number of days"),
         ("PatientID,SubjectID\nSECRET,a\\b\n", "does not fit"),

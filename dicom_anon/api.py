@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,9 +26,9 @@ from dicom_anon.discovery import FileJob
 from dicom_anon.documents import write_documents
 from dicom_anon.engine import Decision, Engine
 from dicom_anon.errors import FileRefused, UsageError
-from dicom_anon.extract import parse_extract
+from dicom_anon.extract import Extract, parse_extract
 from dicom_anon.layout import LAYOUTS, NAMERS
-from dicom_anon.manifest import Manifest, TreeFacts
+from dicom_anon.manifest import TreeFacts
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import MODES
 from dicom_anon.output import write_whole
@@ -221,14 +221,7 @@ def anonymize_tree(
         crosswalk=Path(crosswalk) if crosswalk else None,
         known=known,
     )
-    if names not in MODES:
-        raise UsageError(f"names is one of {', '.join(MODES)}")
-    if layout not in LAYOUTS:
-        raise UsageError(f"layout is one of {', '.join(LAYOUTS)}")
-    if layout != "mirror":
-        if names != "safe":
-            raise UsageError(f"the layout {layout} has names of its own: leave names out")
-        names = layout
+    names = _names_of(names, layout)
     wanted = parse_extract(extract or "main") if extract or layout == "study" else None
     if run_folder is not None and not dry_run:
         run_folder.create()
@@ -236,62 +229,101 @@ def anonymize_tree(
             raise UsageError("the key that DST was made with is not in the run folder; give it with --key-file")
         key = run_folder.key() if key is None else key
     plan = replace(make_plan(assignment, key), crosswalk=crosswalk is not None)
-    table = Crosswalk()
     root = top if top.is_dir() else top.parent
-    arranger = Arranger(target, names) if names in NAMERS else None
     aside = os.fspath(quarantine) if quarantine else ""
-    order = Order(plan, os.fspath(root), os.fspath(target), dry_run, names, on_burned_in, aside)
     pseudonyms = Pseudonyms(plan.key)
     request = Request(
         top,
-        order,
+        Order(plan, os.fspath(root), os.fspath(target), dry_run, names, on_burned_in, aside),
         jobs or usable_cores(),
         stop_on_trouble,
-        arranger=arranger,
-        crosswalk=table if run_folder is None and crosswalk is not None else None,
+        book=NameBook(pseudonyms, {}) if names == "safe" else None,
+        arranger=Arranger(target, names) if names in NAMERS else None,
+        crosswalk=Crosswalk() if crosswalk is not None else None,
         whole_tree=whole_tree,
         follow_links=follow_links,
     )
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     told = TaskFacts(plan.assignment, pseudonyms.key_id, wanted.name if wanted else "", started, task or {})
+    beside = _Beside(wanted, told, Path(crosswalk) if crosswalk else None)
+    watcher = watcher or _Unwatched()
+    if run_folder is not None and not dry_run:
+        return _run_on_record(request, run_folder, beside, watcher, overwrite=overwrite)
+    report = run(request, watcher, problems)
+    beside.write(request, report)
+    return report
 
-    def finish(report: RunReport, book: NameBook | None, manifest: Manifest | None) -> None:
-        """Write what is made of the outputs, now that they are there."""
+
+def _names_of(names: str, layout: str) -> str:
+    """How outputs are named: by the layout, if it has names of its own."""
+    if names not in MODES:
+        raise UsageError(f"names is one of {', '.join(MODES)}")
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout is one of {', '.join(LAYOUTS)}")
+    if layout == "mirror":
+        return names
+    if names != "safe":
+        raise UsageError(f"the layout {layout} has names of its own: leave names out")
+    return layout
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What is written beside the images at the end of a run.
+
+    Parameters
+    ----------
+    extract : Extract or None
+        What each series says.
+    told : TaskFacts
+        What the accounts of studies say of the run.
+    crosswalk : Path or None
+        Where old and new identities go.
+    """
+
+    extract: Extract | None
+    told: TaskFacts
+    crosswalk: Path | None
+
+    def write(self, request: Request, report: RunReport) -> None:
+        """Write it, now that the images are there."""
+        order, manifest = request.order, request.manifest
         try:
-            write_directories(order, pseudonyms, book, report, manifest)
-            if wanted is not None:
-                write_documents(order, wanted, told, report, manifest)
-            if crosswalk is not None and not dry_run:
-                whole = table if manifest is None else Crosswalk(manifest.crossings())
-                write_whole(Path(crosswalk), whole.as_csv(), 0o600)
+            write_directories(order, Pseudonyms(order.plan.key), request.book, report, manifest)
+            if self.extract is not None:
+                write_documents(order, self.extract, self.told, report, manifest)
+            if self.crosswalk is not None and not order.dry_run:
+                found = Crosswalk(manifest.crossings()) if manifest else request.crosswalk or Crosswalk()
+                write_whole(self.crosswalk, found.as_csv(), 0o600)
         except (OSError, sqlite3.Error):
             report.notes["documents-failed"] = 1
         except KeyboardInterrupt:  # the images are there, and in the account
             report.notes["documents-failed"] = 1
             report.interrupted = True
 
-    if run_folder is None or dry_run:
-        book = NameBook(pseudonyms, {}) if names == "safe" else None
-        report = run(replace(request, book=book), watcher or _Unwatched(), problems)
-        finish(report, book, None)
-        return report
+
+def _run_on_record(
+    request: Request, run_folder: RunFolder, beside: _Beside, watcher: Watcher, *, overwrite: bool
+) -> RunReport:
+    """Run, or resume, with all that is on record in the run folder, and keep there what is done."""
+    plan, target = request.order.plan, Path(request.order.destination)
+    pseudonyms = Pseudonyms(plan.key)
     with contextlib.ExitStack() as stack:
         manifest = stack.enter_context(contextlib.closing(run_folder.manifest(target)))
         if overwrite:
             start_afresh(manifest, target, NameBook(pseudonyms, manifest.names()))
-        rules = f"{plan.assignment.digest} names={names}"
+        rules = f"{plan.assignment.digest} names={request.order.names}"
         facts = TreeFacts(rules, pseudonyms.key_id, plan.process_date, plan.process_time)
         is_new = manifest.is_new
         begun = manifest.begin(facts)
         plan = replace(plan, process_date=begun.process_date, process_time=begun.process_time)
-        book = None
-        if names == "safe":
-            book = NameBook(pseudonyms, manifest.names(), manifest.tainted(), manifest.identities())
+        book = request.book and NameBook(pseudonyms, manifest.names(), manifest.tainted(), manifest.identities())
         listed = stack.enter_context(run_folder.problems())
         risks = stack.enter_context(run_folder.risks(anew=is_new))
-        request = replace(request, order=replace(order, plan=plan), manifest=manifest, book=book, risks=risks)
+        order = replace(request.order, plan=plan)
+        request = replace(request, order=order, manifest=manifest, book=book, crosswalk=None, risks=risks)
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules}, key {facts.key_id}")
-        report = run(request, watcher or _Unwatched(), listed)
-        finish(report, book, manifest)
+        report = run(request, watcher, listed)
+        beside.write(request, report)
         run_folder.log(f"end: {json.dumps(report.to_json())}")
     return report

@@ -155,21 +155,7 @@ def resolve(
         together or with the preset, or a column is missing.
     """
     config = config or Config()
-    warnings: list[str] = []
-    name = ""
-    if project is not None:
-        name = project.strip().lower()
-        if name not in config.projects:
-            raise ConfigError([_unknown_project(project, config)])
-    elif aet is not None:
-        name = project_for_aet(config, aet)
-        if not name:
-            warnings.append("the AE title has no section of its own; only the general section applies")
-    elif config.projects and GENERAL in config.sections:
-        names = ", ".join(f'"{each}"' for each in config.projects)
-        warnings.append(f"no project is picked; only the general section applies (projects: {names})")
-    if config.sections and not name and GENERAL not in config.sections:
-        raise ConfigError([_no_section(config, aet)])
+    name, warnings = _project_of(config, project, aet)
     general = config.general
     own = config.sections.get(name, Section()) if name else Section()
     chosen = preset or own.settings.get("preset") or general.settings.get("preset") or DEFAULT_PRESET
@@ -194,8 +180,8 @@ def resolve(
         for row in _lookup_rows(lookup):
             rows[row.key] = row
     users: dict[Key, Row] = {}
-    _lay(users, extra_rules, "extra rules")
     for source, rules in (
+        ("extra rules", extra_rules),
         (GENERAL, general.rules.items()),
         (f"project {name}", own.rules.items()),
         (COMMAND_LINE, assigns),
@@ -207,13 +193,7 @@ def resolve(
         for key, row in rows.items():
             if isinstance(row.action, Safe) and key != tags.SPECIFIC_CHARACTER_SET:
                 rows[key] = Row(key, Remove(), "option remove_safe_tags")
-    rows.setdefault(
-        tags.SPECIFIC_CHARACTER_SET, Row(tags.SPECIFIC_CHARACTER_SET, Keep(), "needed to read all other text")
-    )
-    for tag in tags.INSTANCE_UIDS:
-        found = rows.get(tag)
-        if found is None or _loses_uid(found.action):
-            rows[tag] = Row(tag, Uid(), found.source if found else "needed in every object")
+    _add_needed(rows)
     _check_columns(rows.values(), lookup)
     warnings += _doubtful(users)
     decided = {key: row.action for key, row in rows.items()}
@@ -253,6 +233,37 @@ def _options(preset: str, base: Section, settings: Mapping[str, Any], more: Iter
     if clash := profile.conflict(options):
         raise ConfigError([Problem("", "", "profile_options", clash, "one of them")])
     return options
+
+
+def _project_of(config: Config, project: str | None, aet: str | None) -> tuple[str, list[str]]:
+    """Section of the project, empty where none is picked, and what a person should know of that."""
+    name = ""
+    warnings = []
+    if project is not None:
+        name = project.strip().lower()
+        if name not in config.projects:
+            raise ConfigError([_unknown_project(project, config)])
+    elif aet is not None:
+        name = project_for_aet(config, aet)
+        if not name:
+            warnings.append("the AE title has no section of its own; only the general section applies")
+    elif config.projects and GENERAL in config.sections:
+        names = ", ".join(f'"{each}"' for each in config.projects)
+        warnings.append(f"no project is picked; only the general section applies (projects: {names})")
+    if config.sections and not name and GENERAL not in config.sections:
+        raise ConfigError([_no_section(config, aet)])
+    return name, warnings
+
+
+def _add_needed(rows: dict[Key, Row]) -> None:
+    """Add what no object can be without: how its text is to be read, and UIDs of its own."""
+    rows.setdefault(
+        tags.SPECIFIC_CHARACTER_SET, Row(tags.SPECIFIC_CHARACTER_SET, Keep(), "needed to read all other text")
+    )
+    for tag in tags.INSTANCE_UIDS:
+        found = rows.get(tag)
+        if found is None or _loses_uid(found.action):
+            rows[tag] = Row(tag, Uid(), found.source if found else "needed in every object")
 
 
 def _loses_uid(action: Action) -> bool:

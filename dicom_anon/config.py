@@ -18,7 +18,7 @@ from dicom_anon import actions, objects, profile, standard, tags
 from dicom_anon.actions import Action, CommandError
 from dicom_anon.errors import ConfigError, Problem
 from dicom_anon.macros import holds_macro
-from dicom_anon.presets import PRESETS
+from dicom_anon.presets import PRESETS, load
 from dicom_anon.scope import DateShift
 from dicom_anon.tags import Key, TagSyntaxError
 
@@ -328,10 +328,8 @@ def parse_assign(text: str) -> tuple[Key, Rule]:
 
 def preset_section(name: str) -> Section:
     """Read settings and rules of a preset by the same code as a user's own."""
-    from dicom_anon import presets
-
     problems: list[Problem] = []
-    pairs = list(presets.load(name)[GENERAL].items())
+    pairs = list(load(name)[GENERAL].items())
     section = _parse_section(GENERAL, _Object(pairs), f"preset {name}", problems)
     if problems:
         raise ConfigError(problems)

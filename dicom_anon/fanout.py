@@ -29,6 +29,8 @@ from dicom_anon.worker import (
 )
 
 RETRY_FILES = 20
+HERE_FILES = 10
+"""Files done in this process before the account, and who watches it, hears of them."""
 SMALL_FILES = 400
 SMALL_BYTES = 1 << 28
 """A tree within both limits is done in this process: starting workers would take longer than they save."""
@@ -111,7 +113,7 @@ class Crew:
             at = 0
             while at < len(batch) and not self._ending.begun:
                 with self._ending.may_be_interrupted():
-                    results = process_batch(batch[at : at + 10], self._order)
+                    results = process_batch(batch[at : at + HERE_FILES], self._order)
                 at += len(results)
                 self._in_flight[0] = batch[at:]
                 self._take(results)

@@ -19,10 +19,9 @@ from dicom_anon import config, tags
 from dicom_anon.actions import COMMANDS, CommandError
 from dicom_anon.assignment import Assignment, project_for_aet, resolve
 from dicom_anon.errors import UsageError
-from dicom_anon.layout import TASK
+from dicom_anon.layout import LAYOUTS, TASK
 from dicom_anon.taskjson import facts_of_mercure
 
-_LAYOUTS = ("mercure", "study")
 _MODULE_SETTINGS = ("layout", "extract", "notify")
 _TAG_LIKE = re.compile(r"[0-9A-Fa-fXx]{4}[^0-9A-Za-z]?[0-9A-Fa-fXx]{2,4}|[(),\"]")
 _TITLE = re.compile(r'"ReceiverAET"\s*:\s*"([^"\\]*)"')
@@ -116,8 +115,8 @@ def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping
     for warning in assignment.warnings:
         say(f"warning: {warning}")
     layout, extract, notify = (own.get(name) for name in _MODULE_SETTINGS)
-    if layout is not None and not (isinstance(layout, str) and layout in _LAYOUTS):
-        raise UsageError(f'the setting "layout" has no such value (accepted: {", ".join(_LAYOUTS)})')
+    if layout is not None and not (isinstance(layout, str) and layout in LAYOUTS[1:]):
+        raise UsageError(f'the setting "layout" has no such value (accepted: {", ".join(LAYOUTS[1:])})')
     if extract is not None and not isinstance(extract, str):
         raise UsageError('the setting "extract" is no text (accepted: all, main, keywords)')
     try:

@@ -9,6 +9,7 @@ import difflib
 import functools
 import json
 import re
+from collections.abc import Mapping
 from importlib import resources
 from typing import NamedTuple, TypeAlias, TypeGuard
 
@@ -72,36 +73,38 @@ _BARE = re.compile(r"[0-9A-Fa-f]{8}")
 _LIKE_PRIVATE = re.compile(r"\(?\s*[0-9A-Fa-f]{4}\s*,.*,.*")
 
 
-class _Entry(NamedTuple):
+class DictionaryEntry(NamedTuple):
+    """An element of PS3.6; its `vr` may read ``US or SS``."""
+
     vr: str
     keyword: str
     name: str
 
 
 @functools.cache
-def _additions() -> dict[int, _Entry]:
+def additions() -> Mapping[int, DictionaryEntry]:
     """PS3.6 entries newer than pydicom's dictionary; pydicom's own stays as it is for other users of it."""
     text = resources.files("dicom_anon.standard").joinpath("ps36_additions.json").read_text("utf-8")
     return {
-        int(tag, 16): _Entry(" or ".join(row["vr"]), row["keyword"], row["name"])
+        int(tag, 16): DictionaryEntry(" or ".join(row["vr"]), row["keyword"], row["name"])
         for tag, row in json.loads(text)["additions"].items()
     }
 
 
 @functools.cache
 def _added_keywords() -> dict[str, int]:
-    return {entry.keyword: tag for tag, entry in _additions().items() if entry.keyword}
+    return {entry.keyword: tag for tag, entry in additions().items() if entry.keyword}
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def _entry(tag: int) -> _Entry | None:
+def _entry(tag: int) -> DictionaryEntry | None:
     found = datadict.DicomDictionary.get(tag)
     if found is None:
         mask = datadict.mask_match(tag)
         found = None if mask is None else datadict.RepeatersDictionary[mask]
     if found is not None:
-        return _Entry(found[0], found[4], found[2])
-    return _additions().get(tag)
+        return DictionaryEntry(found[0], found[4], found[2])
+    return additions().get(tag)
 
 
 def vr_of(tag: int) -> str | None:

@@ -39,7 +39,7 @@ def _plain(action: Action) -> Callable[[str | None], Action]:
     return parse
 
 
-def _template(command: str, argument: str) -> Template:
+def _template(argument: str) -> Template:
     try:
         return parse_template(argument)
     except MacroError as error:
@@ -49,11 +49,11 @@ def _template(command: str, argument: str) -> Template:
 def _parse_set(argument: str | None) -> Action:
     if argument is None:
         raise CommandError("set needs a value", "set(value)")
-    return Set(_template("set", argument))
+    return Set(_template(argument))
 
 
 def _parse_replace(argument: str | None) -> Action:
-    return Replace(_template("replace", argument)) if argument else Replace()
+    return Replace(_template(argument)) if argument else Replace()
 
 
 def _parse_regexp(argument: str | None) -> Action:

@@ -61,7 +61,7 @@ def attributes() -> list[Attribute]:
         curve groups is one pattern, as in Table E.1-1.
     """
     entries = {tag: (entry[0], entry[4]) for tag, entry in DicomDictionary.items()}
-    entries |= {tag: (entry.vr, entry.keyword) for tag, entry in standard.dictionary_additions().items()}
+    entries |= {tag: (entry.vr, entry.keyword) for tag, entry in tags.additions().items()}
     found = [
         _attribute(tag, *entry) for tag, entry in entries.items() if tag >> 16 not in NOT_IN_DATA_SET and tag & 0xFFFF
     ]

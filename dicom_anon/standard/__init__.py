@@ -109,18 +109,6 @@ class ConceptRow:
     options: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class DictionaryEntry:
-    """An entry of PS3.6 that is newer than the oldest supported pydicom. `vr` may read ``US or SS``."""
-
-    tag: int
-    vr: str
-    vm: str
-    name: str
-    keyword: str
-    retired: bool
-
-
 def _read(name: str) -> Any:
     return json.loads(resources.files(__name__).joinpath(name).read_text("utf-8"))
 
@@ -206,19 +194,6 @@ def method_codes() -> Mapping[str, tuple[str, str]]:
                 row["code_meaning"],
             )
             for row in _read("cid7050.json")
-        }
-    )
-
-
-@functools.cache
-def dictionary_additions() -> Mapping[int, DictionaryEntry]:
-    """Entries of PS3.6 that pydicom 3.0.2 does not know, by tag."""
-    return MappingProxyType(
-        {
-            int(tag, 16): DictionaryEntry(
-                int(tag, 16), " or ".join(row["vr"]), row["vm"], row["name"], row["keyword"], row["retired"]
-            )
-            for tag, row in _read("ps36_additions.json")["additions"].items()
         }
     )
 

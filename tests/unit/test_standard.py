@@ -123,13 +123,6 @@ def test_method_codes_are_those_of_pydicom() -> None:
     assert ours["retain_full_dates"][0] == "113106"
 
 
-def test_dictionary_additions() -> None:
-    added = standard.dictionary_additions()
-    assert len(added) == 177
-    assert added[0x3004007F].keyword == "DoseCalculationModelName"
-    assert added[0x3004007F].vr == "LO"
-
-
 def test_required_tags_are_known_attributes() -> None:
     required = standard.required_tags()
     assert {0x00080016, 0x00100010, 0x00280010, 0x30060026, 0x00620005} <= required

@@ -138,9 +138,8 @@ def part_name(target: str | os.PathLike[str]) -> str:
 
     That it is the same for one output after the other makes the file system's work a little less.
     """
-    path = os.fspath(target)
-    folder = path[: len(path) - len(os.path.basename(path))]
-    return f"{folder}{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
+    folder, separator, _ = os.fspath(target).rpartition(os.sep)
+    return f"{folder}{separator}{PART_PREFIX}{_HERE}-{os.getpid()}-{threading.get_ident()}.part"
 
 
 def _write_pieces(target: int, source: BinaryIO, file: DicomFile, meta: bytes, pieces: Sequence[OutputPiece]) -> None:

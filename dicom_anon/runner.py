@@ -29,7 +29,7 @@ from dicom_anon.runfolder import ProblemList, RiskList
 from dicom_anon.worker import BURNED_IN, FileResult, Order
 
 BATCH_FILES = 250
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 32 << 20
 
 
 class Watcher(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_anon import tags
@@ -119,7 +119,6 @@ def verify_run(
     """
     names: dict[str, str] = {}
     accounted: set[str] = set()
-    documents: frozenset[str] = frozenset()
     if run_folder is not None and run_folder.knows(destination):
         manifest = run_folder.manifest(destination)
         try:
@@ -131,10 +130,9 @@ def verify_run(
             names, accounted = _outcomes(manifest, pseudonyms, destination)
             closed = {path.replace(os.sep, "/") for path in run_folder.unreadable()}
             accounted |= closed.difference(names)  # the manifest knows files, not folders
-            documents = frozenset(path.replace(os.sep, "/") for path in manifest.documents())
         finally:
             manifest.close()
-    report = verify_trees(
+    return verify_trees(
         source,
         destination,
         tokens=tokens,
@@ -147,8 +145,6 @@ def verify_run(
         workers=jobs,
         progress=progress,
     )
-    rest = (one for one in report.findings if one.kind != "not dicom" or one.file not in documents)
-    return replace(report, findings=tuple(rest))  # documents are JSON; what identifies is searched for in them too
 
 
 def _outcomes(manifest: Manifest, pseudonyms: Pseudonyms, destination: Path) -> tuple[dict[str, str], set[str]]:

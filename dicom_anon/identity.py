@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dicom_anon import tags
+from dicom_anon import tags, values
 from dicom_anon.elements import Span
 from dicom_anon.freetext import Identifiers, Scrubber, scrubber_for
 from dicom_anon.scope import Element, FileScope, Level
@@ -66,6 +66,29 @@ def scrubber_of(file: FileScope) -> Scrubber:
     return scrubber
 
 
+def is_searchable(element: Element) -> bool:
+    """Tell whether the file's identifiers would be found in a text.
+
+    All of it must be in its character set. Letters beyond ASCII are compared with those of the identifiers, so these
+    must be in theirs.
+    """
+    if element.raw.isascii() and b"\x1b" not in element.raw:
+        return True
+    return _is_legible(element) and _identifiers_are_legible(element.file)
+
+
+def _is_legible(element: Element) -> bool:
+    vr = "UC" if element.vr == "UN" else element.vr
+    return values.is_legible(element.raw, vr, element.level.encodings)
+
+
+def _identifiers_are_legible(file: FileScope) -> bool:
+    if "legible" not in file.memo:
+        found = _identifying(file.root, file.root.walked())
+        file.memo["legible"] = all([_is_legible(element) for _, element in found])  # of all that was walked
+    return bool(file.memo["legible"])
+
+
 def gather(root: Level) -> Identifiers:
     """Collect the identifiers of a file: every person's name, and the elements listed above, at every depth.
 
@@ -73,7 +96,7 @@ def gather(root: Level) -> Identifiers:
     """
     found: dict[str, list[str]] = {"names": [], **{kind: [] for kind in _KINDS}}
     for kind, element in _identifying(root, root.walked()):
-        if text := element.text:
+        if text := element.text if _is_legible(element) else values.guess(element.raw):
             found[kind].append(text)
     return Identifiers.of(**found)
 

@@ -39,6 +39,9 @@ DEFAULT_ENCODINGS: Encodings = ("iso8859",)
 _NOT_WRITTEN = ("iso8859", "shift_jis", "euc_kr", "iso_ir_58", "GB2312")
 """Codecs that write what their DICOM term has not: ASCII, half-width katakana, and what needs escapes."""
 
+_SENSELESS = re.compile("[\x1b\x80-\x9f\N{REPLACEMENT CHARACTER}]")
+_ASCII_AND_MORE = re.compile(rb"\x1b\(B[^\x1b]*[\x80-\xff]")
+
 
 class ValueNotWritable(DicomAnonError):
     """A text does not fit a VR; the message names the VR and the rule, never the text."""
@@ -111,6 +114,48 @@ def decode(raw: bytes, vr: str, encodings: Encodings, order: str = "<") -> str:
         count = len(raw) // size
         return "\\".join(map(repr, struct.unpack(f"{order}{count}{code}", raw[: count * size])))
     return raw.rstrip(b" \0").decode("latin-1")
+
+
+def is_legible(raw: bytes, vr: str, encodings: Encodings) -> bool:
+    r"""Tell whether all bytes of a text mean something in its character set, so that what it says can be found.
+
+    False is a proof; what is true may still be text of another set, as nearly all bytes mean something in Latin-1.
+
+    Parameters
+    ----------
+    raw : bytes
+        Encoded value.
+    vr : str
+        Its text VR; VRs other than `CHARSET_VRS` hold ASCII only.
+    encodings : tuple of str
+        Codecs of the Data Set it stands in. Without a Specific Character Set there are no bytes above 7F.
+
+    Examples
+    --------
+    >>> is_legible(b"M\xfcller", "LO", encodings_of("ISO_IR 100")), is_legible(b"M\xfcller", "LO", encodings_of(""))
+    (True, False)
+    """
+    if raw.isascii() and b"\x1b" not in raw:
+        return True
+    if vr not in CHARSET_VRS:
+        return False
+    strict = tuple("ascii" if codec in DEFAULT_ENCODINGS else codec for codec in encodings)
+    if _SENSELESS.search(decode(raw, vr, strict)) or (strict[0] == "ascii" and _ASCII_AND_MORE.search(raw)):
+        return False
+    return strict[0] != "latin_1" or raw.isascii() or not _is_utf8(raw)  # nobody means what UTF-8 looks like there
+
+
+def guess(raw: bytes) -> str:
+    """Read a text that is not in its character set as what it is most likely, to search it; nobody writes it so."""
+    return raw.decode("utf-8" if _is_utf8(raw) else "cp1252", "replace").rstrip(" \0")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def split(text: str, vr: str) -> list[str]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from dicom_anon import standard, tags, values
 from dicom_anon.actions.base import UNCHANGED, Action, Assigned, CommandError, Outcome
 from dicom_anon.actions.dummies import DUMMIES, mapped_uids
 from dicom_anon.actions.patterns import longest_text
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.identity import is_identifier, scrubber_of
+from dicom_anon.identity import is_identifier, is_searchable, scrubber_of
 from dicom_anon.scope import Element, Level
 
 _CODE_STRING = re.compile("[A-Z0-9 _]{0,16}")
@@ -45,6 +46,9 @@ class Regexp(Action):
             A value is so long that the search could take for ever, or not stored as the text that it is.
         """
         _check_stored_as_text(element, values.TEXT_VRS)
+        if element.vr != "UN" and not values.is_legible(element.raw, element.vr, element.level.encodings):
+            detail = f"{tags.format_tag(element.tag)} is not in its character set"
+            raise FileRefused(Reason.VALUE_NOT_WRITABLE, detail)
         if any(len(value) > longest_text(self.find) for value in element.values):
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} is too long for its regexp")
         found = [re.sub(self.find, self.replacement, value) for value in element.values]
@@ -105,6 +109,9 @@ class Clean(Action):
     def decide(self, element: Element) -> Outcome:
         """Scrub each value; what is left of one that must not be empty is a dummy.
 
+        Nothing is left of a text that is not in its character set: what it says cannot be found, nor its values told
+        apart.
+
         Raises
         ------
         FileRefused
@@ -116,7 +123,7 @@ class Clean(Action):
         if element.vr not in CLEAN_VRS or not element.raw:
             return UNCHANGED
         found = element.values
-        cleaned = [clean_value(element, value) for value in found]
+        cleaned = [clean_value(element, value) for value in found] if is_searchable(element) else []
         if cleaned == found:
             return UNCHANGED
         if not any(cleaned) and needs_value(element.tag):
@@ -151,14 +158,23 @@ def _check_stored_as_text(element: Element, vrs: frozenset[str]) -> None:
 
 _DIGITS = re.compile(r"[-+0-9.eE \\]*")
 _NO_TEXT = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # ESC changes the character set
+_MAY_BE_NUMBERS: Final = 32
+"""Bytes in which numbers may well lack all of these."""
 
 
 def _clean_unknown(element: Element) -> Outcome:
-    """Scrub what is stored without a VR, as all private elements in implicit VR are, if it is text."""
+    """Scrub what is stored without a VR, as all private elements in implicit VR are, if it is text.
+
+    What is not in the character set is text of another, or a few numbers; these stay.
+    """
     raw = element.raw.rstrip(b"\0 ")
     if not raw or _NO_TEXT.search(raw):
         return UNCHANGED
     encodings = element.level.encodings
+    if not is_searchable(element):
+        text = values.guess(raw)
+        few = len(raw) <= _MAY_BE_NUMBERS and clean_value(element, text) == text
+        return UNCHANGED if few else Assigned(b"")
     found = values.decode(raw, "UC", encodings).split("\\")
     cleaned = [clean_value(element, value) for value in found]
     if cleaned == found:

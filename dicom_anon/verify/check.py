@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import catalog
 from .directory import wrong_files
+from .document import read_document
 from .identifiers import Collected, Kept, collect, date_in, normal_name, values_of
 from .index import Index
 from .layout import Layout, Reader, Span
@@ -37,7 +38,10 @@ class Job:
 
 @dataclass(slots=True)
 class Checked:
-    """What came out of checking one output. `matches` still have to be weighed against chance."""
+    """What came out of checking one output. `matches` still have to be weighed against chance.
+
+    The values of a `document` are not searched where they stand, so that there are no offsets to tell.
+    """
 
     file: str
     findings: list[Finding] = field(default_factory=list)
@@ -45,6 +49,7 @@ class Checked:
     pairs: list[UidPair] = field(default_factory=list)
     sizes: Mapping[str, int] = field(default_factory=dict)
     total: int = 0
+    document: bool = False
 
     def add(self, element: str, kind: str, check: Check, offset: int | None = None) -> None:
         """Enter a finding."""
@@ -120,7 +125,6 @@ class CheckWork:
     index: Index
     kept: Kept
     rewritten: Kept
-    edited_pixels: frozenset[str]
 
     def __call__(self, job: Job) -> Checked:
         """Search an output and compare it with its source."""
@@ -146,7 +150,6 @@ class CheckWork:
 
     def _check(self, output: str, origin: _Source | None, dates: Mapping[str, str], checked: Checked) -> None:
         path = self.destination / output
-        edited = output in self.edited_pixels
         try:
             with opened(path) as (reader, layout):
                 self._search(reader, layout, dates, checked)
@@ -154,15 +157,19 @@ class CheckWork:
                     checked.add(element_of(span), problem, "reference", span.start)
                 if origin is not None:
                     self._compare(origin, reader, layout, checked)
-                    if not edited:
-                        _compare_pixels((origin.reader, origin.layout), (reader, layout), checked)
-                if not edited and (offset := unused_bits(reader, layout)) is not None:
+                    _compare_pixels((origin.reader, origin.layout), (reader, layout), checked)
+                if (offset := unused_bits(reader, layout)) is not None:
                     checked.add("pixel data", "unused high bits", "pixel", offset)
                 if not layout.complete and (origin is None or origin.layout.complete):
                     checked.add("file", "structure broken", "unreadable")
         except NotDicomError:
-            self._search_plain(path, dates, checked)
-            checked.add("file", "not dicom", "unreadable")
+            values = read_document(path)
+            if values is None:
+                self._search_plain(path, dates, checked)
+                checked.add("file", "not dicom", "unreadable")
+            else:
+                checked.document = True
+                self._search(*values, dates, checked)
             return
         if not reads_back(path) and (origin is None or reads_back(origin.path)):
             checked.add("file", "does not read back", "unreadable")
@@ -228,7 +235,8 @@ def weighed(checked: Checked, likely: Sequence[bool]) -> list[Finding]:
     found = {(f.element, f.kind): f for f in reversed(checked.findings)}
     for match, counts in zip(checked.matches, likely, strict=True):
         if counts:
-            finding = Finding(checked.file, match.element, match.kind, "identifier", match.offset)
+            offset = None if checked.document else match.offset
+            finding = Finding(checked.file, match.element, match.kind, "identifier", offset)
             known = found.setdefault((match.element, match.kind), finding)
             if known.check == "identifier" and (known.offset is None or match.offset < known.offset):
                 found[match.element, match.kind] = finding

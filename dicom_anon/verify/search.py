@@ -28,8 +28,8 @@ CHANCE = 0.01
 BINARY_DIGITS = 8
 UNMISTAKABLE = 12  # characters from which on a text needs no boundaries: it is part of no other word
 
-_TEXT = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC", "UR", "AE", "CS"})
-_FIGURES = frozenset({"DA", "TM", "DT", "DS", "IS", "AS"})
+TEXT_VRS = frozenset({"PN", "LO", "SH", "LT", "ST", "UT", "UC", "UR", "AE", "CS"})
+FIGURE_VRS = frozenset({"DA", "TM", "DT", "DS", "IS", "AS"})
 _RUN = re.compile(rb"[0-9.]{1,64}")
 _WIDE_RUN = re.compile(rb"[0-9.](?:\0[0-9.]){0,63}")
 _WIDE_BEFORE = re.compile(rb"(?:[^\0]\0){0,2}\Z")
@@ -100,7 +100,7 @@ def is_bulk(span: Span) -> bool:
     """Say whether a value is bulk data, in which only long texts are looked for."""
     if span.tag >> 16 == 0x7FE0:
         return True
-    return span.end - span.start > BULK and span.vr not in _TEXT
+    return span.end - span.start > BULK and span.vr not in TEXT_VRS
 
 
 def element_of(span: Span) -> str:
@@ -128,7 +128,7 @@ def search(
     for span in layout.spans:
         if is_bulk(span):
             found.sizes["bulk"] += span.end - span.start
-        elif span.vr not in _TEXT and span.vr not in _FIGURES and span.vr != "UI":
+        elif span.vr not in TEXT_VRS and span.vr not in FIGURE_VRS and span.vr != "UI":
             found.sizes["binary"] += span.end - span.start
     for start, end, bulk in _segments(layout):
         for offset, hit in _scan(reader, index, start, end, bulk):
@@ -227,11 +227,11 @@ def area_of(reader: Reader, span: Span) -> str:
     """Return what a value is searched as: text, figures, uid, binary or bulk."""
     if is_bulk(span):
         return "bulk"
-    if span.vr in _TEXT:
+    if span.vr in TEXT_VRS:
         return "text"
     if span.vr == "UI":
         return "uid"
-    if span.vr in _FIGURES:
+    if span.vr in FIGURE_VRS:
         return "figures"
     if span.vr in ("UN", "OB") and span.tag != 0xFFFCFFFC:
         value = reader.read(span.start, min(span.end, span.start + 4096)).rstrip(b"\0 ")

@@ -118,7 +118,6 @@ def verify_trees(
     accounted: Collection[str] = frozenset(),
     kept: Kept = keeps_nothing,
     rewritten: Kept = keeps_nothing,
-    edited_pixels: Collection[str] = frozenset(),
     allowed: Iterable[str] = (),
     workers: int = 1,
     progress: Progress | None = None,
@@ -150,8 +149,6 @@ def verify_trees(
     rewritten : callable
         ``rewritten(tag, private_creator)`` says whether the configuration sets a UID of its own here, which
         need not be one to one.
-    edited_pixels : collection of str
-        Relative paths of outputs whose pixels were changed on purpose.
     allowed : iterable of str
         Texts that the configuration itself writes (project name, prefix); their words prove nothing.
     workers : int
@@ -189,7 +186,7 @@ def verify_trees(
                 progress(done, todo)
         index = sources.index(tokens, allowed)
         origin = {plan.get(name, name): name for name in names}
-        work = CheckWork(source, destination, index, kept, rewritten, frozenset(edited_pixels))
+        work = CheckWork(source, destination, index, kept, rewritten)
         jobs = [Job(name, origin.get(name)) for name in chosen]
         results: list[Checked] = []
         ledger = Ledger()

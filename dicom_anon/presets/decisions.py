@@ -217,8 +217,13 @@ STRONGER = _table(
         "Type 3, and not valid without the Series Description that the profile removes from it.",
         "SourceSeriesInformationSequence",
     ),
-    ("remove", "May hold the original values, encrypted.", "EncryptedAttributesSequence"),
-    ("remove", "Part of the digital signatures, which a changed object breaks.", "MACParametersSequence"),
+    (
+        "remove",
+        "May hold the original values, encrypted.",
+        "EncryptedAttributesSequence EncryptedContent EncryptedContentTransferSyntaxUID",
+    ),
+    ("remove", "Part of the digital signatures, which a changed object breaks.", "MACParametersSequence Signature"),
+    ("clean", "A person may type it, and an IOD needs it: what identifies goes.", "LUTExplanation"),
     ("remove", "Key into the archive of the institution.", "PriorRecordKey RecordKey"),
 )
 """Rows of `default` for attributes that the table does not list and that the general rules would keep."""

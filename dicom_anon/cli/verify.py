@@ -94,7 +94,8 @@ def verify_command(
     if lacking and not quiet:
         console.say(f"warning: {lacking}: outputs under new names count as missing")
     found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet, tokens=lines, sample=sample)
-    if found.clean and found.outputs and found.sources == found.not_dicom:
+    worse = any(one.check != "unaccounted" for one in found.findings)
+    if found.outputs and found.sources == found.not_dicom and not worse:
         raise UsageError("SRC holds no DICOM file to compare DST with")
     written = json_file is None or write_json(json_file, found.as_dict())
     if json_file != STDOUT and (not quiet or not found.clean):

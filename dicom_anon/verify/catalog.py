@@ -25,6 +25,7 @@ UID = "original uid"
 ADDRESS = "address"
 PHONE = "phone"
 INSTITUTION = "institution"
+BACKGROUND = "religion, origin or rank"
 TOKEN = "token"
 
 NAMES = frozenset({PATIENT_NAME, PHYSICIAN, PERSON})
@@ -65,10 +66,19 @@ TEXT_KINDS: dict[int, str] = {
     0x00401104: PHONE,  # Person's Telecom Information
     0x00402010: PHONE,  # Order Callback Phone Number
     0x00402011: PHONE,  # Order Callback Telecom Information
+    0x00101080: BACKGROUND,  # Military Rank
+    0x00101081: BACKGROUND,  # Branch of Service
+    0x00102150: BACKGROUND,  # Country of Residence
+    0x00102152: BACKGROUND,  # Region of Residence
+    0x00102160: BACKGROUND,  # Ethnic Group
+    0x00102162: BACKGROUND,  # Ethnic Groups
+    0x001021F0: BACKGROUND,  # Patient's Religious Preference
 }
+"""Without Occupation and other free text of which rules may clean a part and leave the rest."""
 
 STUDY, SERIES, INSTANCE, FRAME = 0x0020000D, 0x0020000E, 0x00080018, 0x00200052
 META_INSTANCE = 0x00020003  # Media Storage SOP Instance UID; rebuilt from the SOP Instance UID, not mapped
+DIRECTORY_RECORDS = "(0004,1220)"  # Directory Record Sequence, which makes a DICOMDIR; a run makes it anew
 OWN_UIDS = frozenset({STUDY, SERIES, INSTANCE, FRAME})  # what a file calls itself and its parents
 
 _PEOPLE = (

@@ -64,11 +64,13 @@ class CollectWork:
     kept: Kept
 
     def __call__(self, source: str) -> Collected | str:
-        """Return what was collected, or ``not dicom``, or ``unreadable``."""
+        """Return what was collected, or ``not dicom``, ``gone`` or ``unreadable``."""
         try:
             return collect_file(self.root / source, self.kept)
         except NotDicomError:
             return "not dicom"
+        except (FileNotFoundError, NotADirectoryError):
+            return "gone"
         except Exception:  # fail closed: a source that nobody can read is reported, not passed over
             return "unreadable"
 
@@ -143,13 +145,13 @@ class CheckWork:
             for kind in hits.values():
                 checked.add("path", kind, "identifier")
             try:
-                self._check(job.output, origin, dates, checked)
+                self._check(job, origin, dates, checked)
             except Exception:  # an output that cannot be checked is not proven clean
                 checked.add("file", "could not be checked", "unreadable")
             return checked
 
-    def _check(self, output: str, origin: _Source | None, dates: Mapping[str, str], checked: Checked) -> None:
-        path = self.destination / output
+    def _check(self, job: Job, origin: _Source | None, dates: Mapping[str, str], checked: Checked) -> None:
+        path = self.destination / job.output
         try:
             with opened(path) as (reader, layout):
                 self._search(reader, layout, dates, checked)
@@ -160,6 +162,8 @@ class CheckWork:
                     _compare_pixels((origin.reader, origin.layout), (reader, layout), checked)
                 if (offset := unused_bits(reader, layout)) is not None:
                     checked.add("pixel data", "unused high bits", "pixel", offset)
+                if job.source is None and catalog.DIRECTORY_RECORDS not in layout.items:
+                    checked.add("file", "belongs to no source", "unaccounted")
                 if not layout.complete and (origin is None or origin.layout.complete):
                     checked.add("file", "structure broken", "unreadable")
         except NotDicomError:

@@ -18,6 +18,7 @@ BULK_TEXT, BULK_DIGITS = 8, 10  # characters a text needs to be looked for in pi
 BULK_VARIETY = 5  # different ones among them: pictures are full of runs of the same few values
 _WESTERN, _EASTERN = ("utf-8", "latin-1", "cp850"), ("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr")
 _CODECS = (*_WESTERN, "cp1250", "cp1251", "cp1253", "koi8-r", *_EASTERN)
+HEAD = 4  # letters of what is looked up in texts that are compared first
 MAX_PATTERN = 256  # bytes; longer patterns are cut, so that a search by chunks knows how far to look back
 
 
@@ -28,6 +29,18 @@ class Pattern:
     needle: int
     width: int
     length: int  # characters
+
+
+class Readings:
+    """What is looked up in texts made plain, to its kind, and how it begins: most words of a text begin nothing."""
+
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        self.kinds = kinds
+        self._heads = frozenset(text[:HEAD] for text in kinds)
+
+    def may_begin(self, text: str) -> bool:
+        """Say whether anything that is looked up may begin with a text that is no number."""
+        return len(text) < HEAD or text[:HEAD] in self._heads
 
 
 @dataclass(frozen=True)
@@ -46,12 +59,14 @@ class Index:
         Lengths of the UIDs that begin with a stem, longest first.
     kept_uids : frozenset of bytes
         UIDs that stay: of classes, and of elements kept on purpose.
-    names : frozenset of str
-        Whole names in normal form, for names whose words prove nothing one by one.
-    readings : mapping of str to str
-        What is looked up in texts made plain, to its kind.
+    names : mapping of str to str
+        Whole names in normal form, to their kind, for names whose words prove nothing one by one.
+    readings : Readings
+        What is looked up in texts made plain.
     lengths : mapping
         Number of patterns, and of numbers to be read, of each length in characters, for the odds of a chance match.
+    ingredients : tuple
+        Needles, encodings and kept UIDs that it was built from, so that another process can build it anew.
     """
 
     needles: tuple[Needle, ...]
@@ -63,7 +78,7 @@ class Index:
     uid_lengths: Mapping[bytes, tuple[int, ...]]
     kept_uids: frozenset[bytes]
     names: Mapping[str, str]
-    readings: Mapping[str, str]
+    readings: Readings
     lengths: Mapping[int, int]
     ingredients: tuple[tuple[Needle, ...], frozenset[str], frozenset[str]]
 
@@ -94,9 +109,8 @@ def _encoded(needle: Needle, encodings: Iterable[str]) -> set[tuple[bytes, int]]
     found: set[tuple[bytes, int]] = set()
     for text in variants(needle.text):
         if text.isascii():
-            narrow = text.encode("ascii")
             # A NUL between every two letters is what both byte orders of UTF-16 share.
-            found |= {(narrow, 1), (b"\0".join(narrow[i : i + 1] for i in range(len(narrow))), 2)}
+            found |= {(text.encode("ascii"), 1), (text.encode("utf-16-le")[:-1], 2)}
             continue
         found |= {(text.encode("utf-16-le", "replace"), 2), (text.encode("utf-16-be", "replace"), 2)}
         found |= {(data, 1) for codec in {*_CODECS, *encodings} if (data := _bytes_of(text, codec))}
@@ -137,7 +151,7 @@ def build_index(
     uids: set[bytes] = set()
     lengths: dict[bytes, set[int]] = {}
     rows: list[Needle] = []
-    numbers: dict[tuple[bytes, int], int] = {}
+    numbers: dict[int, dict[bytes, int]] = {1: {}, 2: {}}  # of rows, by width and bytes
     readings: dict[str, str] = {}
     for needle in ingredients[0]:
         if needle.rule == "read":
@@ -154,25 +168,23 @@ def build_index(
             if known:
                 continue
             needle = Needle(needle.kind, stem.decode("ascii"), "uid")
-        added = False
-        for key in _encoded(needle, ingredients[1]):
-            if key not in numbers:
-                numbers[key] = len(rows)
-                added = True
-        if added:
+        number = len(rows)
+        if number in [numbers[width].setdefault(text, number) for text, width in _encoded(needle, ingredients[1])]:
             rows.append(needle)
     patterns: list[Pattern] = []
     bulk_patterns: list[Pattern] = []
     texts: list[bytes] = []
     bulk_texts: list[bytes] = []
-    for (text, width), number in numbers.items():
-        pattern = Pattern(number, width, (len(text) + 1) // 2 if width == 2 else len(text))
-        patterns.append(pattern)
-        texts.append(text)
-        digits_only = rows[number].text.isdigit()
-        if _in_bulk(rows[number]) and (width == 1 or not digits_only or pattern.length > BULK_DIGITS + 1):
-            bulk_patterns.append(pattern)
-            bulk_texts.append(text)
+    in_bulk = [_in_bulk(needle) for needle in rows]
+    for width, found in numbers.items():
+        while found:  # so that its memory is free when the automata are built, which takes most
+            text, number = found.popitem()
+            pattern = Pattern(number, width, (len(text) + 1) // 2 if width == 2 else len(text))
+            patterns.append(pattern)
+            texts.append(text)
+            if in_bulk[number] and (width == 1 or pattern.length > BULK_DIGITS + 1 or not rows[number].text.isdigit()):
+                bulk_patterns.append(pattern)
+                bulk_texts.append(text)
     return Index(
         needles=tuple(rows),
         patterns=tuple(patterns),
@@ -183,7 +195,7 @@ def build_index(
         uid_lengths={stem: tuple(sorted(found, reverse=True)) for stem, found in lengths.items()},
         kept_uids=kept,
         names=dict(names or {}),
-        readings=readings,
+        readings=Readings(readings),
         lengths=Counter(pattern.length for pattern in patterns)
         + Counter(len(text) for text in readings if text.isdigit()),
         ingredients=ingredients,

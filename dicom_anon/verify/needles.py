@@ -102,16 +102,19 @@ def needles(kind: str, value: str, vocabulary: Container[str]) -> Iterator[Needl
     vocabulary : container of str
         Words, case folded, that stay in the output on purpose.
     """
+    read: set[str] = set()
     for needle in _as_written(kind, value, vocabulary):
         yield needle
-        if needle.rule not in ("word", "digits"):
-            continue
+        spelled = "".join(words(needle.text))
+        if needle.rule not in ("word", "digits") or (spelled in read and needle.text.isascii()):
+            continue  # the same words with something else between them are read in the same way
         for form in plain_forms(needle.text):
             if _weak_phrase(form, vocabulary):
                 continue
             if form.isascii() and not needle.text.isascii():
                 yield _text_needle(kind, form)
             yield Needle(kind, "".join(words(form)), "read")
+            read.add(spelled)
 
 
 def _as_written(kind: str, value: str, vocabulary: Container[str]) -> Iterator[Needle]:
@@ -129,7 +132,7 @@ def _as_written(kind: str, value: str, vocabulary: Container[str]) -> Iterator[N
             enough = any(map(str.isdigit, text)) or (kind != catalog.PROCEDURE_ID and len(text) > 4)
             if enough and not _weak_phrase(text, vocabulary):
                 yield _text_needle(kind, text)
-    else:
+    elif kind != catalog.BACKGROUND:  # which many share, so that it proves nothing in another place
         for text in phrases(value):
             telling = any(map(str.isdigit, text)) or text == value
             if len(text) >= 6 and telling and not _weak_phrase(text, vocabulary):

@@ -16,8 +16,6 @@ from .identifiers import Collected, Identifier, Kept, date_in, is_instance_uid, 
 from .layout import Layout, Reader, Span
 from .uids import UidPair
 
-_RECORDS = "(0004,1220)"  # Directory Record Sequence: a DICOMDIR, whose records are not in the order of the source
-
 
 class Counterparts:
     """Finds the value in the output that stands where a value of the source stood."""
@@ -28,7 +26,7 @@ class Counterparts:
         self._unequal = tuple(
             path + "[" for path, count in source.items.items() if output.items.get(path, count) != count
         )
-        self._none = _RECORDS in source.items
+        self._none = catalog.DIRECTORY_RECORDS in source.items  # which may be in another order in the output
 
     def of(self, path: str) -> Span | None:
         """Return the span at a path, None if there is none or the paths do not correspond."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .identifiers import decoded
-from .index import Index
+from .index import Index, Readings
 from .layout import Layout, Reader
 from .needles import MIN_NUMBER
 from .plain import Word, dates_in, plain, split, unescaped
@@ -75,16 +75,16 @@ def read_path(parts: Sequence[str], index: Index, dates: Mapping[str, str]) -> I
         yield from ((number, kind) for kind, _, _ in read_text(text, index.readings, dates).matches)
 
 
-def read_text(text: str, readings: Mapping[str, str], dates: Mapping[str, str]) -> Reading:
+def read_text(text: str, readings: Readings, dates: Mapping[str, str]) -> Reading:
     """Look up the words of a text, alone and joined, and its dates."""
     text = plain(unescaped(text))
     found = Reading()
     found.matches = [(dates[date], "text", len(date)) for date in dates_in(text) if date in dates] if dates else []
     words = split(text)
-    for number in range(len(words)):
+    for first in range(len(words)):
         parts: list[Word] = []
         joined = ""
-        for word in words[number : number + MAX_WORDS]:
+        for word in words[first : first + MAX_WORDS]:
             if parts and word.start - parts[-1].end > MAX_GAP:
                 break
             parts.append(word)
@@ -94,7 +94,9 @@ def read_text(text: str, readings: Mapping[str, str], dates: Mapping[str, str]) 
                 if not _is_number(text, joined, parts):
                     continue
                 found.numbers += 1
-            kind = readings.get(joined.lstrip("0") if number else joined)
+            elif not readings.may_begin(joined):
+                break
+            kind = readings.kinds.get(joined.lstrip("0") if number else joined)
             if kind and (number or _counts(joined, parts)):
                 found.matches.append((kind, "number" if number else "text", len(joined.lstrip("0"))))
     return found

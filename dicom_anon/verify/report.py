@@ -21,7 +21,8 @@ class Finding:
     file : str
         Path of the output below the destination, with ``/``. A component that itself holds an identifier is
         shown as ``[hidden]``. For a source without an output, ``source file N``: its place among the sources
-        in sorted order, because its own path may identify the patient; a folder that cannot be listed counts.
+        in sorted order, because its own path may identify the patient; a folder that cannot be listed counts,
+        and a source that is gone does not.
     element : str
         Path of the Data Element, like ``(0008,1140)[0].(0008,1155)``, or one of ``path``, ``preamble``,
         ``pixel data``, ``trailing``, ``structure`` (bytes that belong to no element) and ``file``.
@@ -32,7 +33,7 @@ class Finding:
     offset : int or None
         Byte offset of the match in the file, or of the value that it was read in, where it is not written in its
         bytes as it was searched for; in a deflated file the offset it has once the Data Set is
-        inflated.
+        inflated. None in the JSON documents of a run.
     """
 
     file: str
@@ -51,7 +52,7 @@ class VerifyReport:
     findings : tuple of Finding
         Sorted by file, element and kind.
     sources, outputs : int
-        Number of files found on either side.
+        Number of files found on either side; a source folder that cannot be listed counts as one.
     checked : int
         Outputs that were searched and checked (fewer than `outputs` only with a sample).
     identifiers : int

@@ -25,6 +25,7 @@ from .vocabulary import Vocabulary
 from .words import GREEK, PLACEHOLDERS, words
 
 Progress = Callable[[int, int], None]
+GONE = "source is gone: remove this output, or bring the source back"
 
 # Where the same text is of two kinds, the first one here is reported.
 _ORDER = (
@@ -39,6 +40,7 @@ _ORDER = (
     catalog.INSTITUTION,
     catalog.STUDY_ID,
     catalog.PROCEDURE_ID,
+    catalog.BACKGROUND,
     catalog.BIRTH_DATE,
     catalog.DATE,
     catalog.UID,
@@ -58,13 +60,15 @@ class _Sources:
     kept_uids: set[str] = field(default_factory=set)
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     encodings: set[str] = field(default_factory=set)
-    not_dicom: set[str] = field(default_factory=set)
-    unreadable: set[str] = field(default_factory=set)
+    without: dict[str, set[str]] = field(
+        default_factory=lambda: {"not dicom": set(), "gone": set(), "unreadable": set()}
+    )
+    """Sources from which nothing could be collected, by the reason."""
 
     def add(self, source: str, found: Collected | str) -> None:
         """Enter what one source holds."""
         if not isinstance(found, Collected):
-            (self.not_dicom if found == "not dicom" else self.unreadable).add(source)
+            self.without[found].add(source)
             return
         self.values.update((identifier.kind, identifier.value) for identifier in found.identifiers)
         self.kept_uids |= found.kept_uids
@@ -206,12 +210,17 @@ def verify_trees(
     for checked in results:
         found_here.extend(weighed(checked, [likely(match, index, sizes) for match in checked.matches]))
     found_here.extend(ledger.findings())
-    found_here.extend(_unaccounted(names, set(outputs), plan, {*accounted, *sources.not_dicom}))
+    gone = sources.without["gone"]
+    there = [name for name in names if name not in gone]
+    found_here.extend(_unaccounted(there, set(outputs), plan, {*accounted, *sources.without["not dicom"]}))
     found_here.extend(
         Finding(f"source file {number}", "file", "source not readable", "unreadable")
-        for number, name in enumerate(names, 1)
-        if name in sources.unreadable and name not in accounted
+        for number, name in enumerate(there, 1)
+        if name in sources.without["unreadable"] and name not in accounted
     )
+    for path in {plan.get(name, name) for name in gone}.intersection(outputs):
+        shown_path = shown(path, frozenset(path_hits(path, index, {})))
+        found_here.append(Finding(shown_path, "file", GONE, "unaccounted"))
     unsearched = {
         **dict.fromkeys(made.closed, "folder not readable"),
         **dict.fromkeys(made.others, "neither file nor folder"),
@@ -224,11 +233,11 @@ def verify_trees(
             found_here.append(Finding(shown_path, "file", unsearched[path], "unreadable"))
     return VerifyReport(
         findings=tuple(sorted(set(found_here), key=_place)),
-        sources=len(names),
+        sources=len(there),
         outputs=len(outputs),
         checked=len(chosen),
         identifiers=len(sources.values),
-        not_dicom=len(sources.not_dicom),
+        not_dicom=len(sources.without["not dicom"]),
         bytes_searched=total,
     )
 

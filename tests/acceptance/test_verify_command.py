@@ -199,6 +199,45 @@ def test_the_sample_tree_is_clean(tmp_path: Path, sample_in: Path, names: str) -
     assert done.code == 0, done.out
 
 
+@pytest.mark.parametrize("layout", [("--layout", "study", "--extract", "all"), ("--extract", "main")])
+def test_words_of_our_own_documents_are_no_leak(tmp_path: Path, layout: tuple[str, ...]) -> None:
+    for number, name in enumerate(("Rows^Value", "Mri^Study", "Observer^Verifying", "Special^Elements", "Main^Head")):
+        path = tmp_path / f"in/{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(file_bytes(image(PatientName=name, PatientID=f"MRN00{number}", AccessionNumber="00280010")))
+    (tmp_path / "in/special-file").write_text("no image")
+    assert call(tmp_path / "in", tmp_path / "out", "--verify", *layout).code == 0
+    assert (verify(tmp_path).code, findings(verify(tmp_path))) == (0, [])
+    path = next((tmp_path / "out").rglob("*.json"))
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**content, "project": "of Verifying"}))
+    assert [(one["file"], one["element"], one["kind"]) for one in findings(verify(tmp_path))] == [
+        (path.relative_to(tmp_path / "out").as_posix(), "file", "patient name")
+    ]
+
+
+def test_our_own_documents_are_known_without_the_run_folder(tmp_path: Path, clean: Path) -> None:
+    shutil.copytree(clean / "in", tmp_path / "in")
+    words = ("--names", "keep", "--no-run-dir", "--extract", "all")
+    assert call(tmp_path / "in", tmp_path / "out", "--verify", *words).code == 0
+    assert list((tmp_path / "out").rglob("*.json"))
+    assert findings(verify(tmp_path)) == []
+
+
+def test_a_withdrawn_patient_whose_output_is_still_there(tmp_path: Path, clean: Path) -> None:
+    shutil.copytree(clean / "in", tmp_path / "in")
+    assert call(tmp_path / "in", tmp_path / "out").code == 0
+    shutil.rmtree(tmp_path / "in/b")
+    done = verify(tmp_path)
+    assert done.code == 3
+    assert [(one["file"], one["kind"]) for one in findings(done)] == [
+        (f"b/{number}.dcm", "source is gone: remove this output, or bring the source back") for number in range(3)
+    ]
+    assert json.loads(done.out)["sources"] == 5
+    shutil.rmtree(tmp_path / "out/b")
+    assert verify(tmp_path).code == 0
+
+
 def test_one_file_is_compared_with_its_output(tmp_path: Path, clean: Path) -> None:
     one = clean / "in/a/1.dcm"
     assert call(one, tmp_path / "out", "--verify").code == 0
@@ -222,6 +261,8 @@ def test_folders_are_compared(tmp_path: Path, clean: Path) -> None:
         done = call("verify", source, destination, "-q")
         assert (done.code, done.out, done.err) == (2, "", f"error: {problem}\n")
     assert call("verify", tmp_path / "empty", tmp_path / "empty", "-q").code == 0
+    (tmp_path / "token").write_text("Grubenwald")
+    assert call("verify", tmp_path / "empty", clean / "in/a", "-q", "--tokens", tmp_path / "token").code == 3
 
 
 def test_a_run_folder_of_another_output_is_refused(tmp_path: Path, clean: Path) -> None:

@@ -25,6 +25,8 @@ from dicom_anon.config import parse_config
         ({'(0019,xx0c,"MAKER")': "keep"}, 0x0019110C, "OTHER", False),
         ({"(0019,xxxx)": "keep", '(0019,xx0c,"MAKER")': "remove"}, 0x0019110C, "MAKER", False),
         ({"(0019,xxxx)": "keep", '(0019,xx0c,"MAKER")': "remove"}, 0x0019110C, "OTHER", True),
+        ({"preset": "tcia"}, 0x00102160, "", True),
+        ({"preset": "tcia"}, 0x001021F0, "", False),
         ({"remove_unknown_tags": "false"}, 0x00191010, "MAKER", True),
         ({"remove_unknown_tags": "false", '(0019,xx10,"MAKER")': "remove"}, 0x00191010, "MAKER", False),
         ({"remove_unknown_tags": "false", "(0019,xxxx)": "remove"}, 0x00191010, "MAKER", False),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
@@ -77,7 +78,8 @@ def test_a_source_that_is_not_dicom_needs_no_output(pair: Trees) -> None:
 
 def test_a_manifest_says_which_output_is_whose(pair: Trees) -> None:
     (pair.destination / "b/1.dcm").rename(pair.destination / "b/x7q.dcm")
-    assert found(pair) == [("source file 3", "no output", "unaccounted")]
+    missing = [("b/x7q.dcm", "belongs to no source", "unaccounted"), ("source file 3", "no output", "unaccounted")]
+    assert found(pair) == missing
     manifest = {"b/1.dcm": "b/x7q.dcm"}
     assert found(pair, manifest=manifest) == []
     pair.change("b/x7q.dcm", lambda data_set: setattr(data_set, "StudyID", "18"))
@@ -92,6 +94,13 @@ def test_two_sources_cannot_share_an_output(pair: Trees) -> None:
 def test_a_file_that_belongs_to_no_source_is_searched(pair: Trees) -> None:
     (pair.destination / "log.txt").write_text(f"skipped {FAMILY}")
     assert found(pair) == [("log.txt", "not dicom", "unreadable"), ("log.txt", "patient name", "identifier")]
+
+
+def test_an_image_that_belongs_to_no_source_cannot_be_compared(pair: Trees) -> None:
+    (pair.destination / "c.dcm").write_bytes(raw(image(1, 2, PatientName="Quellmalz^Ute", SOPInstanceUID="1.2.3.4")))
+    assert ("c.dcm", "belongs to no source", "unaccounted") in found(pair)
+    shutil.copyfile(str(get_testdata_file("DICOMDIR")), pair.destination / "c.dcm")
+    assert "belongs to no source" not in {kind for _, kind, _ in found(pair)}, "a DICOMDIR is made anew"
 
 
 def test_links_in_the_output_are_read(pair: Trees) -> None:
@@ -128,9 +137,10 @@ def test_a_folder_of_the_source_that_cannot_be_listed_counts_as_one_source(
     pair: Trees, shut: Callable[[Path], None]
 ) -> None:
     shut(pair.source / "b")
+    alone = ("b/1.dcm", "belongs to no source", "unaccounted")
     missing = [("source file 3", "no output", "unaccounted"), ("source file 3", "source not readable", "unreadable")]
-    assert found(pair) == missing
-    assert found(pair, accounted={"b"}) == []
+    assert found(pair) == [alone, *missing]
+    assert found(pair, accounted={"b"}) == [alone]
     assert found(pair, accounted={"b"}, manifest={"b/1.dcm": "b/1.dcm"}) == [], "what is known of is read if possible"
     shut(pair.source)
     assert ("source file 1", "source not readable", "unreadable") in found(pair)
@@ -161,7 +171,7 @@ def test_the_path_of_an_output_whose_source_is_gone_hides_what_identifies(pair: 
     named = pair.destination / "Vanterpool.dcm"
     (pair.destination / "a/2.dcm").rename(named)
     (pair.source / "a/2.dcm").unlink()
-    hidden = [("[hidden]", "patient name", "identifier"), ("[hidden]", GONE, "unaccounted")]
+    hidden = [("[hidden]", GONE, "unaccounted"), ("[hidden]", "patient name", "identifier")]
     assert found(pair, manifest={"a/2.dcm": named.name}) == hidden
 
 

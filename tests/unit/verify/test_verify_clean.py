@@ -108,6 +108,8 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "version like a short UID": ({"SeriesInstanceUID": "1.2.3"}, {"SoftwareVersions": "1.2.3"}),
     "id like the arcs of a UID": ({"PatientID": "3.14.15926"}, {"DeviceUID": "2.25.3.14.15926"}),
     "sex": ({}, {"PatientSex": "F"}),
+    "a rank": ({"MilitaryRank": "Major General"}, {"StudyDescription": "major general"}),
+    "no religion": ({"PatientReligiousPreference": "unknown"}, {"PatientReligiousPreference": "UNKNOWN"}),
     "a name that is a word but for its accent": ({"PatientName": "Lüng^Rosalind"}, {"StudyDescription": "LUNG"}),
     "a name within a word but for its accent": ({"PatientName": "Bürli^Rosalind"}, {"StudyDescription": "BURLINGTON"}),
     "a name of two words": ({"PatientName": "Backhand^Rosalind"}, {"StudyDescription": "back, hand"}),
@@ -205,6 +207,23 @@ def test_kept_on_purpose(tmp_path: Path) -> None:
     pair.change(OUTPUT, lambda data_set: setattr(data_set, "ImageComments", f"of {FAMILY}"))
     leaky = pair.verify(kept=lambda tag, creator: True if tag == 0x00204000 else tag in kept_tags)
     assert [finding.element for finding in leaky.findings] == ["(0020,4000)"], "a kept description is no licence"
+
+
+def test_an_original_uid_in_a_kept_private_value_tells_who_is_who(tmp_path: Path) -> None:
+    """The file has another one instead, so both together link the output to its source, whoever kept the value."""
+
+    def note(data_set: Dataset) -> None:
+        content = b"\1\2" + f"{ROOT}.1".encode().ljust(62, b"\0")
+        data_set.private_block(0x0009, "HMC", create=True).add_new(1, "UN", content)
+
+    source = image()
+    note(source)
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, source)
+    pair.change(OUTPUT, note)
+    report = pair.verify(kept=lambda tag, creator: creator == "HMC")
+    assert [(finding.element, finding.kind) for finding in report.findings] == [("(0009,1001)", "original uid")]
+    assert pair.verify(kept=lambda tag, creator: creator == "HMC" or tag == 0x0020000D).clean
 
 
 def test_a_kept_element_may_hold_what_another_one_may_not(tmp_path: Path) -> None:

@@ -415,6 +415,8 @@ def test_a_name_given_as_a_code(tmp_path: Path) -> None:
     ("word", "value", "kind"),
     [
         ("StudyID", "17", "study id"),
+        ("PatientReligiousPreference", "catholic", "religion, origin or rank"),
+        ("EthnicGroup", "C", "religion, origin or rank"),
         ("PatientID", "7", "patient id"),
         ("PatientName", "Wu", "patient name"),
         ("PatientName", "Head^Long", "patient name"),

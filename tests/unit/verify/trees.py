@@ -80,6 +80,13 @@ _IDENTIFYING = [
     "PatientInstitutionResidence",
     "InsurancePlanIdentification",
     "ClinicalTrialSubjectID",
+    "MilitaryRank",
+    "BranchOfService",
+    "CountryOfResidence",
+    "RegionOfResidence",
+    "EthnicGroup",
+    "EthnicGroups",
+    "PatientReligiousPreference",
 ]
 _CLASSES = (
     "ClassUID",

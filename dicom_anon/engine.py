@@ -168,8 +168,9 @@ def _uid_text(raw: bytes) -> str:
 
 def _identifiers(root: Level) -> Identifiers:
     """Find identifiers of a file that its path may tell as well."""
+    raw = root.raw(tags.PATIENT_NAME) or b""  # it may be in another character set than the file says
     return identifiers_of(
-        (root.near(tags.PATIENT_NAME),),
+        (root.near(tags.PATIENT_NAME), *(() if raw.isascii() else values.readings(raw))),
         (root.near(tags.PATIENT_ID), root.near(tags.ACCESSION_NUMBER)),
         (root.near(tags.PATIENT_BIRTH_DATE),),
         (root.near(tags.STUDY_INSTANCE_UID).strip("\0"), root.near(tags.SERIES_INSTANCE_UID).strip("\0")),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydicom.datadict import DicomDictionary
+
 from dicom_anon import tags, values
 from dicom_anon.elements import Span
 from dicom_anon.freetext import Identifiers, Scrubber, scrubber_for
@@ -50,6 +52,7 @@ _KIND_OF = {
     for tag in map(tags.tag_for_keyword, keywords.split())
     if tag is not None
 }
+_KIND_OF |= {tag: "names" for tag, entry in DicomDictionary.items() if entry[0] == "PN"}  # stored in whatever VR
 
 
 def is_identifier(tag: int) -> bool:
@@ -79,13 +82,13 @@ def is_searchable(element: Element) -> bool:
 
 def _is_legible(element: Element) -> bool:
     vr = "UC" if element.vr == "UN" else element.vr
-    return values.is_legible(element.raw, vr, element.level.encodings)
+    return vr not in values.TEXT_VRS or values.is_legible(element.raw, vr, element.level.encodings)
 
 
 def _identifiers_are_legible(file: FileScope) -> bool:
     if "legible" not in file.memo:
         found = _identifying(file.root, file.root.walked())
-        file.memo["legible"] = all([_is_legible(element) for _, element in found])  # of all that was walked
+        file.memo["legible"] = all(_is_legible(element) for _, element in found)
     return bool(file.memo["legible"])
 
 
@@ -96,7 +99,7 @@ def gather(root: Level) -> Identifiers:
     """
     found: dict[str, list[str]] = {"names": [], **{kind: [] for kind in _KINDS}}
     for kind, element in _identifying(root, root.walked()):
-        if text := element.text if _is_legible(element) else values.guess(element.raw):
+        if text := element.text if element.raw.isascii() or _is_legible(element) else values.guess(element.raw):
             found[kind].append(text)
     return Identifiers.of(**found)
 

@@ -29,11 +29,10 @@ class _ToUtf8(Action):
             return Assigned(values.UTF8)
         if element.vr not in values.CHARSET_VRS or (element.raw.isascii() and b"\x1b" not in element.raw):
             return Unchanged()
-        text = element.text
-        if "\N{REPLACEMENT CHARACTER}" in text:
+        if not values.is_legible(element.raw, element.vr, element.level.encodings):
             detail = f"{tags.format_tag(element.tag)} is not in its character set"
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, detail)
-        raw = text.encode()
+        raw = element.text.encode()
         return Assigned(raw + b" " if len(raw) & 1 else raw)
 
 

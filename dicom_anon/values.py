@@ -5,7 +5,7 @@ Character sets and VR checks are pydicom's; lives here only what packs one value
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import functools
 import re
 import struct
@@ -39,6 +39,15 @@ DEFAULT_ENCODINGS: Encodings = ("iso8859",)
 _NOT_WRITTEN = ("iso8859", "shift_jis", "euc_kr", "iso_ir_58", "GB2312")
 """Codecs that write what their DICOM term has not: ASCII, half-width katakana, and what needs escapes."""
 
+_ASCII = bytes(range(0x20, 0x7F)) + rb"\u0041 +AGE-.xn--caf-dma"
+"""What ASCII has, and what Python's escapes, UTF-7 and the codec of host names read as letters."""
+
+_USUAL = ("utf-8", "cp1252", "gb18030", "shift_jis", "euc_kr", "big5", "cp1251", "koi8_r")
+"""Character sets of files that do not say which they are in."""
+
+_LEFT_BY_PYTHON = "\x1b$)A"
+"""Escape sequence of ISO 2022 IR 58: pydicom expects that Python takes it away, as it does with the Japanese ones."""
+
 _SENSELESS = re.compile("[\x1b\x80-\x9f\N{REPLACEMENT CHARACTER}]")
 _ASCII_AND_MORE = re.compile(rb"\x1b\(B[^\x1b]*[\x80-\xff]")
 
@@ -59,23 +68,25 @@ def encodings_of(specific_character_set: str) -> Encodings:
     (('iso8859',), ('UTF8',))
     """
     terms = [term.strip(" \0") for term in specific_character_set.split("\\")]
-    if not all(map(_is_character_set, terms)):
-        raise FileRefused(Reason.NOT_PARSABLE, "(0008,0005)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if not all(map(_is_character_set, terms)):
+            raise FileRefused(Reason.NOT_PARSABLE, "(0008,0005)")
         return tuple(convert_encodings(terms))
 
 
 def _is_character_set(term: str) -> bool:
-    """Tell a term of PS3.3 section C.12.1.1.2, or what pydicom takes for one: slips of the pen, Python's own names."""
+    """Tell a term of PS3.3 section C.12.1.1.2, or what pydicom takes for one: slips of the pen, Python's own names.
+
+    In a character set of those, ASCII means itself.
+    """
     corrected = re.sub(r"^ISO.2022.IR.", "ISO 2022 IR ", re.sub(r"^ISO.IR", "ISO_IR", term))
     if corrected in python_encoding:
         return True
     try:
-        codecs.lookup(term)
+        return _ASCII.decode(term) == _ASCII.decode("ascii")
     except (LookupError, ValueError):
         return False
-    return True
 
 
 def decode(raw: bytes, vr: str, encodings: Encodings, order: str = "<") -> str:
@@ -102,7 +113,8 @@ def decode(raw: bytes, vr: str, encodings: Encodings, order: str = "<") -> str:
             delimiters = delimiters | {0x5C}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return decode_bytes(raw, encodings, delimiters)
+            text = decode_bytes(raw, encodings, delimiters)
+        return text.replace(_LEFT_BY_PYTHON, "") if "iso_ir_58" in encodings else text
     if vr == "AT":
         words = struct.unpack(f"{order}{len(raw) // 4 * 2}H", raw[: len(raw) // 4 * 4])
         return "\\".join(
@@ -148,6 +160,15 @@ def is_legible(raw: bytes, vr: str, encodings: Encodings) -> bool:
 def guess(raw: bytes) -> str:
     """Read a text that is not in its character set as what it is most likely, to search it; nobody writes it so."""
     return raw.decode("utf-8" if _is_utf8(raw) else "cp1252", "replace").rstrip(" \0")
+
+
+def readings(raw: bytes) -> tuple[str, ...]:
+    """Read a text in every character set in which it makes sense, to compare it with what is in a set of its own."""
+    found = []
+    for codec in _USUAL:
+        with contextlib.suppress(UnicodeDecodeError):
+            found.append(raw.decode(codec).rstrip(" \0"))
+    return tuple(found)
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise, takewhile
+from itertools import pairwise, permutations, takewhile
 from typing import NamedTuple
 
 from .folding import ALNUM, Span, View, spellings, unspaced, view, words
@@ -80,6 +80,7 @@ class Identifiers:
 
 # --- Needles ----------------------------------------------------------------------------------------------
 
+_NO_GAP = re.compile("")
 _ANY_GAP = re.compile(r"[\W_]{0,3}")
 _REAL_GAP = re.compile(r"[\W_]{1,3}")
 _ID_GAP = re.compile(r"[\W_]{0,2}")
@@ -98,6 +99,11 @@ _INFLECTED = 4
 """Letters from which on a name may have an ending."""
 _BROKEN, _PIECE = 7, 3
 """Letters of a name that may be written as two words, and of each of them."""
+_GLUED = 4
+"""Letters of two words of a name that may be written as one."""
+_UNREAD, _UNREAD_LETTERS = 4, 6
+"""Characters from which on what is no word is a name: two letters of two bytes each; three, if it could be one."""
+_SIGN = re.compile(r"[^\w -]")
 _APOSTROPHE = re.compile("['\u2019]")
 _SLASH = re.compile("/")
 
@@ -137,6 +143,24 @@ def _name_groups(name: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
     return tuple(groups)
 
 
+@lru_cache(maxsize=1024)
+def _literals(value: str) -> tuple[str, ...]:
+    """Return how a name or place stands in a text, folded, if its letters may be those of another character set.
+
+    Such a text has no blanks between its words, and in them signs that are no letters.
+    """
+    found: list[str] = []
+    for group in value.split("="):
+        parts = [part for part in map(str.strip, re.split("[,;^]", view(group).folded)) if part]
+        pairs = [*permutations(parts[:2], 2)]
+        if any(map(_SIGN.search, parts)):
+            found += filter(_SIGN.search, parts)
+            found += [first + gap + second for first, second in pairs for gap in ("", " ", "^", ",", ", ", "_")]
+        elif not group.isascii():
+            found += [first + second for first, second in pairs if len(first + second) >= _UNREAD_LETTERS]
+    return tuple(text for text in found if len(text) >= _UNREAD)
+
+
 def _pair_gap(first: str, second: str) -> re.Pattern[str]:
     """Return what may stand between two words of one name."""
     if unspaced(first[0]):
@@ -162,7 +186,10 @@ def _name_needles(group: tuple[tuple[str, ...], ...], anchor: str) -> tuple[_Nee
     for other in (form for forms in others for form in forms):
         for first, second in ((anchor, other), (other, anchor)):
             if len(other) > 1 or unspaced(other):
-                needles.append(_joined((first, second), _pair_gap(first, second)))
+                gap = _pair_gap(first, second)
+                needles.append(_joined((first, second), gap))
+                if not gap.fullmatch("") and len(first + second) >= _GLUED and not is_ordinary(first + second):
+                    needles.append(_joined((first, second), _NO_GAP, "no"))
             if not unspaced(anchor[0]):
                 parts = [part if part == anchor else part[0] for part in (first, second)]
                 needles.append(_joined(parts, _initial_gap(anchor, "".join(parts)), "no"))
@@ -276,10 +303,19 @@ class Finder:
                 if word not in PARTICLES or len(group) == 1:  # "van" is found from "Berg"
                     anchors.setdefault(word, []).append(group)
         self._anchors = tuple(anchors.items())
+        spoken = (*identifiers.names, *identifiers.addresses, *identifiers.institutions)
+        self._literals = tuple(
+            dict.fromkeys(text for value in spoken if not value.isascii() for text in _literals(value))
+        )
         self.name_words = frozenset(name_words)
 
     def spans(self, seen: View) -> Iterator[Span]:
         """Yield the spans of the folded text that hold an identifier; they may overlap, in no order."""
+        for literal in () if seen.text.isascii() else self._literals:
+            at = seen.folded.find(literal)
+            while at >= 0:
+                yield at, at + len(literal)
+                at = seen.folded.find(literal, at + 1)
         compact = "".join(ALNUM.findall(seen.folded))
         where: list[int] = []
         for anchor, sources in self._anchors:

@@ -69,6 +69,29 @@ def test_a_folder_or_file_that_identifies_is_replaced(tmp_path: Path, key_file: 
     assert name.lower() not in str(files_below(tmp_path / "out")).lower()
 
 
+WRONG_SETS = [
+    ("王^小东", "gb18030", "", "王小东"), ("王^小东", "gb18030", "ISO_IR 100", "CT_王小东"),
+    ("山田^太郎", "shift_jis", "", "山田太郎"), ("김^희중", "euc_kr", "ISO_IR 100", "김희중"),
+    ("陳^大文", "big5", "ISO_IR 192", "陳大文"), ("Kühnel^Jörg", "utf-8", "", "Kühnel_Jörg"),
+    ("Kühnel^Jörg", "latin-1", "ISO_IR 192", "Kuehnel"), ("Иванов^Пётр", "cp1251", "ISO_IR 100", "Иванов"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "codec", "declared", "name"), WRONG_SETS)
+def test_a_name_in_a_wrong_character_set_is_compared_all_the_same(
+    tmp_path: Path, key_file: Path, header: str, codec: str, declared: str, name: str
+) -> None:
+    source = tree(tmp_path / "in", f"{name}/1.dcm", "plain/2.dcm", PatientName="X" * 10, SpecificCharacterSet=declared)
+    raw = header.encode(codec)
+    for path in source.rglob("*.dcm"):
+        content, padded = path.read_bytes(), raw + b" " * (len(raw) % 2)
+        at = content.index(b"\x10\0\x10\0PN") + 6
+        path.write_bytes(content[:at] + bytes((len(padded), 0)) + padded + content[at + 12 :])
+    run(source, tmp_path / "out", key_file)
+    assert set(folders_below(tmp_path / "out")) & {name, "plain"} == {"plain"}
+    assert len(files_below(tmp_path / "out")) == 2
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_other_names_stay(tmp_path: Path, key_file: Path, name: str) -> None:
     source = tree(tmp_path / "in", f"{name}/{name}.dcm", **LATIN)

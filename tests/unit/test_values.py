@@ -14,10 +14,11 @@ from pydicom.charset import python_encoding
 
 from dicom_anon import values
 from dicom_anon.errors import FileRefused
-from dicom_anon.values import NeedsWiderCharacterSet, ValueNotWritable, decode, encode, encodings_of, split
+from dicom_anon.values import NeedsWiderCharacterSet, ValueNotWritable, decode, encode, encodings_of, is_legible, split
 from tests import datasets
 from tests.datasets import ENCODINGS, VALUES, read_file, real_files
 
+CHARACTER_SETS = [path for path in real_files() if path.parent.name == "charset_files" and path.suffix == ".dcm"]
 TERMS = sorted(term for term in python_encoding if term.startswith("ISO_IR") or term in ("GB18030", "GBK"))
 NUMBERS = {vr: values.NUMBER_FORMATS[vr] for vr in ("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD")}
 
@@ -82,6 +83,8 @@ def test_text_of_a_character_set_comes_back(term: str, data: st.DataObject) -> N
     else:
         assert len(raw) % 2 == 0
         assert decode(raw, "LO", encodings) == text
+        like_utf8 = term == "ISO_IR 100" and text.encode("latin-1").decode("utf-8", "ignore").encode() == raw.rstrip()
+        assert is_legible(raw, "LO", encodings) or like_utf8 or "\N{REPLACEMENT CHARACTER}" in text
     assert decode(encode(text, "LO", ("utf8",)), "LO", ("utf8",)) == text
 
 
@@ -212,11 +215,68 @@ def test_text_that_does_not_fit_is_refused_and_not_told(text: str, vr: str) -> N
     assert len(text) < 4 or text not in str(refused.value)
 
 
+@pytest.mark.parametrize("path", CHARACTER_SETS, ids=lambda path: path.name)
+def test_names_of_real_files_are_legible_in_their_own_character_set_only(path: Any) -> None:
+    data = read_file(path).data
+    root = {span[0]: data.buf[span[3] : span[4]] for span in data.spans}
+    name, terms = root.get(0x00100010, b""), root[0x00080005].decode()
+    assert is_legible(name, "PN", encodings_of(terms))
+    if not name.isascii() or b"\x1b" in name:
+        assert not is_legible(name, "PN", encodings_of(""))
+        assert is_legible(name, "PN", encodings_of("ISO_IR 192")) == ("192" in terms)
+
+
+@pytest.mark.parametrize(
+    ("raw", "vr", "term"),
+    [
+        (b"Sch\xe4del", "LO", ""),
+        (b"Sch\xe4del", "LO", "ISO_IR 6"),
+        (b"Sch\xe4del", "LO", "ISO_IR 192"),
+        (b"Sch\xe4del", "LO", "\\ISO 2022 IR 100"),
+        (b"Sch\x84del", "LO", "ISO_IR 100"),
+        ("Schädel".encode(), "LO", "ISO_IR 100"),
+        (b"SCH\xc4DEL", "CS", "ISO_IR 100"),
+        (b"\x1b$B;3\x1b(B", "CS", "\\ISO 2022 IR 87"),
+        (b"\x1b$B;3\x1b(B", "LO", "ISO_IR 100"),
+        (b"\x1b$B;3\x1b(B\xcd\xf5", "LO", "\\ISO 2022 IR 87"),
+        (b"\x1b$B\xcd\xf5\x1b(B", "LO", "\\ISO 2022 IR 87"),
+        (b"\x1b$)A\xcd\xf5", "LO", "ISO_IR 100"),
+        (b"\xe4\xff", "LO", "ISO_IR 166"),
+        (b"\x1b$)A\xcd\xf5 \x1b$B;3", "LO", "\\ISO 2022 IR 58"),
+        (b"\x81\x20", "LO", "GB18030"),
+    ],
+)
+def test_what_is_not_legible(raw: bytes, vr: str, term: str) -> None:
+    assert not is_legible(raw, vr, encodings_of(term))
+
+
+@pytest.mark.parametrize(
+    ("raw", "term"),
+    [
+        (b"Sch\xe4del \xb1 5\xb0", "ISO_IR 100"),
+        (b"\x1b-ASch\xe4del", "\\ISO 2022 IR 100"),
+        (b"M\xfc\x1b$B;3\x1b(B\\M\xfc", "ISO 2022 IR 100\\ISO 2022 IR 87"),
+        (b"\x1b$B;3\x1b(B\\\x1b$B;3\x1b(B", "\\ISO 2022 IR 87"),
+        (b"\x1b$)A\xcd\xf5\r\n\x1b$)A\xcd\xf5", "\\ISO 2022 IR 58"),
+        ("PÓŁKULA".encode("iso8859_2"), "ISO_IR 101"),
+        ("ﾔﾏﾀﾞ".encode("shift_jis"), "ISO_IR 13"),
+    ],
+)
+def test_what_is_legible(raw: bytes, term: str) -> None:
+    assert is_legible(raw, "LO", encodings_of(term))
+
+
 def test_only_the_first_value_of_some_vrs_is_all_there_is() -> None:
     assert split("a\\b", "LO") == ["a", "b"]
     assert split("a\\b", "LT") == ["a\\b"]
     assert split("a\\b", "UR") == ["a\\b"]
     assert split("a\\b", "UN") == ["a\\b"]
+
+
+def test_the_escape_sequence_of_chinese_is_no_part_of_a_text() -> None:
+    raw = b"\x1b$)A\xcd\xf5^\x1b$)A\xd0\xa1\xb6\xab CT"
+    for terms in ("\\ISO 2022 IR 58", "ISO 2022 IR 6\\ISO 2022 IR 58"):
+        assert decode(raw, "PN", encodings_of(terms)) == "王^小东 CT"
 
 
 def test_padding_is_no_part_of_a_value() -> None:
@@ -229,9 +289,12 @@ def test_padding_is_no_part_of_a_value() -> None:
 def test_an_unknown_character_set_is_refused_without_a_word_of_it() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for terms in ("NO_SUCH_SET", "ISO_IR 100\\Doe^Jane", "ISO_IR 100 Doe"):
+        no_sets_of_letters = ("utf-7", "utf-16", "cp037", "rot13", "hz", "unicode_escape", "punycode", "hex", "idna")
+        for terms in ("NO_SUCH_SET", "ISO_IR 100\\Doe^Jane", "ISO_IR 100 Doe", *no_sets_of_letters):
             with pytest.raises(FileRefused) as refused:
                 encodings_of(terms)
             assert refused.value.detail == "(0008,0005)"
         assert encodings_of("ISO-IR 100") == encodings_of("ISO_IR 100")
+        for name in ("latin-1", "utf-8", "cp1252", "euc_jp", "big5", "ISO-8859-5"):
+            assert encodings_of(name) == (name,)
         assert decode(b"\xff\xfe", "LO", ("utf8",)) == "\N{REPLACEMENT CHARACTER}" * 2

@@ -88,6 +88,7 @@ def verify_run(
     key: bytes | None = None,
     tokens: Iterable[str] = (),
     sample: int | None = None,
+    whole_tree: bool = True,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
@@ -107,6 +108,8 @@ def verify_run(
         Further texts that must not be found.
     sample : int, optional
         Check only so many outputs.
+    whole_tree : bool
+        The run went into sub-folders.
     jobs : int
         Worker processes.
     progress : callable, optional
@@ -137,6 +140,7 @@ def verify_run(
         destination,
         tokens=tokens,
         sample=sample,
+        whole_tree=whole_tree,
         manifest=names,
         accounted=accounted,
         kept=kept_on_purpose(assignment),

@@ -91,6 +91,16 @@ jobs_option = click.option(
 )
 
 
+type_option = click.option(
+    "--type",
+    "depth",
+    type=click.Choice(["batch", "folder"]),
+    default="batch",
+    show_default=True,
+    help="The whole tree, or only the files directly in SRC.",
+)
+
+
 def json_option(what: str) -> Decorator:
     """Give a command ``--json``; `write_json` writes there."""
     return click.option(

@@ -25,6 +25,7 @@ from dicom_anon.cli.options import (
     read_key_file,
     run_dir_option,
     source_and_destination,
+    type_option,
     write_json,
 )
 from dicom_anon.cli.rules import Rules, rule_options, warn
@@ -67,14 +68,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a CSV of old and new patients, studies and series; keep it where the key is kept.",
 )
-@click.option(
-    "--type",
-    "depth",
-    type=click.Choice(["batch", "folder"]),
-    default="batch",
-    show_default=True,
-    help="The whole tree, or only the files directly in SRC.",
-)
+@type_option
 @click.option(
     "--follow-links",
     is_flag=True,
@@ -207,7 +201,7 @@ def run_command(
         if not quiet and json_file != STDOUT:
             console.show_report(report, verbose=verbose, list_at=list_at)
         if verify and not dry_run and not report.interrupted:
-            found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet)
+            found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet, depth=depth)
         code = report.exit_code if found is None or found.clean else EXIT_FOUND
         if found is not None and json_file != STDOUT and (not quiet or not found.clean):
             console.show_findings(found)

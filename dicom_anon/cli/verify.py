@@ -22,6 +22,7 @@ from dicom_anon.cli.options import (
     read_key_file,
     run_dir_option,
     source_and_destination,
+    type_option,
     write_json,
 )
 from dicom_anon.cli.rules import Rules, rule_options
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Check only N outputs, spread over the tree.")
 @key_file_option("Key of the run, where it was not the run folder's.")
 @run_dir_option("Private folder of the run.")
+@type_option
 @jobs_option
 @json_option("the findings")
 @quiet_option("findings")
@@ -50,6 +52,7 @@ def verify_command(
     sample: int | None,
     key_file: Path | None,
     run_dir: Path | None,
+    depth: str,
     jobs: int | None,
     json_file: Path | None,
     quiet: bool,
@@ -93,7 +96,18 @@ def verify_command(
         lacking = "the run folder holds no key, and there is no --key-file"
     if lacking and not quiet:
         console.say(f"warning: {lacking}: outputs under new names count as missing")
-    found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet, tokens=lines, sample=sample)
+    found = look(
+        source,
+        destination,
+        assignment,
+        folder,
+        key=key,
+        jobs=jobs,
+        quiet=quiet,
+        depth=depth,
+        tokens=lines,
+        sample=sample,
+    )
     worse = any(one.check != "unaccounted" for one in found.findings)
     if found.outputs and found.sources == found.not_dicom and not worse:
         raise UsageError("SRC holds no DICOM file to compare DST with")
@@ -114,6 +128,7 @@ def look(
     key: bytes | None,
     jobs: int | None,
     quiet: bool,
+    depth: str,
     tokens: tuple[str, ...] = (),
     sample: int | None = None,
 ) -> VerifyReport:
@@ -131,6 +146,7 @@ def look(
             key=key,
             tokens=tokens,
             sample=sample,
+            whole_tree=depth == "batch",
             jobs=jobs or usable_cores(),
             progress=count,
         )

@@ -35,8 +35,8 @@ class Listing:
     closed: list[str] = field(default_factory=list)
 
 
-def list_tree(root: Path) -> Listing:
-    """List a tree of any depth. Links are not followed; what cannot be listed is told, not passed over."""
+def list_tree(root: Path, *, whole_tree: bool = True) -> Listing:
+    """List a tree of any depth, or its top. Links are not followed; what cannot be listed is told, not passed over."""
     found = Listing()
     pending = [""]
     while pending:
@@ -48,7 +48,12 @@ def list_tree(root: Path) -> Listing:
             found.closed.append(folder)
             continue
         above = f"{folder}/" if folder else ""
-        lists = {"folder": pending, "file": found.files, "link": found.links, "other": found.others}
+        lists = {
+            "folder": pending if whole_tree else [],
+            "file": found.files,
+            "link": found.links,
+            "other": found.others,
+        }
         for name, kind in listed:
             lists[kind].append(above + name)
         if folder and all(kind not in ("file", "link") for _, kind in listed):

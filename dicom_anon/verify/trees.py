@@ -118,6 +118,7 @@ def verify_trees(
     *,
     tokens: Iterable[str] = (),
     sample: int | None = None,
+    whole_tree: bool = True,
     manifest: Mapping[str, str] | None = None,
     accounted: Collection[str] = frozenset(),
     kept: Kept = keeps_nothing,
@@ -142,6 +143,8 @@ def verify_trees(
     sample : int, optional
         Check only so many outputs, spread evenly over the sorted tree. Identifiers still come from all
         sources, all paths are still searched, and every source still has to be accounted for.
+    whole_tree : bool
+        Sources are also those in sub-folders of `source`.
     manifest : mapping of str to str, optional
         Relative path of a source to that of its output, with ``/``, where the two differ.
     accounted : collection of str
@@ -174,7 +177,7 @@ def verify_trees(
     if source.is_file():
         listed, source = [source.name], source.parent
     else:
-        inside = list_tree(source)
+        inside = list_tree(source, whole_tree=whole_tree)
         listed = [*inside.files, *inside.closed]
     names = sorted({*listed, *plan})
     made = list_tree(destination)

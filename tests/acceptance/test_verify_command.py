@@ -146,6 +146,16 @@ LEAKS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def test_files_in_folders_that_a_run_left_out_are_not_missed(tmp_path: Path) -> None:
+    for name in ("a", "below/b"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(file_bytes(image(SOPInstanceUID=f"1.2.{len(name)}")))
+    paths = (tmp_path / "in", tmp_path / "out")
+    assert call(*paths, "--type", "folder", "--verify").code == 0
+    assert call("verify", *paths, "--type", "folder").code == 0
+    assert call("verify", *paths).code == 3
+
+
 def test_a_clean_output_is_clean(clean: Path) -> None:
     done = verify(clean)
     assert (done.code, findings(done)) == (0, [])

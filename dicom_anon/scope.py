@@ -170,6 +170,14 @@ class Level:
             text = self.file.root.text(tag)
         return text.split("\\")[0].strip() if text else ""
 
+    def distinct(self, tag: int) -> str:
+        """Like `near`, but of a value that is not in its character set the bytes, so that two values stay two."""
+        text = self.near(tag)
+        if "\N{REPLACEMENT CHARACTER}" not in text:
+            return text
+        raw = self.raw(tag)
+        return (raw if raw is not None else self.file.root.raw(tag) or b"").decode("latin-1").strip(" \0")
+
     def private_creator(self, tag: int) -> str:
         """Creator that reserved the block of a private element in this Data Set, empty where none did."""
         if tag & 0xFFFF < 0x1000:
@@ -325,7 +333,7 @@ class FileScope:
 
     def accession(self, level: Level) -> str:
         """Text under which an accession number is keyed; a blank one belongs to its study."""
-        own = level.near(tags.ACCESSION_NUMBER)
+        own = level.distinct(tags.ACCESSION_NUMBER)
         return f"acc\x1f{own}" if own else f"study\x1f{self.study}"
 
     def _cached(self, name: str, find: Callable[[], str]) -> str:
@@ -341,9 +349,9 @@ class FileScope:
 
     def _find_patient(self) -> str:
         root = self.root
-        if identifier := root.near(tags.PATIENT_ID):
-            return self.pseudonyms.patient(Patient("id", identifier, root.near(tags.ISSUER_OF_PATIENT_ID)))
-        name = canonical_name(root.near(tags.PATIENT_NAME))
+        if identifier := root.distinct(tags.PATIENT_ID):
+            return self.pseudonyms.patient(Patient("id", identifier, root.distinct(tags.ISSUER_OF_PATIENT_ID)))
+        name = canonical_name(root.distinct(tags.PATIENT_NAME))
         birth = root.near(tags.PATIENT_BIRTH_DATE)
         if name:
             self.notes.add("patient-by-name")

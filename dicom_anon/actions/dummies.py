@@ -147,8 +147,11 @@ class Hash(Action):
     vrs = values.TEXT_VRS | {"UN", "US", "UL", "SS", "SL", "UV", "SV", "FL", "FD"}
 
     def decide(self, element: Element) -> Outcome:
-        """Hash each value; an empty one stays empty."""
-        return Assigned("\\".join(pseudonym(element, value) if value else "" for value in element.values))
+        """Hash each value, as bytes where it is not in its character set; an empty one stays empty."""
+        originals = element.values
+        if any("\N{REPLACEMENT CHARACTER}" in value for value in originals):
+            originals = [element.raw.decode("latin-1").strip(" \0")]
+        return Assigned("\\".join(pseudonym(element, value) if value else "" for value in originals))
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,29 @@ def test_spellings_of_one_name_are_one_patient_where_no_id_tells(tmp_path: Path)
     assert len({found[name][0] for name in ("plain", "other_birth", "other_name")}) == 3
 
 
+def test_patients_stay_apart_where_their_names_are_not_in_the_character_set(tmp_path: Path) -> None:
+    def written(name: str, identifier: str = "") -> Dataset:
+        garbled = {"SpecificCharacterSet": "ISO_IR 100", "PatientBirthDate": "19530817", "StudyID": name}
+        found = image(PatientName=name, PatientID=identifier, **garbled)
+        found.PatientName, found.PatientID, found.StudyID = (
+            text.encode("gb18030").decode("latin-1") for text in (name, identifier, name)
+        )
+        return found
+
+    li, wang, same, known = written("李四"), written("王五"), written("李四"), written("王五", "号码七")
+    other = written("王五", "号码八")
+    source = _tree(tmp_path / "in", li=li, wang=wang, same=same, known=known, other=other)
+    for path in source.iterdir():  # the bytes stay: in UTF-8, they are none
+        path.write_bytes(path.read_bytes().replace(b"CS\x0a\0ISO_IR 100", b"CS\x0a\0ISO_IR 192"))
+    done = call(source, tmp_path / "out", "--assign", "StudyID=hash", "--json", "-")
+    assert done.code == 0, done.err
+    found = _patients(tmp_path / "out")
+    assert found["li"] == found["same"]
+    assert len({identifier for identifier, _ in found.values()}) == 4
+    studies = {name: str(read(content).StudyID) for name, content in contents(tmp_path / "out").items()}
+    assert studies["li"] == studies["same"] != studies["wang"]
+
+
 def test_an_id_tells_patients_apart_whatever_their_names(tmp_path: Path) -> None:
     source = _tree(
         tmp_path / "in",

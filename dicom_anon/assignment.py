@@ -179,15 +179,17 @@ def resolve(
     if lookup is not None:
         for row in _lookup_rows(lookup):
             rows[row.key] = row
+    layers: dict[str, Iterable[tuple[Key, Rule]]] = {
+        "extra rules": extra_rules,
+        GENERAL: general.rules.items(),
+        f"project {name}": own.rules.items(),
+        COMMAND_LINE: assigns,
+    }
     users: dict[Key, Row] = {}
-    for source, rules in (
-        ("extra rules", extra_rules),
-        (GENERAL, general.rules.items()),
-        (f"project {name}", own.rules.items()),
-        (COMMAND_LINE, assigns),
-    ):
+    for source, rules in layers.items():
         _lay(users, rules, source)
-    for row in _patterns_first(users.values()):
+    order = list(layers)
+    for row in sorted(users.values(), key=lambda row: (order.index(row.source), _width(row))):
         _place(rows, row)
     if settings["remove_safe_tags"]:
         for key, row in rows.items():
@@ -318,20 +320,37 @@ def difference(assignment: Assignment, other: Assignment) -> Assignment:
 
 
 def _lay(rows: dict[Key, Row], rules: Iterable[tuple[Key, Rule]], source: str) -> None:
-    """Add the rules of one source over those of earlier ones; within a source the exact key wins over a pattern."""
-    for row in _patterns_first(Row(key, rule.action, source) for key, rule in rules):
+    """Add the rules of one source over those of earlier ones; within a source the narrowest key wins."""
+    for row in sorted((Row(key, rule.action, source) for key, rule in rules), key=_width):
         _place(rows, row)
 
 
-def _patterns_first(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: not isinstance(row.key, Pattern))
+def _width(row: Row) -> int:
+    """How much of a tag the key of a row says."""
+    return row.key.mask.bit_count() if isinstance(row.key, Pattern) else 32
 
 
 def _place(rows: dict[Key, Row], row: Row) -> None:
+    """Lay a row over others; where its pattern meets one of another source, it has a row for what both match.
+
+    Of several patterns that match a tag the narrowest decides, and that may be the weaker source's.
+    """
     if isinstance(row.key, Pattern):
         for key in [key for key in rows if _is_covered(key, row.key)]:
             del rows[key]
+        for key, other in list(rows.items()):
+            both = _common(key, row.key) if isinstance(key, Pattern) and other.source != row.source else None
+            if both is not None:
+                rows[both] = Row(both, row.action, row.source)
     rows[row.key] = row
+
+
+def _common(one: Pattern, other: Pattern) -> int | Pattern | None:
+    """Tags that two patterns both match; `None` where there are none."""
+    if (one.value ^ other.value) & one.mask & other.mask:
+        return None
+    mask, value = one.mask | other.mask, one.value | other.value
+    return value if mask == 0xFFFFFFFF else Pattern(mask, value)
 
 
 def _is_covered(key: Key, pattern: Pattern) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_anon.errors import UsageError
+from dicom_anon.lookup import lines_of
 
 ACCESSION = "ACCESSION-NUMBER"
 OLD, NEW = "PHI-AccNo", "ANON-StudyUID"
@@ -133,12 +134,11 @@ def _read(path: Path, option: str) -> str:
 
 
 def _parse(text: str, option: str) -> _Table:
-    first_line = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first_line.count)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row]
+        lines, delimiter = lines_of(text)
     except csv.Error:
         raise UsageError(f"{option} is no CSV table") from None
+    rows = [row for row in lines if row]
     if not rows:
         raise UsageError(f"{option} is empty")
     return _Table(rows[0], rows[1:], delimiter)

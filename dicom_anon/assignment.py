@@ -327,7 +327,7 @@ def _lay(rows: dict[Key, Row], rules: Iterable[tuple[Key, Rule]], source: str) -
 
 def _width(row: Row) -> int:
     """How much of a tag the key of a row says."""
-    return row.key.mask.bit_count() if isinstance(row.key, Pattern) else 32
+    return row.key.digits if isinstance(row.key, Pattern) else 32
 
 
 def _place(rows: dict[Key, Row], row: Row) -> None:

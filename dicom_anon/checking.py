@@ -56,7 +56,7 @@ class Named:
     def _patterns(self) -> list[Pattern]:
         """The narrowest first."""
         found = [key for key in self.rows if isinstance(key, Pattern)]
-        return sorted(found, key=lambda pattern: -pattern.mask.bit_count())
+        return sorted(found, key=lambda pattern: -pattern.digits)
 
 
 def kept_on_purpose(assignment: Assignment) -> Named:

@@ -16,7 +16,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from dicom_anon import pixels, tags
+from dicom_anon import tags
 from dicom_anon.actions import Assigned, Keep, Removed, Unchanged
 from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.config import Rule
@@ -26,7 +26,7 @@ from dicom_anon.engine import Decision, Engine
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, encoding_of
-from dicom_anon.planned import OutputPiece, Planned, pixels_planned
+from dicom_anon.planned import carried_out, pixels_planned
 from dicom_anon.planning import make_plan
 from dicom_anon.tags import Pattern
 
@@ -130,7 +130,10 @@ def anonymize_dataset(
     source = _Bytes(content, syntax, encoding)
     pieces = pixels_planned(source, new)
     changes = tuple(_changes(engine.explain(data, syntax)))
-    written = b"".join(source.written(pieces))
+    written = b"".join(
+        piece if isinstance(piece, bytes) else source.read_at(piece.offset, piece.length)
+        for piece in carried_out(source, pieces)
+    )
     replacement = read_dataset(io.BytesIO(written), not encoding.explicit, encoding.little)
     dataset.clear()
     dataset.update(replacement)
@@ -163,14 +166,6 @@ class _Bytes:
     def read_at(self, offset: int, length: int) -> bytes:
         """Read some bytes."""
         return self._content[offset : offset + length]
-
-    def written(self, output: Iterable[OutputPiece]) -> Iterator[bytes]:
-        """Pieces in order, pixel data as its plan says."""
-        for piece in output:
-            if isinstance(piece, Planned):
-                yield from self.written(pixels.pieces(piece.content, piece.plan, self.read_at, self.notes))
-            else:
-                yield piece if isinstance(piece, bytes) else self.read_at(piece.offset, piece.length)
 
 
 def _with_extra_rules(rules: Mapping[Any, Any], delete_private_tags: bool) -> Assignment:

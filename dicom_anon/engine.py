@@ -152,8 +152,9 @@ def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> L
     return root
 
 
-def _tell_instance(scope: FileScope, root: Level, edits: list[Edit]) -> None:
+def _tell_instance(root: Level, edits: list[Edit]) -> None:
     """Note the UIDs that the object has from now on, out of the very bytes that say so in it."""
+    scope = root.file
     for tag in tags.INSTANCE_UIDS:
         span = root.look(tag)
         if span is not None and span[1] == b"UI":
@@ -201,7 +202,7 @@ class Engine(Rewriter):
             else None
         )
         self._patterns = [(key, row.action) for key, row in rows.items() if isinstance(key, Pattern)]
-        self._patterns.sort(key=lambda row: -row[0].mask.bit_count())
+        self._patterns.sort(key=lambda row: -row[0].digits)
         self._private_patterns = [
             (pattern, action)
             for pattern, action in self._patterns
@@ -256,11 +257,14 @@ class Engine(Rewriter):
             except values.NeedsWiderCharacterSet:
                 raise FileRefused(Reason.VALUE_NOT_WRITABLE, "character set") from None
             self._learnt = None
-            _tell_instance(scope, root, edits)
         else:
-            _tell_instance(scope, root, edits)
             self._learn(data, edits, scope, transfer_syntax)
         return self._rewritten(joined(data.buf, data.begin, data.end, edits), scope)
+
+    def _edits(self, root: Level, data: DataSetBytes) -> list[Edit]:
+        edits = super()._edits(root, data)
+        _tell_instance(root, edits)
+        return edits
 
     def _check_kind(self, facts: ObjectFacts) -> None:
         """Refuse kinds of objects that the rules do not want passed on."""

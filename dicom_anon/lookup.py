@@ -105,6 +105,19 @@ def read_lookup(path: Path) -> Lookup:
     return parse_lookup(text, str(path))
 
 
+def lines_of(text: str) -> tuple[list[list[str]], str]:
+    """Cells of a table, line by line, and what stands between them: comma, semicolon or tab.
+
+    Raises
+    ------
+    csv.Error
+        It is no table.
+    """
+    first_line = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first_line.count)
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)), delimiter
+
+
 def parse_lookup(text: str, where: str) -> Lookup:
     r"""Read the text of a table; see `read_lookup`.
 
@@ -114,11 +127,9 @@ def parse_lookup(text: str, where: str) -> Lookup:
     >>> table.find("4711 ").identifier, table.find("4711").columns["site"], table.find("4712")
     ('S-01', 'Ulm', None)
     """
-    first_line = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first_line.count)
     problems: list[Problem] = []
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        lines, _ = lines_of(text)
     except csv.Error as error:
         raise ConfigError([Problem(where, "", "", f"is not CSV: {error}", "a CSV file")]) from None
     headers = tuple(header.strip().lower() for header in (lines[0] if lines else ()))

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from dicom_anon import pixels
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.elements import FileRange, Piece
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.planned import OutputPiece, Planned
+from dicom_anon.planned import OutputPiece, carried_out
 
 _COPY_CHUNK = 1 << 20
 _NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
@@ -167,15 +166,11 @@ def _write_pieces(target: int, source: BinaryIO, file: DicomFile, meta: bytes, p
 
 
 def _planned(file: DicomFile, output: Sequence[OutputPiece]) -> Iterator[Piece]:
-    """Pieces in order, pixel data as its plan says."""
-    for piece in output:
-        if isinstance(piece, Planned):
-            try:
-                yield from pixels.pieces(piece.content, piece.plan, file.read_at, file.notes)
-            except OSError as error:
-                raise _SourceError(error) from None
-        else:
-            yield piece
+    """Pieces in order; nothing but the source is read on the way."""
+    try:
+        yield from carried_out(file, output)
+    except OSError as error:
+        raise _SourceError(error) from None
 
 
 def _in_memory(file: DicomFile, piece: Piece) -> bytes:

@@ -7,7 +7,7 @@ here: what hides in pixels, and the writing.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol, TypeAlias
 
 from dicom_anon import tags
@@ -16,7 +16,7 @@ from dicom_anon.engine import Rewritten
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import hides_elements
 from dicom_anon.naming import Identifiers
-from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, PixelPlan, plan_pixels
+from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, PixelPlan, pieces, plan_pixels
 
 _CHUNK, _OVERLAP = 1 << 20, 1 << 10
 
@@ -74,28 +74,37 @@ def pixels_planned(source: Source, new: Rewritten) -> list[OutputPiece]:
     OSError
         It cannot be read.
     """
-    pieces: list[OutputPiece] = []
+    found: list[OutputPiece] = []
     for piece in new.pieces:
         if isinstance(piece, FileRange) and piece.tag in PIXEL_DATA_TAGS:
             plan = plan_pixels(new.root, source.transfer_syntax, piece, source.read_at, piece.tag)
             source.notes.update(plan.notes)
-            if source.transfer_syntax not in NATIVE and not _ends_undefined(pieces):
+            if source.transfer_syntax not in NATIVE and not _ends_undefined(found):
                 raise FileRefused(Reason.NOT_PARSABLE, "pixel data is not encapsulated (PS3.5 section A.4)")
             if NOT_CHECKED in plan.notes and source.transfer_syntax not in VIDEO:
                 _check_unknown(piece, source, new.identifiers)
             if plan.length is not None:
-                header = pieces[-1]
+                header = found[-1]
                 assert isinstance(header, bytes)
-                pieces[-1] = header[:-4] + struct.pack(f"{source.encoding.order}L", plan.length)
+                found[-1] = header[:-4] + struct.pack(f"{source.encoding.order}L", plan.length)
             if plan.changes:
-                pieces.append(Planned(piece, plan))
+                found.append(Planned(piece, plan))
                 continue
         elif isinstance(piece, FileRange) and not tags.is_private(piece.tag):
             for chunk in _chunks(piece, source):  # what a private element holds in bytes is its maker's business
                 if hides_elements(chunk, 0, len(chunk), b"OB", source.encoding):
                     raise FileRefused(Reason.NOT_PARSABLE, f"{tags.format_tag(piece.tag)} holds other elements")
-        pieces.append(piece)
-    return pieces
+        found.append(piece)
+    return found
+
+
+def carried_out(source: Source, output: Iterable[OutputPiece]) -> Iterator[Piece]:
+    """Give the pieces in order, pixel data as its plan says; notes are made of what is found on the way."""
+    for piece in output:
+        if isinstance(piece, Planned):
+            yield from pieces(piece.content, piece.plan, source.read_at, source.notes)
+        else:
+            yield piece
 
 
 def _ends_undefined(pieces: list[OutputPiece]) -> bool:

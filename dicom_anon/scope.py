@@ -229,6 +229,17 @@ class Element:
         text = self.text
         return values.split(text, self.vr) if text else []
 
+    def check_legible(self) -> None:
+        """Refuse a text that is not in its character set.
+
+        Raises
+        ------
+        FileRefused
+            It is not.
+        """
+        if not values.is_legible(self.raw, self.vr, self.level.encodings):
+            raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(self.tag)} is not in its character set")
+
 
 @dataclass
 class FileScope:

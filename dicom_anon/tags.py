@@ -28,6 +28,11 @@ class Pattern(NamedTuple):
     mask: int
     value: int
 
+    @property
+    def digits(self) -> int:
+        """Binary digits of a tag that it says: of several that match, the one with most decides."""
+        return self.mask.bit_count()
+
     def matches(self, tag: int) -> bool:
         """Tell whether `tag` is one of them."""
         return tag & self.mask == self.value

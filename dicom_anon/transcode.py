@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from dicom_anon import tags, values
 from dicom_anon.actions import Action, Assigned, Outcome, Unchanged
 from dicom_anon.elements import DataSetBytes, FileRange, Span, walk
-from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.rewriter import Rewriter
 from dicom_anon.scope import Element, FileScope, Level, RunFacts
@@ -29,9 +28,7 @@ class _ToUtf8(Action):
             return Assigned(values.UTF8)
         if element.vr not in values.CHARSET_VRS or (element.raw.isascii() and b"\x1b" not in element.raw):
             return Unchanged()
-        if not values.is_legible(element.raw, element.vr, element.level.encodings):
-            detail = f"{tags.format_tag(element.tag)} is not in its character set"
-            raise FileRefused(Reason.VALUE_NOT_WRITABLE, detail)
+        element.check_legible()
         raw = element.text.encode()
         return Assigned(raw + b" " if len(raw) & 1 else raw)
 

@@ -46,9 +46,8 @@ class Regexp(Action):
             A value is so long that the search could take for ever, or not stored as the text that it is.
         """
         _check_stored_as_text(element, values.TEXT_VRS)
-        if element.vr != "UN" and not values.is_legible(element.raw, element.vr, element.level.encodings):
-            detail = f"{tags.format_tag(element.tag)} is not in its character set"
-            raise FileRefused(Reason.VALUE_NOT_WRITABLE, detail)
+        if element.vr != "UN":
+            element.check_legible()
         if any(len(value) > longest_text(self.find) for value in element.values):
             raise FileRefused(Reason.VALUE_NOT_WRITABLE, f"{tags.format_tag(element.tag)} is too long for its regexp")
         found = [re.sub(self.find, self.replacement, value) for value in element.values]

@@ -137,13 +137,10 @@ def main() -> None:
             click.echo("interrupted", err=True)
         sys.exit(first.exit_code)
     except OSError as error:
-        if first.came:  # the terminal has gone
-            _drop_output()
-            sys.exit(first.exit_code)
-        if isinstance(error, BrokenPipeError):
-            _drop_output()
-            sys.exit(EXIT_TROUBLE)
-        sys.exit(_tell(error))
+        if not first.came and not isinstance(error, BrokenPipeError):
+            sys.exit(_tell(error))
+        _drop_output()  # the terminal, or who read, has gone
+        sys.exit(first.exit_code if first.came else EXIT_TROUBLE)
     except Exception as error:
         sys.exit(_tell(error))
 

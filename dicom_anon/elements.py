@@ -55,7 +55,7 @@ class Encoding:
     explicit: bool
     little: bool
 
-    @property
+    @functools.cached_property
     def order(self) -> str:
         """Prefix of `struct` formats."""
         return "<" if self.little else ">"

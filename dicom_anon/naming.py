@@ -74,6 +74,15 @@ def identifiers_of(
     uids : tuple of str
         UIDs of the object.
     """
+    inside, whole = _telling(names, ids, dates)
+    return Identifiers(inside, whole, frozenset(uid for uid in uids if len(uid) >= _MIN_UID))
+
+
+@functools.lru_cache(maxsize=1024)
+def _telling(
+    names: tuple[str, ...], ids: tuple[str, ...], dates: tuple[str, ...]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """What tells of a patient anywhere in a name, and what only as a whole word; the same for many series."""
     found = {_SEPARATORS.sub("", form) for name in names for part in _name_parts(name) for form in spellings(part)}
     telling = {letters for letters in found if len(letters) >= 2}
     for text in ids:
@@ -87,9 +96,7 @@ def identifiers_of(
             telling |= {year + month + day, day + month + year, month + day + year}
     inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
     least = {text for text in inside if not any(other in text for other in inside - {text})}
-    return Identifiers(
-        frozenset(least), frozenset(telling - inside), frozenset(uid for uid in uids if len(uid) >= _MIN_UID)
-    )
+    return frozenset(least), frozenset(telling - inside)
 
 
 def _name_parts(name: str) -> Iterator[str]:
@@ -113,7 +120,7 @@ def holds_identifier(component: str, identifiers: Identifiers) -> bool:
     folded = fold(component if component.isascii() else _as_utf8(component))
     if _holds_any(_SEPARATORS.sub("", folded), identifiers.inside):
         return True
-    if not identifiers.whole:
+    if not _holds_any(folded, identifiers.whole):
         return False
     words = set(_TOKEN.findall(folded)) | set(_SEPARATORS.split(folded))
     return not identifiers.whole.isdisjoint(words)

@@ -284,7 +284,10 @@ class FileScope:
     @property
     def sop_class(self) -> str:
         """SOP Class UID, empty where there is none."""
-        return self._cached("sop class", lambda: self.root.near(tags.SOP_CLASS_UID))
+        found = self.memo.get("sop class")  # not by `_cached`: this is asked of many elements
+        if found is None:
+            found = self.memo["sop class"] = self.root.near(tags.SOP_CLASS_UID)
+        return str(found)
 
     @property
     def study(self) -> str:

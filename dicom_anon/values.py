@@ -238,12 +238,10 @@ def _check(value: str, vr: str) -> None:
         return
     if "\0" in value or "\x1b" in value:
         raise ValueNotWritable(f"control characters in VR {vr}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            validate_value(vr, value, pydicom_config.RAISE)
-        except ValueError:
-            raise ValueNotWritable(f"not a value of VR {vr} (length or characters)") from None
+    try:
+        validate_value(vr, value, pydicom_config.RAISE)
+    except ValueError:
+        raise ValueNotWritable(f"not a value of VR {vr} (length or characters)") from None
     if vr == "IS" and not -(1 << 31) <= int(value) < 1 << 31:
         raise ValueNotWritable("out of the range of VR IS")
 

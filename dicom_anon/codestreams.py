@@ -1,17 +1,20 @@
-"""Codestreams of compressed pixel data: finds what is no part of the image, and overwrites it (JPEG family, RLE).
+"""Frames of encapsulated pixel data: finds what is no part of the image, and overwrites it (JPEG family, RLE, deflate).
 
 Lives here: one frame, segment by segment. Does not live here: fragments, native pixel data, decoding; of RLE runs only
-the lengths are added up.
+the lengths are added up, and what is inflated is only counted.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dicom_anon.boxes import boxes
+from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.fragments import HEAD, SEARCH, Stream, UnknownStructure
 
 _MOST_SEGMENTS = 1 << 17
@@ -27,6 +30,8 @@ class Seen:
         Bytes that a segment of RLE decodes to: one of each pixel (PS3.5 section G.2).
     segments : int
         Segments that an RLE frame has: one for each byte of a pixel.
+    length : int
+        Bytes of a whole frame that is not compressed.
     header : bytes
         Header of a JPEG up to the first scan's data, in which nothing had to be overwritten.
     inside : frozenset of int
@@ -35,6 +40,7 @@ class Seen:
 
     cells: int = 0
     segments: int = 0
+    length: int = 0
     header: bytes = b""
     inside: frozenset[int] = frozenset()
 
@@ -189,32 +195,23 @@ _BOXES_KEPT = frozenset(
     b"jP  |ftyp|ihdr|bpcc|colr|pclr|cmap|cdef|res |resc|resd|rreq|JXL |jxlc|jxlp|jxll|jxli|jbrd".split(b"|")
 )
 _SUPERBOXES = frozenset((b"jp2h", b"res "))
+_UNSURE = frozenset((b"jxlc", b"jxlp", b"jbrd"))
+"""Where a JPEG XL codestream ends, only a decoder finds; `jbrd` holds the comments of a JPEG, compressed."""
 
 
 def _boxes(stream: Stream, pos: int, end: int) -> None:
     """Check a JP2 or JPEG XL file (ITU-T T.800 annex I, ISO/IEC 18181-2): only boxes that decode stay."""
     unsure = False
-    for _ in range(_MOST_SEGMENTS):
-        if end - pos < 8:
-            break
-        length, kind, header = stream.number(pos, 4), stream.read(pos + 4, 4), 8
-        if length == 1:
-            length, header = stream.number(pos + 8, 8), 16
-        elif length == 0:
-            length = end - pos
-        if length < header or pos + length > end:
-            raise UnknownStructure
+    for kind, start, stop in boxes(stream, pos, end):
         if kind == b"jp2c":
-            _jpeg_2000(stream, pos + header, pos + length)
+            _jpeg_2000(stream, start, stop)
         elif kind in _SUPERBOXES:
-            _boxes(stream, pos + header, pos + length)
+            _boxes(stream, start, stop)
         elif kind not in _BOXES_KEPT:
-            stream.blank(pos + header, length - header)
-        unsure |= kind == b"jbrd"  # holds the comments of the JPEG it came from, compressed
-        pos += length
-    if unsure or end - pos >= 8:
+            stream.blank(start, stop - start)
+        unsure |= kind in _UNSURE
+    if unsure:
         raise UnknownStructure
-    stream.blank(pos, end - pos)
 
 
 _RUN_SIZE = bytes(code + 2 if code < 128 else 1 if code == 128 else 2 for code in range(256))
@@ -250,3 +247,41 @@ def _end_of_segment(stream: Stream, pos: int, end: int, cells: int) -> int:
     if pos > end:
         raise UnknownStructure
     return pos
+
+
+def check_uncompressed(stream: Stream, seen: Seen) -> None:
+    """Overwrite what is behind the last pixel of a frame that is encapsulated, but not compressed."""
+    if not 0 < seen.length <= stream.size:
+        raise UnknownStructure
+    stream.blank(seen.length, stream.size - seen.length)
+
+
+def check_deflated(stream: Stream, seen: Seen) -> None:
+    """Overwrite what is behind the end of a deflated frame (PS3.5 section 8.2.16, RFC 1951).
+
+    Raises
+    ------
+    UnknownStructure
+        It cannot be inflated, or is too short for the image.
+    FileRefused
+        It holds more than the image, which cannot be cut off in place; one byte of padding may be there.
+    """
+    inflater, packed, fed, left = zlib.decompressobj(-zlib.MAX_WBITS), b"", 0, seen.length
+    while seen.length and not inflater.eof:
+        if not packed:
+            packed = stream.read(fed, min(SEARCH, stream.size - fed))
+            fed += len(packed)
+        try:
+            cells = inflater.decompress(packed, SEARCH)
+        except zlib.error:
+            raise UnknownStructure from None
+        if not packed and not cells:
+            raise UnknownStructure
+        packed = inflater.unconsumed_tail
+        left -= len(cells)
+        if left < -1 or (left < 0 and any(cells[-1:])):
+            raise FileRefused(Reason.UNSUPPORTED, "a deflated frame that holds more than the image")
+    if left > 0 or not inflater.eof:
+        raise UnknownStructure
+    end = fed - len(inflater.unused_data)
+    stream.blank(end, stream.size - end)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dicom_anon import tags
+from dicom_anon.boxes import clean_movie
 from dicom_anon.cells import cell_mask
-from dicom_anon.codestreams import Seen, check_frame
+from dicom_anon.codestreams import Seen, check_deflated, check_frame, check_uncompressed
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange, ReadAt, Span, element_bytes
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.fragments import (
@@ -44,6 +45,9 @@ NATIVE = frozenset(f"1.2.840.10008.1.2{suffix}" for suffix in ("", ".1", ".1.98"
 VIDEO = frozenset(
     f"1.2.840.10008.1.2.4.10{number}{suffix}" for number in range(9) for suffix in ("", ".1")
 )  # MPEG-2, H.264 and H.265; 7 and 8 have no ".1"
+
+_CHECKS = {"1.2.840.10008.1.2.1.98": check_uncompressed, "1.2.840.10008.1.2.8.1": check_deflated}
+"""What frames are checked with that do not start with a signature, by transfer syntax."""
 
 LAYOUT = "pixel layout"
 """In `FileScope.memo`: what the header says of native pixel data (`Layout`)."""
@@ -99,8 +103,9 @@ def plan_pixels(
     SPIFF headers and the colour transform of JPEG-LS, which decoders use), JP2 boxes that decode nothing, and what
     lies behind their end; all is overwritten with zeros, so that no length changes. Scans of JPEG are searched for
     the marker that ends them: 0.4 ms per MB. Of RLE segments (PS3.5 annex G) the runs are added up, since nothing else
-    tells where they end: 10 ms per MB. A Basic Offset Table that points to no fragments is written empty. Video is not
-    looked into.
+    tells where they end: 10 ms per MB. Deflated frames are inflated for the same reason: 1 ms per MB of pixels. A Basic
+    Offset Table that points to no fragments is written empty. Of video only the boxes of MP4 are looked into, and of
+    JPEG XL only its boxes; what else is in these has to be looked for (`planned`), and is noted.
 
     Native values are cut to the length that PS3.5 section 8.1 and PS3.3 section C.7.6.3 give. Where Bits Stored is less
     than Bits Allocated, every cell is checked while it is copied, whether or not overlay elements tell of planes in the
@@ -124,12 +129,13 @@ def plan_pixels(
     Raises
     ------
     FileRefused
-        There is less pixel data than the header says, fewer fragments than frames (PS3.5 section A.4), or an Extended
-        Offset Table that does not fit (PS3.3 section C.7.6.3.1.8).
+        There is less pixel data than the header says, fewer fragments than frames (PS3.5 section A.4), a deflated
+        frame that holds more than the image, or an Extended Offset Table that does not fit (PS3.3 section
+        C.7.6.3.1.8).
     """
     span = root.find(tag)
     if span is not None and _is_encapsulated(root, span):
-        return _plan_encapsulated(root, content, read_at, transfer_syntax in VIDEO)
+        return _plan_encapsulated(root, content, read_at, transfer_syntax)
     if transfer_syntax not in NATIVE:
         return _UNSURE
     return _plan_native(root, content, read_at, tag)
@@ -164,10 +170,7 @@ def of_item(level: Level, span: Span) -> bytes | None:
     def read_at(offset: int, length: int) -> bytes:
         return buf[offset : offset + length]
 
-    if encapsulated:
-        plan = _plan_encapsulated(level, content, read_at, is_video=False)
-    else:
-        plan = _plan_native(level, content, read_at, tag)
+    plan = _plan_encapsulated(level, content, read_at) if encapsulated else _plan_native(level, content, read_at, tag)
     if NOT_CHECKED in plan.notes:
         raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure in an item")
     if not plan.changes:
@@ -369,15 +372,18 @@ def _is_encapsulated(level: Level, span: Span) -> bool:
     return level.file.buf[span[3] - 4 : span[3]] == b"\xff\xff\xff\xff"
 
 
-def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, is_video: bool) -> PixelPlan:
-    count = _frame_count(root)
+def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, transfer_syntax: str = "") -> PixelPlan:
+    count, layout, check = _frame_count(root), _layout(root), _CHECKS.get(transfer_syntax, check_frame)
     patches: list[tuple[int, bytes]] = []
-    unsure, seen, table = False, Seen(*_rle_segments(root)), 0
+    seen, table = Seen(*_frame_sizes(layout)), 0
+    unsure = check is not check_frame and layout.stored != layout.allocated  # what unused bits hold is not known
     try:
         fragments = fragments_of(content, read_at)
         table = offset_table(content, read_at, fragments)
-        unsure = _extended_unsure(root, fragments)
-        if is_video or not count:
+        unsure |= _extended_unsure(root, fragments)
+        if transfer_syntax in VIDEO and fragments:
+            clean_movie(Stream(read_at, fragments, patches))
+        if transfer_syntax in VIDEO or not count:
             raise UnknownStructure
         if len(fragments) < count:
             raise FileRefused(Reason.PIXEL_DATA_SHORT, "fewer fragments than frames")
@@ -387,7 +393,7 @@ def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, is_vide
     for parts in frames:
         stream = Stream(read_at, parts, patches)
         try:
-            check_frame(stream, seen)
+            check(stream, seen)
         except UnknownStructure:
             unsure = True
     if not patches and not unsure and not table:
@@ -410,8 +416,11 @@ def _extended_unsure(root: Level, fragments: list[Part]) -> bool:
     return False
 
 
-def _rle_segments(root: Level) -> tuple[int, int]:
-    """Say how many bytes an RLE segment decodes to, and how many segments a frame has (PS3.5 G.2); 0 where unknown."""
-    layout = _layout(root)
-    segments, odd = divmod((layout.samples or 0) * (layout.allocated or 0), 8)
-    return (layout.rows or 0) * (layout.columns or 0), 0 if odd else segments
+def _frame_sizes(layout: Layout) -> tuple[int, int, int]:
+    """Say how many bytes an RLE segment decodes to, and how many segments (PS3.5 G.2) and bytes a frame has.
+
+    0 stands for what is not known.
+    """
+    pixels, bits = (layout.rows or 0) * (layout.columns or 0), (layout.samples or 0) * (layout.allocated or 0)
+    length = 0 if layout.photometric.endswith("_422") else (pixels * bits + 7) // 8
+    return pixels, 0 if bits % 8 else bits // 8, length

@@ -19,6 +19,8 @@ from dicom_anon.naming import Identifiers
 from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, PixelPlan, pieces, plan_pixels
 
 _CHUNK, _OVERLAP = 1 << 20, 1 << 10
+_CHANCE = 0.01
+"""Compressed data holds any short text somewhere; one that is met more often than so by chance tells nothing."""
 
 
 class Source(Protocol):
@@ -81,8 +83,8 @@ def pixels_planned(source: Source, new: Rewritten) -> list[OutputPiece]:
             source.notes.update(plan.notes)
             if source.transfer_syntax not in NATIVE and not _ends_undefined(found):
                 raise FileRefused(Reason.NOT_PARSABLE, "pixel data is not encapsulated (PS3.5 section A.4)")
-            if NOT_CHECKED in plan.notes and source.transfer_syntax not in VIDEO:
-                _check_unknown(piece, source, new.identifiers)
+            if NOT_CHECKED in plan.notes:
+                _check_unknown(Planned(piece, plan), source, new.identifiers)
             if plan.length is not None:
                 header = found[-1]
                 assert isinstance(header, bytes)
@@ -112,13 +114,19 @@ def _ends_undefined(pieces: list[OutputPiece]) -> bool:
     return bool(pieces) and isinstance(pieces[-1], bytes) and pieces[-1].endswith(b"\xff\xff\xff\xff")
 
 
-def _check_unknown(content: FileRange, source: Source, identifiers: Identifiers) -> None:
-    """Refuse pixel data of unknown structure that holds elements, or what identifies the patient of its header."""
-    wanted = [text.encode() for text in identifiers.inside]
-    for chunk in _chunks(content, source):
-        low = chunk.lower()
-        if any(text in low for text in wanted) or hides_elements(chunk, 0, len(chunk), b"OW", source.encoding):
-            raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure holds text of a header")
+def _check_unknown(planned: Planned, source: Source, identifiers: Identifiers) -> None:
+    """Refuse pixel data of unknown structure in which what identifies the patient of its header stays, or elements do.
+
+    Video is long: it is not searched for elements, which takes 13 ms per MB.
+    """
+    length, framed = planned.content.length, source.transfer_syntax not in VIDEO
+    wanted = [text for text in map(str.encode, identifiers.inside) if length < _CHANCE * 128 ** len(text)]
+    for left in pieces(planned.content, planned.plan, source.read_at, set()):
+        for chunk in _chunks(left, source) if isinstance(left, FileRange) else ():
+            low = chunk.lower()
+            hides = framed and hides_elements(chunk, 0, len(chunk), b"OW", source.encoding)
+            if hides or any(text in low for text in wanted):
+                raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure holds text of a header")
 
 
 def _chunks(content: FileRange, source: Source) -> Iterator[bytes]:

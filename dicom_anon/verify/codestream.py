@@ -1,13 +1,15 @@
 """Which bytes of a compressed frame are picture, and which may hold text.
 
 Lives here: marker segments of JPEG and JPEG-LS (ITU-T T.81 B.1, T.87 C.1) and JPEG 2000 (T.800 annex A), boxes (T.800
-annex I, ISO/IEC 18181-2), segments of RLE (PS3.5 annex G). Does not live here: decoding.
+annex I, ISO/IEC 18181-2), segments of RLE (PS3.5 annex G), the end of a deflated frame. Does not live here: video,
+decoding.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
 from itertools import pairwise
 
 Range = tuple[int, int]
@@ -32,11 +34,12 @@ _INNER_BOXES = _PICTURE_BOXES.union(
     b"ihdr|bpcc|colr|pclr|cmap|cdef|res |resc|resd|JXL |jxlc|jxlp|jxll|jxli|jbrd".split(b"|")
 )
 _SUPERBOXES = frozenset((b"jp2h", b"res "))
+_PROBE = 1 << 18  # bytes that are inflated at a time
 
 
 def begins_frame(head: bytes) -> bool:
     """Say whether a fragment with these first 12 bytes begins a frame, rather than goes on with one."""
-    return head.startswith((b"\xff\xd8\xff", b"\xff\x4f\xff", _JP2))
+    return head.startswith((b"\xff\xd8\xff", b"\xff\x4f\xff", _JP2, _JXL))
 
 
 def text_ranges(data: bytes, rle_cells: int | None = None) -> list[Range]:
@@ -53,24 +56,37 @@ def text_ranges(data: bytes, rle_cells: int | None = None) -> list[Range]:
         Bytes that each segment decodes to, if the frame is compressed by RLE.
     """
     if rle_cells is not None:
-        return _merged(_rle(data, rle_cells))
+        return merged(_rle(data, rle_cells))
     if data.startswith(b"\xff\xd8\xff"):
-        return _merged(_jpeg(data))
+        return merged(_jpeg(data))
     if data.startswith(b"\xff\x4f\xff"):
-        return _merged(_jpeg_2000(data, 0, len(data)))
+        return merged(_jpeg_2000(data, 0, len(data)))
     if data.startswith(_JP2):
-        return _merged(_boxes(data, 0, len(data), _PICTURE_BOXES))
-    return _merged(_boxes(data, 0, len(data), _INNER_BOXES)) if data.startswith(_JXL) else []
+        return merged(_boxes(data, 0, len(data), _PICTURE_BOXES))
+    return merged(_boxes(data, 0, len(data), _INNER_BOXES)) if data.startswith(_JXL) else []
 
 
-def _merged(ranges: list[Range]) -> list[Range]:
-    merged: list[Range] = []
+def behind_deflated(data: bytes) -> list[Range]:
+    """Return what is behind the end of a deflated frame (PS3.5 section 8.2.16); none for one that is broken."""
+    inflater, left = zlib.decompressobj(-zlib.MAX_WBITS), data
+    try:
+        while left and not inflater.eof:
+            inflater.decompress(left, _PROBE)
+            left = inflater.unconsumed_tail
+    except zlib.error:
+        return []
+    return merged([(len(data) - len(inflater.unused_data), len(data))]) if inflater.eof else []
+
+
+def merged(ranges: list[Range]) -> list[Range]:
+    """Return ranges in order, none of them empty and none touching another."""
+    result: list[Range] = []
     for start, end in sorted(found for found in ranges if found[0] < found[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
         else:
-            merged.append((start, end))
-    return merged
+            result.append((start, end))
+    return result
 
 
 def _boxes(data: bytes, position: int, stop: int, picture: frozenset[bytes]) -> list[Range]:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from .codestream import begins_frame, text_ranges, without
+from .codestream import Range, begins_frame, behind_deflated, text_ranges, without
 from .layout import BIG_ENDIAN, NATIVE, RLE, Layout, Reader, Span
+from .movie import CHUNK, Video, places, same_video, spare_ranges
 from .search import Area
 
-CHUNK = 1 << 20
+VIDEO = "1.2.840.10008.1.2.4.10"  # with one more digit: MPEG-2, H.264 and H.265; one codestream of many frames
+DEFLATED_FRAMES, UNCOMPRESSED_FRAMES = "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.1.98"
 FRAME_LIMIT = 1 << 26  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
+
+_Spare = Callable[[bytes], list[Range]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +112,25 @@ def same_pixels(source: tuple[Reader, Layout], output: tuple[Reader, Layout]) ->
         return _same_native(reader, layout, other, result)
     if layout.transfer_syntax != result.transfer_syntax:
         return False
+    if layout.transfer_syntax.startswith(VIDEO):
+        return same_video(Video(reader, _fragments(layout)), Video(other, _fragments(result)))
     before, after = _frames(reader, layout), _frames(other, result)
-    cells = _rle_cells(reader, layout)
+    spare = _spare(reader, layout)
     return len(before) == len(after) and all(
-        _same_frame(reader, a, other, b, cells) for a, b in zip(before, after, strict=True)
+        _same_frame(reader, a, other, b, spare) for a, b in zip(before, after, strict=True)
     )
 
 
+def _fragments(layout: Layout) -> list[Span]:
+    """Return the fragments; the Basic Offset Table, the first item, is not picture."""
+    return [span for span in layout.pixels() if span.path.endswith("]")][1:]
+
+
 def _frames(reader: Reader, layout: Layout) -> list[list[Span]]:
-    """Return the fragments of each frame; the Basic Offset Table, the first item, is not picture."""
+    """Return the fragments of each frame."""
     frames: list[list[Span]] = []
     follows = False
-    for span in [span for span in layout.pixels() if span.path.endswith("]")][1:]:
+    for span in _fragments(layout):
         begins = begins_frame(reader.read(span.start, min(span.end, span.start + 12)))
         if follows and not begins:
             frames[-1].append(span)
@@ -128,12 +140,17 @@ def _frames(reader: Reader, layout: Layout) -> list[list[Span]]:
     return frames
 
 
-def _rle_cells(reader: Reader, layout: Layout) -> int | None:
-    """Return the bytes a segment of RLE decodes to: one for each pixel; None for other Transfer Syntaxes."""
-    if layout.transfer_syntax != RLE:
-        return None
+def _spare(reader: Reader, layout: Layout) -> _Spare:
+    """Return what tells the ranges of a frame that are no picture, by the Transfer Syntax."""
     rows, columns = _number(reader, layout, 0x00280010), _number(reader, layout, 0x00280011)
-    return (rows or 0) * (columns or 0)
+    cells = (rows or 0) * (columns or 0)
+    if layout.transfer_syntax == RLE:
+        return partial(text_ranges, rle_cells=cells)
+    if layout.transfer_syntax == UNCOMPRESSED_FRAMES:
+        bits = (_number(reader, layout, 0x00280002) or 1) * (_number(reader, layout, 0x00280100) or 8)
+        length = (cells * bits + 7) // 8
+        return lambda data: [(length, len(data))] if 0 < length < len(data) else []
+    return behind_deflated if layout.transfer_syntax == DEFLATED_FRAMES else text_ranges
 
 
 def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) -> bool:
@@ -165,7 +182,7 @@ def _used(chunk: bytes, form: Format) -> list[bytes]:
     ]
 
 
-def _same_frame(reader: Reader, ours: list[Span], other: Reader, theirs: list[Span], cells: int | None) -> bool:
+def _same_frame(reader: Reader, ours: list[Span], other: Reader, theirs: list[Span], spare: _Spare) -> bool:
     if [span.end - span.start for span in ours] == [span.end - span.start for span in theirs]:
         pairs = (
             (one, two)
@@ -177,8 +194,8 @@ def _same_frame(reader: Reader, ours: list[Span], other: Reader, theirs: list[Sp
     before, after = _joined(reader, ours), _joined(other, theirs)
     if before is None or after is None:
         return False
-    spare = text_ranges(before, cells)
-    return without(before, spare) == without(after, spare if len(before) == len(after) else text_ranges(after, cells))
+    ranges = spare(before)
+    return without(before, ranges) == without(after, ranges if len(before) == len(after) else spare(after))
 
 
 def _joined(reader: Reader, spans: list[Span]) -> bytes | None:
@@ -199,23 +216,15 @@ def text_areas(reader: Reader, layout: Layout) -> list[Area]:
             if length is not None and span.end - span.start > length
         )
         return areas
-    cells = _rle_cells(reader, layout)
+    if layout.transfer_syntax.startswith(VIDEO):
+        video = Video(reader, _fragments(layout))
+        return [area for start, end in spare_ranges(video) for area in places(video.spans, start, end)]
+    spare = _spare(reader, layout)
     for frame in _frames(reader, layout):
         data = _joined(reader, frame)
-        for start, end in text_ranges(data, cells) if data is not None else ():
-            areas.extend(_places(frame, start, end))
+        for start, end in spare(data) if data is not None else ():
+            areas.extend(places(frame, start, end))
     return areas
-
-
-def _places(frame: list[Span], start: int, end: int) -> Iterator[Area]:
-    """Yield where a range of a frame lies in the file."""
-    before = 0
-    for span in frame:
-        length = span.end - span.start
-        first, last = max(start - before, 0), min(end - before, length)
-        if first < last:
-            yield Area(span.start + first, span.start + last, "pixel data")
-        before += length
 
 
 def unused_bits(reader: Reader, layout: Layout) -> int | None:

@@ -24,6 +24,7 @@ FLOORS = {
         "freetext",
         "lookup",
         "fragments",
+        "boxes",
         "codestreams",
         "cells",
         "naming",

@@ -6,6 +6,8 @@ import functools
 import importlib.util
 import struct
 import warnings
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -368,11 +370,81 @@ def test_fewer_fragments_than_frames_are_refused(tmp_path: Path) -> None:
     assert refused.value.reason is Reason.PIXEL_DATA_SHORT
 
 
-def test_video_is_left_and_said(tmp_path: Path) -> None:
-    data_set = image(NumberOfFrames=30)
-    data_set.PixelData = encapsulate([b"\0\0\1\xb3" + SECRET], has_bot=False)
+def encapsulated(path: Path, frames: list[bytes], syntax: str, **changes: Any) -> Cleaned:
+    """What becomes of an image of 32 bytes a frame."""
+    data_set = image(**{"NumberOfFrames": len(frames), **changes})
+    data_set.PixelData = encapsulate(frames, has_bot=False)
     data_set["PixelData"].is_undefined_length = True
-    done = Cleaned(written(tmp_path / "file", data_set, "1.2.840.10008.1.2.4.102"))
+    return Cleaned(written(path, data_set, syntax))
+
+
+def deflated(content: bytes) -> bytes:
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = deflater.compress(content) + deflater.flush()
+    return packed + bytes(len(packed) % 2)
+
+
+@pytest.mark.parametrize("video", [b"\0\0\1\xb3", b"\x47" * 188, b"\0\0\0\x0cftypisom\0\0\0\0mdat"])
+def test_video_is_left_and_said(tmp_path: Path, video: bytes) -> None:
+    done = encapsulated(tmp_path / "file", [video + SECRET], "1.2.840.10008.1.2.4.102", NumberOfFrames=30)
+    assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
+
+
+@pytest.mark.parametrize("cut", [0, 10, 30])
+def test_user_data_of_a_movie_goes(tmp_path: Path, cut: int) -> None:
+    def movie(text: bytes) -> bytes:
+        user = struct.pack(">L", 8 + len(text)) + b"udta" + text
+        return b"\0\0\0\x0cftypisom" + user + b"\0\0\0\x0cmdat\1\2\3\4"
+
+    dirty, clean = movie(SECRET), movie(bytes(len(SECRET)))
+    path, syntax = tmp_path / "file", "1.2.840.10008.1.2.4.102.1"
+    done = encapsulated(path, [dirty[:cut], dirty[cut:]] if cut else [dirty], syntax, NumberOfFrames=30)
+    plain = encapsulated(path, [clean[:cut], clean[cut:]] if cut else [clean], syntax, NumberOfFrames=30)
+    assert (done.notes, plain.notes) == ({BLANKED, NOT_CHECKED}, {NOT_CHECKED})
+    assert done.after == plain.after == plain.before
+
+
+FRAMES = [bytes(range(32)), bytes(range(32, 64))]
+
+
+@pytest.mark.parametrize(
+    ("syntax", "packed"),
+    [("1.2.840.10008.1.2.8.1", deflated), ("1.2.840.10008.1.2.1.98", bytes)],
+    ids=["deflated", "uncompressed"],
+)
+def test_what_is_behind_frames_without_a_signature_goes(
+    tmp_path: Path, syntax: str, packed: Callable[[bytes], bytes]
+) -> None:
+    frames = [packed(frame) for frame in FRAMES]
+    path = tmp_path / "file"
+    done = encapsulated(path, frames, syntax)
+    assert (done.notes, done.after) == (set(), done.before)
+    done = encapsulated(path, [frame + SECRET for frame in frames], syntax)
+    assert done.before.count(SECRET) == 2
+    assert (done.notes, done.after) == ({BLANKED}, done.before.replace(SECRET, bytes(len(SECRET))))
+    done = encapsulated(path, [frame + SECRET for frame in frames], syntax, BitsStored=12, HighBit=11)
+    assert done.notes == {BLANKED, NOT_CHECKED}  # what is in the unused bits is not known
+    for changes in ({"Rows": None}, {"Rows": 5}, {"PhotometricInterpretation": "YBR_FULL_422"}):
+        done = encapsulated(path, frames, syntax, **changes)
+        assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
+
+
+def test_frames_of_single_bits_are_whole_bytes_when_they_are_deflated(tmp_path: Path) -> None:
+    bits = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0, "Rows": 3, "Columns": 3}
+    frames = [deflated(b"\xff\1"), deflated(b"\0\0") + SECRET]
+    done = encapsulated(tmp_path / "file", frames, "1.2.840.10008.1.2.8.1", **bits)
+    assert (done.notes, done.after) == ({BLANKED}, done.before.replace(SECRET, bytes(len(SECRET))))
+
+
+def test_a_deflated_frame_that_holds_more_than_the_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused) as refused:
+        encapsulated(tmp_path / "file", [deflated(FRAMES[0]), deflated(FRAMES[1] + SECRET)], "1.2.840.10008.1.2.8.1")
+    assert refused.value.reason is Reason.UNSUPPORTED
+
+
+@pytest.mark.parametrize("boxes", [b"", b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\0jxlc"])
+def test_a_jpeg_xl_codestream_is_left_and_said(tmp_path: Path, boxes: bytes) -> None:
+    done = encapsulated(tmp_path / "file", [boxes + b"\xff\x0a" + SECRET], "1.2.840.10008.1.2.4.110")
     assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
 
 from dicom_anon import FileRefused, anonymize_file
 from dicom_anon.dicomfile import BULK
 from dicom_anon.errors import Reason
+from dicom_anon.pixels import BLANKED, NOT_CHECKED
 from tests.datasets import KEY, SYNTAXES, file_bytes, image, put
 
 
@@ -27,3 +29,52 @@ def test_a_long_value_that_swallows_the_elements_behind_it_is_refused(tmp_path: 
         anonymize_file(put(tmp_path, swollen), tmp_path / "swollen", key=KEY)
     assert refused.value.reason is Reason.NOT_PARSABLE
     assert not (tmp_path / "swollen").exists()
+
+
+VIDEO, JPEG_XL = "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.110"
+
+
+def encapsulated(folder: Path, content: bytes, syntax: str) -> Path:
+    source = image(PatientName="Grubenwald^Otto", PatientID="N-1")
+    source.PixelData = encapsulate([content], has_bot=False)
+    source["PixelData"].is_undefined_length = True
+    return put(folder, file_bytes(source, syntax))
+
+
+@pytest.mark.parametrize(
+    ("content", "syntax"),
+    [
+        (b"\0\0\1\xb2 GRUBENWALD OTTO", VIDEO),
+        (b"\0\0\0\x0cftypisom\0\0\0\0mdat\6\5 Grubenwald", VIDEO),
+        (b"\xff\x0a" + bytes(3 << 20) + b"grubenwald", JPEG_XL),
+        (b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\0jxlc\xff\x0a grubenwald", JPEG_XL),
+    ],
+)
+def test_pixel_data_that_is_not_looked_into_must_not_hold_its_patients_name(
+    tmp_path: Path, content: bytes, syntax: str
+) -> None:
+    with pytest.raises(FileRefused, match="holds text of a header") as refused:
+        anonymize_file(encapsulated(tmp_path, content, syntax), tmp_path / "target", key=KEY)
+    assert refused.value.reason is Reason.UNSUPPORTED
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "syntax"),
+    [
+        (b"\0\0\0\x0cftypisom\0\0\0\x13udtaGrubenwald \0\0\0\x0amdat\6\5", VIDEO),
+        (b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x12xml Grubenwald\0\0\0\0jxlc\xff\x0a", JPEG_XL),
+    ],
+)
+def test_a_name_that_is_overwritten_is_no_reason_to_refuse(tmp_path: Path, content: bytes, syntax: str) -> None:
+    notes = anonymize_file(encapsulated(tmp_path, content, syntax), tmp_path / "target", key=KEY)
+    assert {BLANKED, NOT_CHECKED} <= notes
+    assert b"Grubenwald" not in (tmp_path / "target").read_bytes()
+
+
+@pytest.mark.parametrize("syntax", [VIDEO, JPEG_XL])
+def test_a_short_name_in_long_pixel_data_is_chance(tmp_path: Path, syntax: str) -> None:
+    with pytest.raises(FileRefused):
+        anonymize_file(encapsulated(tmp_path, bytes(1 << 20) + b"otto", syntax), tmp_path / "target", key=KEY)
+    long = encapsulated(tmp_path, bytes(3 << 20) + b"otto", syntax)
+    assert NOT_CHECKED in anonymize_file(long, tmp_path / "target", key=KEY)

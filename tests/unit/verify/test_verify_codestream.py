@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+from pydicom.uid import JPEG2000, MPEG2MPML, UID, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
-from dicom_anon.verify.codestream import text_ranges, without
+from dicom_anon.verify.codestream import behind_deflated, text_ranges, without
 from tests.unit.verify.trees import Trees, clean_file, compressed, jpeg, raw, segment
 
 TEXT = b"by Adaeze and another"
@@ -69,6 +70,32 @@ PARTS = [
 ]
 
 
+DEFLATED, UNCOMPRESSED, VIDEO, JPEG_XL = (UID(f"1.2.840.10008.1.2.{end}") for end in ("8.1", "1.98", "4.102", "4.110"))
+PIXELS = bytes(range(256))
+DEFLATER = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+
+
+STAND_INS = {DEFLATED: JPEGBaseline8Bit, JPEG_XL: MPEG2MPML}
+"""For a syntax that pydicom does not write, one that has as many bytes in a file."""
+
+
+def open_box(kind: bytes, more: int = 0) -> bytes:
+    """Header of a box in which there is the text, and so many bytes before it."""
+    return struct.pack(">L", 8 + more + len(TEXT)) + kind
+
+
+MOVIE, MEDIA = box(b"ftyp", b"isom"), box(b"mdat", b"1234")
+PARTS += [
+    ((DEFLATER.compress(PIXELS) + DEFLATER.flush(), b""), DEFLATED),
+    ((PIXELS, b""), UNCOMPRESSED),
+    (in_box(b"JXL ", b"", b"xml ", box(b"jxlc", b"\xff\x0a123")), JPEG_XL),
+    ((MOVIE + open_box(b"moov", 24) + box(b"mvex", box(b"trex", b"")) + open_box(b"udta"), MEDIA), VIDEO),
+    ((MOVIE + open_box(b"hdlr", 24) + bytes(8) + b"vide" + bytes(12), MEDIA), VIDEO),
+    ((MOVIE + MEDIA + b"\0\0\0\1uuid" + struct.pack(">Q", 16 + len(TEXT)), b""), VIDEO),
+    ((MOVIE + MEDIA + b"\0\0\0\0free", b""), VIDEO),
+]
+
+
 @pytest.mark.parametrize(("around", "syntax"), PARTS)
 def test_what_a_run_overwrites_is_no_difference(tmp_path: Path, around: tuple[bytes, bytes], syntax: UID) -> None:
     before, after = around
@@ -76,9 +103,11 @@ def test_what_a_run_overwrites_is_no_difference(tmp_path: Path, around: tuple[by
 
     def add(name: str, number: int, output: bytes) -> None:
         source, result = compressed(before + TEXT + after, number), compressed(output, number)
+        stand_in = STAND_INS.get(syntax, syntax)
         for data_set in (source, result):
-            data_set.file_meta.TransferSyntaxUID = syntax
-        pair.add(name, source, clean_file(raw(result)))
+            data_set.file_meta.TransferSyntaxUID = stand_in
+        old, new = (uid.encode() + bytes(len(uid) % 2) for uid in (stand_in, syntax))
+        pair.add(name, raw(source).replace(old, new), clean_file(raw(result)).replace(old, new))
 
     add("blanked", 1, before + bytes(len(TEXT)) + (bytes(len(after)) if after == EOC else after))
     add("leaky", 2, before + TEXT + after)
@@ -115,8 +144,24 @@ def test_ranges_of_any_bytes_lie_within_them(data: bytes) -> None:
         ranges = text_ranges(frame, 40 if start == rle else None)
         assert all(0 <= a <= b <= len(frame) for a, b in ranges)
         assert all(one[1] < two[0] for one, two in pairwise(ranges))
+    assert all(end == len(data) for _, end in behind_deflated(data))
 
 
 def test_a_tile_part_that_ends_where_its_header_does_is_no_way_round_and_round() -> None:
     frame = SIZ + segment(0x90, b"\0\0" + struct.pack(">L", 12) + b"\0\1") + b"\xff\x93" + bytes(10) + EOC + TEXT
     assert text_ranges(frame) == []
+
+
+def test_times_of_a_movie_are_no_difference_and_pictures_beyond_one_read_are(tmp_path: Path) -> None:
+    def movie(times: bytes, picture: bytes) -> bytes:
+        dated = box(b"mvhd", bytes(4) + times + b"\1" * 4) + box(b"mvhd", b"\1\0\0\0" + times * 2 + b"\1" * 4)
+        return MOVIE + box(b"moov", dated + box(b"mvhd", bytes(4) + times[:4])) + box(b"mdat", bytes(3 << 20) + picture)
+
+    pair = Trees(tmp_path)
+    outputs = {"same": movie(bytes(8), b"12"), "changed": movie(bytes(8), b"13"), "shorter": movie(bytes(8), b"")}
+    for number, (name, output) in enumerate(outputs.items(), 1):
+        source, result = (compressed(content, number) for content in (movie(b"\xe1\2\3\4" * 2, b"12"), output))
+        for data_set in (source, result):
+            data_set.file_meta.TransferSyntaxUID = VIDEO
+        pair.add(name, source, clean_file(raw(result)))
+    assert {finding.file for finding in pair.verify().findings} == {"changed", "shorter"}

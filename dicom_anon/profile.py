@@ -6,13 +6,14 @@ stamps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dicom_anon import standard, tags
 from dicom_anon.actions import CONTENT_OPTIONS, Action, Clean, Keep, ShiftDate, Uid
+from dicom_anon.actions.dates import TEMPORAL_VRS
 from dicom_anon.actions.text import CLEAN_VRS, CleanSafe
-from dicom_anon.tags import Key, PrivateKey
+from dicom_anon.tags import Key
 
 SAFE_PRIVATE = "retain_safe_private"
 FULL_DATES, MODIFIED_DATES = "retain_full_dates", "retain_modified_dates"
@@ -25,7 +26,10 @@ NOT_OFFERED = {
 PROFILE_PRESETS = ("basic", "tcia")
 """Presets that follow the table row by row, so that its options can be added to them."""
 
-_TEMPORAL_VRS = frozenset(("DA", "DT", "TM"))
+_KEEP, _SHIFT, _CLEAN = Keep(), ShiftDate(), Clean()
+_DECLARED_SAFE: Mapping[str, Action] = {"UI": Uid(), "DS": CleanSafe(number=True), "IS": CleanSafe(number=True)}
+_DECLARED_SAFE_TEXT = CleanSafe()
+"""Texts are cleaned all the same. A UID follows the public ones, also where the file has no VR."""
 
 
 def parse_options(value: Any) -> tuple[str, ...]:
@@ -84,32 +88,26 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
     """
     chosen = tuple(option for option in standard.PROFILE_OPTIONS if option in set(options))
     rules: dict[Key, tuple[Action, str]] = {}
-    for row in standard.profile_rows():
+    for key, row in standard.profile_by_key().items():
         codes = {option: row.options[option] for option in chosen if option in row.options}
-        if not codes or row.tag[1:5] in ("0000", "0002", "0004", "gggg"):
-            continue
+        if not codes or row.tag.startswith("(0004"):
+            continue  # group 0004 belongs to a DICOMDIR and goes anywhere else
         option = next((option for option, code in codes.items() if code == "C"), next(iter(codes)))
-        action: Action | None = Keep() if codes[option] == "K" else _cleaning(row, chosen)
+        action = _KEEP if codes[option] == "K" else _cleaning(row, chosen)
         if action is not None:
-            rules[tags.parse_key(row.tag)] = action, option
+            rules[key] = action, option
     if SAFE_PRIVATE in chosen:
-        for key, safe in standard.safe_private().items():
-            # Texts are cleaned all the same. A UID follows the public ones, also where the file has no VR.
-            rules[key] = Uid() if safe.vr == "UI" else CleanSafe(number=safe.vr in ("DS", "IS")), SAFE_PRIVATE
+        for safe, vr in standard.safe_private().items():
+            rules[safe] = _DECLARED_SAFE.get(vr, _DECLARED_SAFE_TEXT), SAFE_PRIVATE
     return rules
 
 
 def _cleaning(row: standard.ProfileRow, options: tuple[str, ...]) -> Action | None:
     """Find what code C means for an attribute, `None` where no rule can do it."""
-    if row.vr in _TEMPORAL_VRS:
-        return ShiftDate()
+    if row.vr in TEMPORAL_VRS:
+        return _SHIFT
     if row.vr == "SQ" and "clean_structured_content" in row.options:
         return Clean(tuple(option for option in CONTENT_OPTIONS if option in options))
     if row.tag.startswith(("(60xx", "(50xx")):
         return None  # a bitmap or a curve may show writing, which nobody has looked for; they go
-    return Clean() if row.vr == "SQ" or row.vr in CLEAN_VRS else None
-
-
-def is_safe_private(key: PrivateKey) -> bool:
-    """Tell whether Table E.3.10-1 lists a private element."""
-    return key in standard.safe_private()
+    return _CLEAN if row.vr == "SQ" or row.vr in CLEAN_VRS else None

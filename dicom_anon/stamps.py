@@ -6,33 +6,33 @@ stamp.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dicom_anon import standard, tags
 from dicom_anon._version import __version__
 from dicom_anon.actions import (
+    DATE_VRS,
     Action,
     Assigned,
-    Clean,
+    Clear,
+    Compound,
+    Hash,
     Keep,
     Outcome,
-    Regexp,
     Remove,
     Replace,
     Set,
-    ShiftDate,
-    TruncDate,
+    Uid,
 )
+from dicom_anon.actions.content import CODE_VALUE, CODING_SCHEME_DESIGNATOR
 from dicom_anon.elements import element_bytes, item_bytes
 from dicom_anon.macros import Call, parse_template
-from dicom_anon.profile import FULL_DATES, MODIFIED_DATES, SAFE_PRIVATE, is_safe_private
+from dicom_anon.profile import FULL_DATES, MODIFIED_DATES, SAFE_PRIVATE
 from dicom_anon.scope import OBJECT, Element
-from dicom_anon.tags import Key, Pattern, PrivateKey
+from dicom_anon.tags import Key, Pattern
 
-CODE_VALUE = 0x00080100
-CODING_SCHEME_DESIGNATOR = 0x00080102
 CODE_MEANING = 0x00080104
 
 DEIDENTIFYING_PRESETS = frozenset(("default", "basic", "tcia", "mercure"))
@@ -103,8 +103,10 @@ def stamp_actions(
     asked : iterable of str
         Options of the profile that were asked for.
     """
-    options = claim(actions, remove_unknown, asked).options
-    removed = options is not None or (preset in DEIDENTIFYING_PRESETS and not _names_kept(actions, remove_unknown))
+    left = _Left(actions, remove_unknown)
+    named = left.by(tags.PATIENT_NAME) or left.by(tags.PATIENT_ID)
+    options = _claim(left, remove_unknown, asked).options
+    removed = options is not None or (preset in DEIDENTIFYING_PRESETS and not named)
     method = [f"dicom-anon {__version__}", f"preset {preset}"]
     codes: tuple[tuple[str, str], ...] = ()
     if options is not None:
@@ -113,7 +115,7 @@ def stamp_actions(
         codes = tuple(known[option] for option in ("basic", *options))
     return {
         tags.PATIENT_IDENTITY_REMOVED: IdentityRemoved() if removed else Set(parse_template("NO")),
-        tags.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: Set(parse_template(_dates(actions, remove_unknown))),
+        tags.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: Set(parse_template(_dates(left))),
         tags.DEIDENTIFICATION_METHOD: Set(parse_template("\\".join(method))),
         tags.DEIDENTIFICATION_METHOD_CODES: MethodCodes(codes) if codes else Remove(),
     }
@@ -147,35 +149,35 @@ def claim(actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[s
     asked : iterable of str
         Options that were asked for: named where several would allow the same row.
     """
+    return _claim(_Left(actions, remove_unknown), remove_unknown, asked)
+
+
+def _claim(left: _Left, remove_unknown: bool, asked: Iterable[str]) -> Claim:
     wanted = set(asked)
     needed: set[str] = set()
     choices: list[list[str]] = []
     hindrances: list[str] = []
     if not remove_unknown:
         hindrances.append("remove_unknown_tags is off, so private elements stay")
-    for key, row in _table():
-        action = actions.get(key) or _covering(actions, key)
-        if action is None and not remove_unknown and isinstance(key, int):
-            action = Keep()
-        if action is None or not _retains(action) or row.basic == "K":
+    for key, row in standard.profile_by_key().items():
+        action = left.by(key)
+        if action is None or row.basic == "K":
             continue
         if row.vr == "SQ" and isinstance(action, Keep) and "U" in row.basic:
             continue  # kept for the sake of the UIDs in it, which have rows of their own
         found = _allowing(action, row)
         if not found:
-            hindrances.append(
-                f"{tags.format_key(key)} {row.keyword}: {action.describe()}, the profile says {row.basic}"
-            )
+            named = f"{tags.format_key(key)} {row.keyword}".rstrip()
+            hindrances.append(f"{named}: {action.describe()}, the profile says {row.basic}")
         elif len(found) == 1:
             needed.update(found)
         else:
             choices.append(found)
-    for key, action in actions.items():
-        if isinstance(key, PrivateKey) and _retains(action):
-            if is_safe_private(key):
-                needed.add(SAFE_PRIVATE)
-            else:
-                hindrances.append(f"{tags.format_key(key)}: {action.describe()}, and it is not known to be safe")
+    for key, action in left.of_private():
+        if key in standard.safe_private():
+            needed.add(SAFE_PRIVATE)
+        else:
+            hindrances.append(f"{tags.format_key(key)}: {action.describe()}, and it is not known to be safe")
     if SAFE_PRIVATE in wanted:
         needed.add(SAFE_PRIVATE)
     for found in choices:
@@ -188,23 +190,76 @@ def claim(actions: Mapping[Key, Action], remove_unknown: bool, asked: Iterable[s
     return Claim(tuple(option for option in standard.PROFILE_OPTIONS if option in needed))
 
 
-def _table() -> Iterable[tuple[Key, standard.ProfileRow]]:
-    for row in standard.profile_rows():
-        if row.tag[1:5] not in ("0000", "0002", "gggg"):
-            yield tags.parse_key(row.tag), row
+class _Left:
+    """By which action something of an element's original value may be left.
+
+    Parameters
+    ----------
+    actions : Mapping[Key, Action]
+        The assignment.
+    remove_unknown : bool
+        Whether elements without a row go.
+    """
+
+    def __init__(self, actions: Mapping[Key, Action], remove_unknown: bool) -> None:
+        self._actions = actions
+        self._unknown: Action = Remove() if remove_unknown else Keep()
+        special = [key for key in actions if not isinstance(key, int) or tags.is_private(key)]
+        self._private = [key for key in special if not isinstance(key, Pattern) or tags.is_private(key.value)]
+        self._patterns = [key for key in special if isinstance(key, Pattern)]
+        self._patterns.sort(key=lambda pattern: (-pattern.digits, tags.sort_key(pattern)))
+        shared = {id(action): action for action in (*actions.values(), self._unknown)}  # rows of one command have one
+        self._retaining = {number for number, action in shared.items() if _retains(action)}
+        self._copying: dict[Key, Action] = {tag: action for action in shared.values() for tag in _written(action)}
+
+    def by(self, key: Key) -> Action | None:
+        """Find that action, `None` where nothing is left; of a repeating group one element is enough.
+
+        It is the rule for the element, or one that writes its value into another.
+        """
+        found = [self._deciding(key), *(self._within(key) if isinstance(key, Pattern) else ())]
+        return next((action for action in found if id(action) in self._retaining), self._copying.get(key))
+
+    def of_private(self) -> Iterator[tuple[Key, Action]]:
+        """Find the rules that leave something of private elements."""
+        for key in self._private:
+            if id(self._actions[key]) in self._retaining:
+                yield key, self._actions[key]
+
+    def _deciding(self, key: Key) -> Action:
+        """Find the rule for a key: its own, else that of the narrowest pattern around it, as in the engine."""
+        if key in self._actions:
+            return self._actions[key]
+        around = (pattern for pattern in self._patterns if _covers(pattern, key))
+        return next((self._actions[pattern] for pattern in around), self._unknown)
+
+    def _within(self, group: Pattern) -> Iterator[Action]:
+        """Find the rules for some of the elements of a repeating group."""
+        mask, value = group
+        yield from (action for key, action in self._actions.items() if isinstance(key, int) and key & mask == value)
+        for pattern in self._patterns:
+            if not (pattern.value ^ value) & pattern.mask & mask and not _covers(pattern, group):
+                yield self._actions[pattern]
 
 
-def _covering(actions: Mapping[Key, Action], key: Key) -> Action | None:
-    tag = key if isinstance(key, int) else key.value if isinstance(key, Pattern) else 0
-    return next((a for k, a in actions.items() if isinstance(k, Pattern) and k.matches(tag)), None)
+def _covers(pattern: Pattern, key: Key) -> bool:
+    """Tell whether a pattern matches every element that a key means."""
+    if isinstance(key, Pattern):
+        return key.mask & pattern.mask == pattern.mask and pattern.matches(key.value)
+    return isinstance(key, int) and pattern.matches(key)
 
 
 def _retains(action: Action) -> bool:
-    """Tell whether something of the original value may be left."""
+    """Tell whether something of the original value may be left; what is not known to leave nothing does."""
     if isinstance(action, Set | Replace):
-        parts = action.template.parts if action.template else ()
-        return any(isinstance(part, Call) and part.name == "value" for part in parts)
-    return isinstance(action, Keep | TruncDate | ShiftDate | Regexp | Clean)
+        return bool(_written(action))
+    return not isinstance(action, Remove | Clear | Uid | Hash | Compound | MethodCodes | IdentityRemoved)
+
+
+def _written(action: Action) -> list[int]:
+    """Tags whose original values an action writes; 0 stands for the element's own."""
+    parts = action.template.parts if isinstance(action, Set | Replace) and action.template else ()
+    return [int(part.argument) for part in parts if isinstance(part, Call) and part.name == "value"]
 
 
 def _allowing(action: Action, row: standard.ProfileRow) -> list[str]:
@@ -217,22 +272,15 @@ def _allowing(action: Action, row: standard.ProfileRow) -> list[str]:
     return [option for option, code in row.options.items() if code == "C"] or kept
 
 
-def _names_kept(actions: Mapping[Key, Action], remove_unknown: bool) -> bool:
-    return any(
-        _retains(actions[tag]) if tag in actions else not remove_unknown for tag in (tags.PATIENT_NAME, tags.PATIENT_ID)
-    )
-
-
-def _dates(actions: Mapping[Key, Action], remove_unknown: bool) -> str:
+def _dates(left: _Left) -> str:
     """Value of (0028,0303): the study's date decides, else what other date is left (PS3.3 section C.12.1)."""
-    rows = [
-        key
-        for key, row in _table()
-        if row.vr in ("DA", "DT") and FULL_DATES in row.options and "retain_device_identity" not in row.options
+    kept = [
+        action
+        for key, row in standard.profile_by_key().items()
+        if row.vr in DATE_VRS and FULL_DATES in row.options and "retain_device_identity" not in row.options
+        if (action := left.by(key)) is not None
     ]
-    found = [actions.get(key) or (Remove() if remove_unknown else Keep()) for key in (tags.STUDY_DATE, *rows)]
-    left = [action for action in found if _retains(action)]
-    if not left:
+    if not kept:
         return "REMOVED"
-    decisive = found[0] if _retains(found[0]) else next((a for a in left if isinstance(a, Keep)), left[0])
+    decisive = left.by(tags.STUDY_DATE) or next((action for action in kept if isinstance(action, Keep)), kept[0])
     return "UNMODIFIED" if isinstance(decisive, Keep) else "MODIFIED"

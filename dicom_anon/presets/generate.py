@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydicom.datadict import DicomDictionary, RepeatersDictionary
 
 from dicom_anon import standard, tags
+from dicom_anon.actions.dates import TEMPORAL_VRS
 from dicom_anon.presets import decisions
 from dicom_anon.presets.decisions import Choice
 
@@ -20,7 +21,6 @@ FOLDER = Path(__file__).parent
 
 FREE_TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 """VRs that a person can type into: texts, names and locators (PS3.5 section 6.2)."""
-TEMPORAL_VRS = frozenset({"DA", "DT", "TM"})
 NOT_IN_DATA_SET = frozenset({0x0000, 0x0002, 0xFFFE})
 """Groups of messages, of file meta information and of item delimiters: no rule can name them."""
 DIRECTORY_GROUP = 0x0004
@@ -83,9 +83,9 @@ _MISNAMED = frozenset({"SummarizedFilterLookupTable", "AnalogFilterType"})
 """Keywords of pydicom 3.0 that PS3.6 has since corrected: written by tag, which every version reads."""
 
 
-def profile_row(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]) -> Choice | None:
+def profile_choice(attribute: Attribute) -> Choice | None:
     """Command of the Basic Profile for an attribute, `None` where Table E.1-1 does not list it."""
-    row = rows.get(attribute.key)
+    row = standard.profile_by_key().get(attribute.key)
     if row is None:
         return None
     if _is_directory(attribute):
@@ -97,11 +97,11 @@ def profile_row(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow])
     return Choice(decisions.COMMANDS[row.basic], "")
 
 
-def basic_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]) -> Choice:
+def basic_choice(attribute: Attribute) -> Choice:
     """Row of `basic`: the table, the few deviations a valid object needs, else safe, or clean where people write."""
     return (
         decisions.VALID.get(attribute.keyword)
-        or profile_row(attribute, rows)
+        or profile_choice(attribute)
         or _never_kept(attribute)
         or Choice("clean" if _is_written(attribute) else "safe", "")
     )
@@ -128,7 +128,7 @@ def _is_written(attribute: Attribute) -> bool:
     return written and attribute.keyword not in _CODE_TEXT
 
 
-def default_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRow]) -> Choice:
+def default_choice(attribute: Attribute) -> Choice:
     """Row of `default`: the useful exceptions, else the table, else by what the attribute can hold.
 
     What the table does not list is kept where an IOD needs it (PS3.3 Type 1, 1C, 2, 2C) and safe otherwise.
@@ -140,7 +140,7 @@ def default_choice(attribute: Attribute, rows: dict[tags.Key, standard.ProfileRo
     return (
         decisions.USEFUL.get(attribute.keyword)
         or decisions.VALID.get(attribute.keyword)
-        or profile_row(attribute, rows)
+        or profile_choice(attribute)
         or decisions.STRONGER.get(attribute.keyword)
         or _never_kept(attribute)
         or _by_content(attribute)
@@ -170,25 +170,10 @@ def _by_content(attribute: Attribute) -> Choice:
     return Choice("safe", "")
 
 
-def table_rows() -> dict[tags.Key, standard.ProfileRow]:
-    """Rows of Table E.1-1 by key, without those that no Data Set rule can name.
-
-    Left out are the row for private elements, which `remove_unknown_tags` carries out, and the three rows of
-    the groups 0000 and 0002: messages are never stored, and file meta information is written anew.
-    """
-    rows: dict[tags.Key, standard.ProfileRow] = {}
-    for row in standard.profile_rows():
-        group = row.tag[1:5]
-        if group != "gggg" and group not in ("0000", "0002"):
-            rows[tags.parse_key(row.tag)] = row
-    return rows
-
-
 def _lines(name: str) -> Iterator[tuple[str, str]]:
-    rows = table_rows()
     choose = {"default": default_choice, "basic": basic_choice}[name]
     for attribute in attributes():
-        command, why = choose(attribute, rows)
+        command, why = choose(attribute)
         if why:
             yield f"_{attribute.text}", why
         yield attribute.text, command

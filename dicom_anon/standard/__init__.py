@@ -13,7 +13,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from dicom_anon.tags import PrivateKey
+from dicom_anon.tags import Key, PrivateKey, parse_key
 
 EDITION = "PS3.15 2026d"
 """Edition of Table E.1-1, whose rows the presets follow."""
@@ -59,8 +59,6 @@ class ProfileRow:
         Keyword of PS3.6, empty for the patterns that have none.
     vr : str
         VR of PS3.6 as printed there (``OB or OW`` included), empty for the patterns that have none.
-    retired, in_standard_iod : bool
-        The table's own two columns.
     basic : str
         Action of the Basic Profile: X, D, Z, U, K, C or a compound such as ``X/Z/D``.
     options : Mapping[str, str]
@@ -70,29 +68,16 @@ class ProfileRow:
     tag: str
     keyword: str
     vr: str
-    retired: bool
-    in_standard_iod: bool
     basic: str
     options: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class SafePrivateRow:
-    """One row of PS3.15 Table E.3.10-1; `vr` is empty where the table gives none."""
-
-    vr: str
-    vm: str
-    meaning: str
-
-
-@dataclass(frozen=True)
 class ConceptRow:
-    """One row of PS3.15 Table E.3.4-1: a Concept Name of Structured Reporting and its actions.
+    """One row of PS3.15 Table E.3.4-1: the actions for a Concept Name of Structured Reporting.
 
     Parameters
     ----------
-    scheme, value, meaning : str
-        Coding Scheme Designator, Code Value and Code Meaning of the concept name.
     value_type : str
         Value Type of the Content Item (``TEXT``, ``PNAME``, ...).
     basic : str
@@ -101,9 +86,6 @@ class ConceptRow:
         Action by further option; an option that says nothing is absent.
     """
 
-    scheme: str
-    value: str
-    meaning: str
     value_type: str
     basic: str
     options: Mapping[str, str]
@@ -125,8 +107,6 @@ def profile_rows() -> tuple[ProfileRow, ...]:
             tag=row["tag"],
             keyword=row["keyword"] or "",
             vr=row["vr"] or "",
-            retired=row["retired"],
-            in_standard_iod=row["in_std_iod"],
             basic=row["basic_profile"],
             options=MappingProxyType({ours: row[col] for ours, col in PROFILE_OPTIONS.items() if row[col]}),
         )
@@ -135,18 +115,31 @@ def profile_rows() -> tuple[ProfileRow, ...]:
 
 
 @functools.cache
-def safe_private() -> Mapping[PrivateKey, SafePrivateRow]:
-    """Safe private attributes (PS3.15 Table E.3.10-1) by group, low element byte and creator.
+def profile_by_key() -> Mapping[Key, ProfileRow]:
+    """Rows of Table E.1-1 that a rule can name (653), by key, in the order of the table.
+
+    Left out are the row for private elements, which `remove_unknown_tags` carries out, and the three rows of
+    the groups 0000 and 0002: messages are never stored, and file meta information is written anew.
+
+    >>> profile_by_key()[0x00080050].keyword
+    'AccessionNumber'
+    """
+    return MappingProxyType(
+        {parse_key(row.tag): row for row in profile_rows() if row.tag[1:5] not in ("gggg", "0000", "0002")}
+    )
+
+
+@functools.cache
+def safe_private() -> Mapping[PrivateKey, str]:
+    """VR of each safe private attribute (PS3.15 Table E.3.10-1), empty where the table gives none.
 
     >>> from dicom_anon.tags import PrivateKey
-    >>> safe_private()[PrivateKey(0x7053, 0x00, "Philips PET Private Group")].vr
+    >>> safe_private()[PrivateKey(0x7053, 0x00, "Philips PET Private Group")]
     'DS'
     """
     return MappingProxyType(
         {
-            PrivateKey(int(row["group"], 16), int(row["element_offset"], 16), row["private_creator"]): (
-                SafePrivateRow(row["vr"] or "", row["vm"] or "", row["meaning"] or "")
-            )
+            PrivateKey(int(row["group"], 16), int(row["element_offset"], 16), row["private_creator"]): row["vr"] or ""
             for row in _read("ps315_safe_private.json")
         }
     )
@@ -165,9 +158,6 @@ def sr_concepts() -> Mapping[tuple[str, str], tuple[ConceptRow, ...]]:
     for row in _read("ps315_table_e_3_4_1.json"):
         key = (row["Coding Scheme Designator"], row["Code Value"])
         concept = ConceptRow(
-            scheme=key[0],
-            value=key[1],
-            meaning=row["Code Meaning"],
             value_type=row["Value Type"],
             basic=row["Basic Prof."],
             options=MappingProxyType({ours: row[col] for ours, col in _SR_COLUMNS.items() if row[col]}),

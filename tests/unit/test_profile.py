@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import Dataset, Sequence, dcmread
 from pydicom.data import get_testdata_file
 
@@ -16,6 +19,7 @@ from dicom_anon.conformance import statement
 from dicom_anon.elements import EXPLICIT_LITTLE
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.errors import ConfigError
+from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.stamps import claim
 from dicom_anon.tags import PrivateKey
 from tests.datasets import KEY, decode, encode, item, walked
@@ -108,6 +112,13 @@ def test_tcia_claims_its_options_and_more_can_be_added() -> None:
         ('"PatientBirthDate": "truncdate"', None), ('"remove_unknown_tags": "false"', None),
         ('"(0019,xx0c,\\"SIEMENS MR HEADER\\")": "keep"', ("retain_safe_private",)),
         ('"(0019,xx0c,\\"NOBODY\\")": "keep"', None),
+        ('"(0019,100c)": "keep"', None), ('"(0019,xxxx)": "set(@value@)"', None), ('"(0019,10xx)": "remove"', ()),
+        ('"(0018,xxxx)": "remove", "(0018,10xx)": "keep"', None),
+        ('"(0018,xxxx)": "keep", "(0018,10xx)": "remove"', None),
+        ('"(6002,3000)": "keep"', None), ('"(6002,xxxx)": "keep"', None), ('"(5000,3000)": "keep"', None),
+        ('"(60xx,xxxx)": "keep"', None), ('"(60xx,0022)": "keep"', ()),
+        ('"SequenceName": "set(@value(PatientName)@)"', None), ('"SequenceName": "set(@value(Rows)@)"', ()),
+        ('"(60xx,xxxx)": "keep", "(60xx,3000)": "remove", "(60xx,4000)": "remove"', ()),
         ('"Modality": "remove"', ()),
     ],
 )  # fmt: skip
@@ -120,9 +131,63 @@ def test_rules_of_a_user_change_the_claim(rules: str, claimed: tuple[str, ...] |
 
 
 def test_a_kept_name_is_not_called_removed() -> None:
-    for rule in ("keep", "set(@value@)", "clean"):
-        config = parse_config(f'{{"general": {{"preset": "basic", "PatientName": "{rule}"}}}}', "test")
-        assert run(item(PatientID="1", PatientName="A^B"), resolve(config)).PatientIdentityRemoved == "NO"
+    for preset, rule in itertools.product(
+        ("basic", "default"),
+        (
+            '"PatientName": "keep"', '"PatientName": "set(@value@)"', '"PatientName": "clean"',
+            '"(0010,00xx)": "keep"', '"StudyID": "set(@value(PatientID)@)"',
+        ),
+    ):  # fmt: skip
+        config = parse_config(f'{{"general": {{"preset": "{preset}", {rule}}}}}', "test")
+        assert run(item(PatientID="1", PatientName="A^B"), resolve(config)).PatientIdentityRemoved == "NO", rule
+
+
+def test_dates_that_a_pattern_keeps_are_not_called_removed() -> None:
+    for preset, rules, said in (
+        ("basic", '"(0008,002x)": "keep"', "UNMODIFIED"),
+        ("basic", '"(0008,002x)": "truncdate"', "MODIFIED"),
+        ("default", '"(0008,00xx)": "remove", "(0008,002x)": "keep"', "UNMODIFIED"),
+    ):
+        config = parse_config(f'{{"general": {{"preset": "{preset}", {rules}}}}}', "test")
+        found = run(item(PatientID="1", StudyDate="20200110"), resolve(config))
+        assert found.LongitudinalTemporalInformationModified == said, rules
+
+
+NARROW_AND_WIDE = (
+    "(0008,0020)", "(0008,002x)", "(0008,xxxx)", "(0010,0010)", "(0010,00xx)", "(0010,xx1x)", "(0018,1030)",
+    "(0018,103x)", "(0018,1xx0)", "(0018,xxxx)", "(0019,1001)", "(0019,10xx)", "(0019,xxxx)", '(0019,xx01,"MAKER")',
+    "(6002,3000)", "(6002,xxxx)", "(60xx,3xxx)", "(60xx,3000)", "(60xx,xxxx)",
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from(NARROW_AND_WIDE), st.sampled_from(["keep", "remove"]), min_size=1, max_size=5))
+def test_no_stamp_says_more_than_was_done(rules: dict[str, str]) -> None:
+    source = item(PatientID="1", PatientName="Zwickel^Ott", StudyDate="19770307", ProtocolName="of Zwickelbart")
+    source.add_new(0x00190010, "LO", "MAKER")
+    source.add_new(0x00191001, "LO", "private words")
+    source.add_new(0x60023000, "OB", b"overlaid")
+    found = run(source, resolve(parse_config(json.dumps({"general": {"preset": "basic", **rules}}), "test")))
+    left = str(found)
+    if found.PatientIdentityRemoved == "YES":
+        assert "Zwickel^Ott" not in left
+    if found.LongitudinalTemporalInformationModified == "REMOVED":
+        assert "19770307" not in left
+    if "PS3.15 2026d Basic Profile" in found.DeidentificationMethod:
+        assert "Zwickelbart" not in left
+        assert "private words" not in left
+        assert 0x60023000 not in found
+
+
+def test_what_a_function_does_is_not_trusted_to_leave_nothing() -> None:
+    def year(dataset: Dataset, tag: tuple[int, int]) -> None:
+        dataset[tag].value = dataset[tag].value[:4] + "0101"
+
+    rules = parse_extra_rules({"StudyDate": year, "PatientID": year}, "test")
+    found = run(item(PatientID="2020 and more", StudyDate="20200110"), resolve(preset="basic", extra_rules=rules))
+    assert (found.PatientID, found.StudyDate) == ("20200101", "20200101")
+    assert (found.PatientIdentityRemoved, found.LongitudinalTemporalInformationModified) == ("NO", "MODIFIED")
+    assert "DeidentificationMethodCodeSequence" not in found
 
 
 @pytest.mark.parametrize(

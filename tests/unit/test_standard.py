@@ -95,9 +95,9 @@ def test_safe_private() -> None:
     rows = standard.safe_private()
     assert len(rows) == 479
     assert len({key.creator for key in rows}) == 20
-    assert sum(not row.vr for row in rows.values()) == 5
+    assert sum(not vr for vr in rows.values()) == 5
     assert all(key.group & 1 and 0 <= key.element <= 0xFF for key in rows)
-    assert rows[tags.PrivateKey(0x0019, 0x0C, "SIEMENS MR HEADER")].vr == "IS"
+    assert rows[tags.PrivateKey(0x0019, 0x0C, "SIEMENS MR HEADER")] == "IS"
 
 
 def test_sr_concepts() -> None:

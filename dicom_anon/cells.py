@@ -1,6 +1,7 @@
-"""Cells of native pixel data: the bits that are their value, and the bits that hold something else.
+"""Cells of pixel data: the bits that are their value, and the bits that hold something else.
 
-Lives here: clearing the latter, run by run. Does not live here: what a header says of cells, or where they are.
+Lives here: clearing the latter, in runs of cells or of one byte of each. Does not live here: what a header says of
+cells, or where they are.
 """
 
 from __future__ import annotations
@@ -8,12 +9,20 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from typing import TypeAlias
+
+Clear: TypeAlias = "Callable[[bytes], bytes]"
+"""From a run of cells, or of one byte of each, to the run without unused bits; the same object where none was set."""
+Planes: TypeAlias = "tuple[Clear | None, ...] | None"
+"""What clears each byte of a cell, the most significant first, and leaves zeros; `None` for a byte that is used whole.
+Empty where all are. `None` in the place of all where one byte cannot be told without another, or nothing is known.
+"""
 
 
 @functools.lru_cache(maxsize=64)
 def cell_mask(
     allocated: int, stored: int, high: int, *, signed: bool, little: bool = True, padding: int | None = None
-) -> Callable[[bytes], bytes]:
+) -> Clear:
     """Make the function that clears the bits of cells which are no part of the value (PS3.5 section 8.1.1).
 
     It works on planes of bytes with translation tables, which is what Python does fastest.
@@ -75,12 +84,41 @@ def cell_mask(
     return clear if clear(cell) is cell else functools.partial(_clear_but, cell, clear)
 
 
-def _clear_signed(unsigned: Callable[[bytes], bytes], signed: Callable[[bytes], bytes], cells: bytes) -> bytes:
+@functools.lru_cache(maxsize=64)
+def plane_masks(allocated: int, stored: int, high: int, *, signed: bool, padding: int | None = None) -> Planes:
+    """Make the functions that do as that of `cell_mask` where bytes of cells are apart, as in RLE (PS3.5 section G.2).
+
+    Parameters
+    ----------
+    allocated, stored, high, signed, padding
+        As for `cell_mask`.
+
+    Returns
+    -------
+    Planes
+        `None` where the sign is not in the first byte, or the padding value needs unused bits.
+    """
+    if signed and high < allocated - 8:
+        return None
+    if padding is not None:
+        cell = padding.to_bytes(2, "little")
+        if cell_mask(allocated, stored, high, signed=signed)(cell) is not cell:
+            return None
+    planes: list[Clear | None] = []
+    for shift in range(allocated - 8, -1, -8):
+        first, last = max(high + 1 - stored - shift, 0), min(high - shift, 7)
+        used = max(last + 1 - first, 0)
+        signs = signed and shift == allocated - 8
+        planes.append(None if used == 8 else cell_mask(8, used, max(last, 0), signed=signs))
+    return tuple(planes)
+
+
+def _clear_signed(unsigned: Clear, signed: Clear, cells: bytes) -> bytes:
     """Clear cells with signs, unless the unused bits are zero in all of them."""
     return cells if unsigned(cells) is cells else signed(cells)
 
 
-def _clear_but(padding: bytes, clear: Callable[[bytes], bytes], cells: bytes) -> bytes:
+def _clear_but(padding: bytes, clear: Clear, cells: bytes) -> bytes:
     """Clear all cells but those that equal a padding value that needs the unused bits."""
     cleared = clear(cells)
     if cleared is cells:

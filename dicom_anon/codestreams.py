@@ -1,21 +1,20 @@
-"""Frames of encapsulated pixel data: finds what is no part of the image, and overwrites it (JPEG family, RLE, deflate).
+"""Frames of encapsulated pixel data: finds what is no part of the image, and overwrites it (JPEG family, deflate).
 
-Lives here: one frame, segment by segment. Does not live here: fragments, native pixel data, decoding; of RLE runs only
-the lengths are added up, and what is inflated is only counted.
+Lives here: one frame, segment by segment. Does not live here: fragments, RLE, native pixel data, decoding; what is
+inflated is only counted.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 import zlib
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 
 from dicom_anon.boxes import boxes
+from dicom_anon.cells import Planes
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.fragments import HEAD, SEARCH, Stream, UnknownStructure
+from dicom_anon.rle import check_rle
 
 _MOST_SEGMENTS = 1 << 17
 
@@ -32,6 +31,12 @@ class Seen:
         Segments that an RLE frame has: one for each byte of a pixel.
     length : int
         Bytes of a whole frame that is not compressed.
+    planes : Planes
+        What clears unused bits in RLE frames.
+    cleared : list of (int, bytes)
+        What has to be overwritten for that.
+    precision : int
+        Most bits that a sample has in a JPEG, JPEG-LS or JPEG 2000 frame.
     header : bytes
         Header of a JPEG up to the first scan's data, in which nothing had to be overwritten.
     inside : frozenset of int
@@ -41,6 +46,9 @@ class Seen:
     cells: int = 0
     segments: int = 0
     length: int = 0
+    planes: Planes = ()
+    cleared: list[tuple[int, bytes]] = field(default_factory=list)
+    precision: int = 0
     header: bytes = b""
     inside: frozenset[int] = frozenset()
 
@@ -64,11 +72,11 @@ def check_frame(stream: Stream, seen: Seen) -> None:
     if start[:2] == b"\xff\xd8":
         _jpeg(stream, seen)
     elif start[:2] == b"\xff\x4f":
-        _jpeg_2000(stream, 0, stream.size)
+        _jpeg_2000(stream, 0, stream.size, seen)
     elif start == b"\0\0\0\x0c":
-        _boxes(stream, 0, stream.size)
+        _boxes(stream, 0, stream.size, seen)
     elif start[1:] == b"\0\0\0":
-        _rle(stream, seen.cells, seen.segments)
+        check_rle(stream, seen.cells, seen.segments, seen.planes, seen.cleared)
     else:
         raise UnknownStructure
 
@@ -81,6 +89,8 @@ _INSIDE_LS = _INSIDE.union(range(0x80))
 _HAS_LENGTH = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xFF)))
 _DECODES = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xE0), 0xF7)) - {0xC8}
 """Segments of T.81 table B.1 and T.87 table C.1 that decoders use whole."""
+_FRAME_HEADERS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+"""Segments SOF, which begin with the bits of a sample (T.81 B.2.2, T.87 C.2.2)."""
 
 
 def _jpeg(stream: Stream, seen: Seen) -> None:
@@ -112,6 +122,8 @@ def _jpeg(stream: Stream, seen: Seen) -> None:
         after = pos + 2 + length
         if marker not in _HAS_LENGTH or length < 2 or after > size:
             raise UnknownStructure
+        if marker in _FRAME_HEADERS:
+            seen.precision = max((seen.precision, *start[4:5]))
         if marker not in _DECODES:
             kept = _kept(marker, start[4:], length - 2)
             stream.blank(pos + 4 + kept, length - 2 - kept)
@@ -150,7 +162,7 @@ _DECODES_2000 = frozenset(b"\x50\x51\x52\x53\x55\x56\x57\x58\x59\x5c\x5d\x5e\x5f
 """Segments of T.800 table A.2, and CAP, PRF and CPF of T.800 and T.814."""
 
 
-def _jpeg_2000(stream: Stream, pos: int, end: int) -> None:
+def _jpeg_2000(stream: Stream, pos: int, end: int, seen: Seen) -> None:
     """Check a JPEG 2000 codestream (ITU-T T.800 annex A, T.814), hopping over the data of tile-parts."""
     pos += 2
     tile_end: int | None = None
@@ -175,7 +187,10 @@ def _jpeg_2000(stream: Stream, pos: int, end: int) -> None:
         length = stream.number(pos + 2, 2)
         if not (0x50 <= marker <= 0x7F or marker == 0x90) or length < 2 or pos + 2 + length > end:
             raise UnknownStructure
-        if marker == 0x64:
+        if marker == 0x51:  # SIZ: of each component, bits less one below a sign (T.800 A.5.1)
+            depths = stream.read(pos + 40, max(length - 38, 0))[::3]
+            seen.precision = max((seen.precision, *((depth & 0x7F) + 1 for depth in depths)))
+        elif marker == 0x64:
             stream.blank(pos + 6, length - 4)
         elif marker == 0x90:
             size = stream.number(pos + 6, 4)
@@ -199,54 +214,19 @@ _UNSURE = frozenset((b"jxlc", b"jxlp", b"jbrd"))
 """Where a JPEG XL codestream ends, only a decoder finds; `jbrd` holds the comments of a JPEG, compressed."""
 
 
-def _boxes(stream: Stream, pos: int, end: int) -> None:
+def _boxes(stream: Stream, pos: int, end: int, seen: Seen) -> None:
     """Check a JP2 or JPEG XL file (ITU-T T.800 annex I, ISO/IEC 18181-2): only boxes that decode stay."""
     unsure = False
     for kind, start, stop in boxes(stream, pos, end):
         if kind == b"jp2c":
-            _jpeg_2000(stream, start, stop)
+            _jpeg_2000(stream, start, stop, seen)
         elif kind in _SUPERBOXES:
-            _boxes(stream, start, stop)
+            _boxes(stream, start, stop, seen)
         elif kind not in _BOXES_KEPT:
             stream.blank(start, stop - start)
         unsure |= kind in _UNSURE
     if unsure:
         raise UnknownStructure
-
-
-_RUN_SIZE = bytes(code + 2 if code < 128 else 1 if code == 128 else 2 for code in range(256))
-_RUN_CELLS = bytes(code + 1 if code < 128 else 0 if code == 128 else 257 - code for code in range(256))
-
-
-def _rle(stream: Stream, cells: int, segments: int) -> None:
-    """Check an RLE frame (PS3.5 annex G): its header, and what is before, between and behind what decodes."""
-    count, *offsets = struct.unpack("<16L", stream.read(0, 64))
-    edges = [*offsets[:count], stream.size]
-    if not 0 < count == segments < 16 or not cells or edges[0] < 64 or edges != sorted(set(edges)):
-        raise UnknownStructure
-    stream.blank(4 + 4 * count, 60 - 4 * count)
-    stream.blank(64, offsets[0] - 64)
-    for start, end in pairwise(edges):
-        used = _end_of_segment(stream, start, end, cells)
-        stream.blank(used, end - used)
-
-
-def _end_of_segment(stream: Stream, pos: int, end: int, cells: int) -> int:
-    """Add up runs (PS3.5 G.3) until all cells are there; tell where the last one ends."""
-    while cells > 0:
-        if pos >= end:
-            raise UnknownStructure
-        codes = stream.read(pos, min(SEARCH, end - pos))
-        sizes, counts = codes.translate(_RUN_SIZE), codes.translate(_RUN_CELLS)
-        at = 0
-        with suppress(IndexError):  # cheaper than asking for the end at every run
-            while cells > 0:
-                cells -= counts[at]
-                at += sizes[at]
-        pos += at
-    if pos > end:
-        raise UnknownStructure
-    return pos
 
 
 def check_uncompressed(stream: Stream, seen: Seen) -> None:

@@ -79,7 +79,7 @@ def parse_extract(text: str) -> Extract:
     Raises
     ------
     UsageError
-        One of them is no keyword; the nearest is suggested.
+        One of them is no keyword, and the nearest is suggested; or it names an element of several groups.
 
     Examples
     --------
@@ -98,7 +98,11 @@ def parse_extract(text: str) -> Extract:
             key = tags.parse_key(word)
         except tags.TagSyntaxError as error:
             raise UsageError(f'--extract: "{word}" {error} (accepted: all, main, keywords)') from None
-        assert isinstance(key, int)  # every other form of a key has a comma in it
+        if not isinstance(key, int):  # a keyword of a repeating group: any other such key has a comma in it
+            one = f"{tags.sort_key(key)[0]:08X}"
+            raise UsageError(
+                f'--extract: "{word}", {tags.format_key(key)}, stands for several: name one, such as {one}'
+            )
         wanted.add(key)
     return Extract(None, "all") if "all" in words else Extract(frozenset(wanted), ",".join(words))
 

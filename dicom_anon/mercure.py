@@ -16,7 +16,8 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from dicom_anon import api
 from dicom_anon._version import __version__
 from dicom_anon.assignment import Assignment
 from dicom_anon.ending import SIGNALS
-from dicom_anon.errors import DicomAnonError, Reason, UsageError
+from dicom_anon.errors import DicomAnonError, Kind, Reason, UsageError
 from dicom_anon.mercure_task import Say, Task, read_task
 from dicom_anon.pseudonyms import new_key
 from dicom_anon.report import RunReport
@@ -141,9 +142,10 @@ def _images_of(source: Path, work: Path, task: Task, key: bytes | None) -> RunRe
     if report.interrupted:
         raise KeyboardInterrupt
     lines = csv.DictReader(io.StringIO(listed.getvalue(), newline=""))
-    lost = [line for line in lines if line["path"].lower().endswith(".dcm") and line["reason"] != Reason.DROPPED.value]
+    lost = Counter(line["reason"] for line in lines if _is_loss(line))
     if lost or report.exit_code:
-        reasons = ", ".join(f"{count} {reason.value}" for reason, count in sorted(_causes(report), key=str))
+        lost["documents-failed"] += report.notes["documents-failed"]
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted((+lost).items()))
         raise TaskFailed(f"nothing is passed on, since not all images could be de-identified: {reasons}")
     if not report.written:
         raise TaskFailed("there is no image in IN")
@@ -159,8 +161,10 @@ def _has_semaphores() -> bool:
     return True
 
 
-def _causes(report: RunReport) -> Iterable[tuple[Any, int]]:
-    return ((reason, count) for reason, count in report.reasons.items() if count)
+def _is_loss(line: Mapping[str, str]) -> bool:
+    """Tell whether a file that was not written is an image: task.json and the .tags are skipped, too."""
+    is_image = line["path"].lower().endswith(".dcm") or line["outcome"] != Kind.SKIPPED.value
+    return is_image and line["reason"] != Reason.DROPPED.value
 
 
 def result_of(report: RunReport) -> dict[str, Any]:

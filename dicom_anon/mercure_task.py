@@ -82,7 +82,7 @@ def read_task(folder: Path, say: Say) -> Task:
         process = process[0]
     if not isinstance(process, dict):
         process = {}
-    if process.get("retain_input_images") not in (None, False):
+    if _retains_originals(process.get("retain_input_images")):
         raise UsageError('"retain input images" is on: mercure would put the originals beside the de-identified images')
     settings = process.get("settings")
     if settings is None:
@@ -92,6 +92,14 @@ def read_task(folder: Path, say: Say) -> Task:
     info = content.get("info")
     titles = _receiver_titles(folder, info)
     return _task_of(settings, titles, facts_of_mercure(info), say)
+
+
+def _retains_originals(value: object) -> bool:
+    """Tell whether a task asks for the originals; older versions of mercure say so in text. A doubt is a yes."""
+    try:
+        return value is not None and config.parse_flag(value)
+    except config.SettingError:
+        return True
 
 
 def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping[str, str], say: Say) -> Task:

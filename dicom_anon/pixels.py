@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dicom_anon import tags
 from dicom_anon.boxes import clean_movie
-from dicom_anon.cells import cell_mask
+from dicom_anon.cells import Planes, cell_mask, plane_masks
 from dicom_anon.codestreams import Seen, check_deflated, check_frame, check_uncompressed
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange, ReadAt, Span, element_bytes
 from dicom_anon.errors import FileRefused, Reason
@@ -33,7 +33,7 @@ _OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 _FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
 
 NOT_CHECKED = "pixel-stream-not-checked"
-"""Note: the pixel data, or a frame of it, is of a structure that is not known here; its bytes were left."""
+"""Note: the pixel data, or a frame of it, is of a structure that is not known here, or may hold overlays; it stays."""
 BLANKED = "pixel-comments-blanked"
 """Note: comments, application data, bytes behind a codestream or a senseless Basic Offset Table went."""
 TRIMMED = "pixel-surplus-trimmed"
@@ -103,9 +103,12 @@ def plan_pixels(
     SPIFF headers and the colour transform of JPEG-LS, which decoders use), JP2 boxes that decode nothing, and what
     lies behind their end; all is overwritten with zeros, so that no length changes. Scans of JPEG are searched for
     the marker that ends them: 0.4 ms per MB. Of RLE segments (PS3.5 annex G) the runs are added up, since nothing else
-    tells where they end: 10 ms per MB. Deflated frames are inflated for the same reason: 1 ms per MB of pixels. A Basic
-    Offset Table that points to no fragments is written empty. Of video only the boxes of MP4 are looked into, and of
-    JPEG XL only its boxes; what else is in these has to be looked for (`planned`), and is noted.
+    tells where they end: 6 ms per MB; what they hold loses unused bits, as native values do. Deflated frames are
+    inflated for the same reason: 1 ms per MB of pixels. A Basic Offset Table that points to no fragments is written
+    empty. Of video only the boxes of MP4 are looked into, and of JPEG XL only its boxes; what else is in these has to
+    be looked for (`planned`), and is noted. So are codestreams of the JPEG family that have more bits for a sample than
+    Bits Stored (many have), where overlays say that their planes are in the pixel data: these were compressed with the
+    value.
 
     Native values are cut to the length that PS3.5 section 8.1 and PS3.3 section C.7.6.3 give. Where Bits Stored is less
     than Bits Allocated, every cell is checked while it is copied, whether or not overlay elements tell of planes in the
@@ -355,13 +358,19 @@ def _planned_native(layout: Layout, found: int, tag: int) -> tuple[PixelPlan, in
 
 
 def _mask_for(layout: Layout, allocated: int, stored: int) -> Callable[[bytes], bytes] | None:
-    high = stored - 1 if layout.high is None else layout.high
-    if not 0 < stored <= high + 1 <= allocated or allocated not in (8, 16, 32, 64):
+    high = _high_bit(layout, allocated, stored)
+    if high is None:
         return None
     if allocated > 16 and not layout.little:
         return None  # cells of several big endian words are written in either order of the words
     padding = layout.padding if allocated == 16 else None
     return cell_mask(allocated, stored, high, signed=layout.signed == 1, little=layout.little, padding=padding)
+
+
+def _high_bit(layout: Layout, allocated: int, stored: int) -> int | None:
+    """Highest bit of the value, `None` where the header contradicts itself."""
+    high = stored - 1 if layout.high is None else layout.high
+    return high if 0 < stored <= high + 1 <= allocated and allocated in (8, 16, 32, 64) else None
 
 
 # Encapsulated pixel data (PS3.5 section A.4)
@@ -375,7 +384,7 @@ def _is_encapsulated(level: Level, span: Span) -> bool:
 def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, transfer_syntax: str = "") -> PixelPlan:
     count, layout, check = _frame_count(root), _layout(root), _CHECKS.get(transfer_syntax, check_frame)
     patches: list[tuple[int, bytes]] = []
-    seen, table = Seen(*_frame_sizes(layout)), 0
+    seen, table = Seen(*_frame_sizes(layout), _planes(layout)), 0
     unsure = check is not check_frame and layout.stored != layout.allocated  # what unused bits hold is not known
     try:
         fragments = fragments_of(content, read_at)
@@ -396,10 +405,20 @@ def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, transfe
             check(stream, seen)
         except UnknownStructure:
             unsure = True
-    if not patches and not unsure and not table:
-        return _NOTHING
-    notes = {BLANKED} if patches or table else set()
-    return PixelPlan(tuple(sorted(patches)), notes=frozenset(notes | ({NOT_CHECKED} if unsure else set())), table=table)
+    unsure |= seen.precision > (layout.stored or layout.allocated or 0) and _has_planes_in_cells(root)
+    found = {BLANKED: patches or table, UNUSED_BITS: seen.cleared, NOT_CHECKED: unsure}
+    notes = frozenset(note for note, what in found.items() if what)
+    return PixelPlan(tuple(sorted(patches + seen.cleared)), notes=notes, table=table) if notes else _NOTHING
+
+
+def _has_planes_in_cells(level: Level) -> bool:
+    """Tell whether overlays say that their planes are in bits of the pixel data (retired, PS3.3-2004 section C.9.2)."""
+    for group in range(0x60000000, 0x60200000, 0x20000):
+        position, rows = level.raw(group | 0x0102), level.raw(group | 0x0010)
+        here = position is not None or rows is not None
+        if (position or b"").strip(b"\0") or (here and level.raw(group | 0x3000) is None):
+            return True
+    return False
 
 
 def _extended_unsure(root: Level, fragments: list[Part]) -> bool:
@@ -414,6 +433,17 @@ def _extended_unsure(root: Level, fragments: list[Part]) -> bool:
     if not fits or int.from_bytes(total, "little") > sum(part.length for part in fragments):
         raise FileRefused(Reason.UNSUPPORTED, "an Extended Offset Table that fits no fragments")
     return False
+
+
+def _planes(layout: Layout) -> Planes:
+    """Find what clears unused bits where bytes of cells are apart."""
+    allocated = layout.allocated or 0
+    stored = allocated if layout.stored is None else layout.stored
+    if stored == allocated:
+        return ()
+    high = _high_bit(layout, allocated, stored)
+    padding = layout.padding if allocated == 16 else None
+    return None if high is None else plane_masks(allocated, stored, high, signed=layout.signed == 1, padding=padding)
 
 
 def _frame_sizes(layout: Layout) -> tuple[int, int, int]:

@@ -37,7 +37,7 @@ NOTES = {
     "patient-by-study": "files without PatientID and name: each study counts as a patient",
     "patient-unknown": "files without PatientID, name and study: they share one pseudonym",
     "pixel-comments-blanked": "files with comments or a senseless offset table in their compressed pixel data, blanked",
-    "pixel-stream-not-checked": "files with video, JPEG XL or unknown structures, where not all could be looked into",
+    "pixel-stream-not-checked": "files with video, JPEG XL, overlays in JPEG or the like, not wholly looked into",
     "pixel-surplus-trimmed": "files whose pixel data was longer than the image, and was cut",
     "record-failed": "batches that could not be recorded in the run folder, which ended the run",
     "trailing-bytes": "files with bytes after the Data Set, which were dropped",

@@ -22,6 +22,9 @@ _OF_MERCURE = {
 }
 """Fields of mercure's ``info`` that say how a task came about and not whose it is, and their values."""
 
+_OF_ROWS = ("remove_safe_tags", "remove_curves", "remove_overlays")
+"""Options that are told where rows are due to them; not `date_shift`, since its days lead back to the dates."""
+
 
 @dataclass(frozen=True)
 class TaskFacts:
@@ -107,6 +110,7 @@ def task_document(
         Time of writing, ISO 8601.
     """
     rules = facts.assignment
+    sources = {row.source for row in rules.rows.values()}
     account = report.to_json()
     document: dict[str, Any] = {
         "tool": "dicom-anon",
@@ -115,7 +119,9 @@ def task_document(
         "project": rules.project,
         "options": {
             "remove_unknown_tags": rules.remove_unknown_tags,
+            **{name: f"option {name}" in sources for name in _OF_ROWS},
             "profile_options": list(rules.profile_options),
+            "objects": dict(rules.objects),
             "layout": "study",
             "extract": facts.extract,
         },

@@ -79,6 +79,9 @@ def _effort(pattern: Any) -> _Effort:
             branches = [_effort(branch) for branch in argument[1]]
             opens, choices = max(b.opens for b in branches), sum(b.choices for b in branches)
             total = total.then(_Effort(opens, choices))
+        elif name == "GROUPREF":  # compared with what its group has matched
+            longest = int(pattern.state.groupwidths[argument][1])
+            total = total.then(_Effort(int(longest > _MANY)))
         else:
             for inner in _parts(argument):
                 total = total.then(_effort(inner))

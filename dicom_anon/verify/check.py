@@ -6,12 +6,14 @@ files at once (chance, the ledger of UIDs, the account).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import catalog
+from .attributes import named_otherwise, read_otherwise
 from .directory import wrong_files
 from .document import read_document
 from .identifiers import Collected, Kept, collect, date_in, normal_name, values_of
@@ -99,7 +101,12 @@ def _collect(path: Path, reader: Reader, layout: Layout, kept: Kept) -> Collecte
 def path_hits(path: str, index: Index, dates: Mapping[str, str]) -> dict[int, str]:
     """Return the numbers of the components of a path that identify, and of what kind."""
     parts = path.split("/")
-    return dict(read_path(parts, index, dates)) | dict(search_path(parts, index, dates))
+    dotted = [_BETWEEN_NUMBERS.sub(".", part) for part in parts]  # a UID may be written with other signs for its dots
+    found = dict(read_path(parts, index, dates)) | dict(search_path(parts, index, dates))
+    return found if dotted == parts else found | dict(search_path(dotted, index, dates))
+
+
+_BETWEEN_NUMBERS = re.compile(r"(?<=\d)[_ -]+(?=\d)")
 
 
 def shown(path: str, hidden: frozenset[int] = frozenset()) -> str:
@@ -160,6 +167,8 @@ class CheckWork:
                 if origin is not None:
                     self._compare(origin, reader, layout, checked)
                     _compare_pixels((origin.reader, origin.layout), (reader, layout), checked)
+                if (head := named_otherwise(reader, layout)) is not None:
+                    checked.add(element_of(head), "file meta names another object", "uid", head.start)
                 if (offset := unused_bits(reader, layout)) is not None:
                     checked.add("pixel data", "unused high bits", "pixel", offset)
                 if job.source is None and catalog.DIRECTORY_RECORDS not in layout.items:
@@ -228,10 +237,15 @@ def _dates(collected: Collected | None) -> dict[str, str]:
 
 def _compare_pixels(source: tuple[Reader, Layout], output: tuple[Reader, Layout], checked: Checked) -> None:
     before, after = source[1].pixels(), output[1].pixels()
-    if before and not after:
+    if not before:
+        return
+    if not after:
         checked.add("pixel data", "pixel data missing", "pixel")
-    elif before and not same_pixels(source, output):
+        return
+    if not same_pixels(source, output):
         checked.add("pixel data", "pixel data differs", "pixel", after[0].start)
+    for path in read_otherwise(source, output):
+        checked.add(path, "pixels are read another way", "pixel")
 
 
 def weighed(checked: Checked, likely: Sequence[bool]) -> list[Finding]:

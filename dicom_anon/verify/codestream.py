@@ -112,16 +112,39 @@ def _boxes(data: bytes, position: int, stop: int, picture: frozenset[bytes]) -> 
     return found
 
 
-def _rle(data: bytes, cells: int) -> list[Range]:
-    """Return what is before and behind the needed bytes of each segment, and unused offsets (PS3.5 Annex G)."""
+def rle_planes(data: bytes, cells: int) -> list[bytes]:
+    """Return what each segment of an RLE frame decodes to (PS3.5 Annex G); none for a frame that is broken."""
+    planes: list[bytes] = []
+    for position, end in _rle_segments(data):
+        plane = bytearray()
+        while len(plane) < cells and position < end:
+            run, start = data[position], position + 1
+            position = start + run + 1 if run < 128 else start if run == 128 else start + 1
+            plane += data[start:position] if run < 128 else data[start:position] * (257 - run)
+        if len(plane) < cells or position > end:
+            return []
+        planes.append(bytes(plane[:cells]))
+    return planes
+
+
+def _rle_segments(data: bytes) -> list[Range]:
+    """Return where the segments of an RLE frame are; none for a frame that is broken."""
     if len(data) < 64:
         return []
     count, *offsets = struct.unpack_from("<16L", data)
     offsets = offsets[:count]
     if not 0 < count < 16 or offsets[0] < 64 or offsets != sorted(offsets) or offsets[-1] > len(data):
         return []
-    found = [(4 + 4 * count, offsets[0])]
-    for position, end in pairwise([*offsets, len(data)]):
+    return list(pairwise([*offsets, len(data)]))
+
+
+def _rle(data: bytes, cells: int) -> list[Range]:
+    """Return what is before and behind the needed bytes of each segment, and unused offsets (PS3.5 Annex G)."""
+    segments = _rle_segments(data)
+    if not segments:
+        return []
+    found = [(4 + 4 * len(segments), segments[0][0])]
+    for position, end in segments:
         left = cells
         while left > 0 and position < end:
             run = data[position]

@@ -1,6 +1,7 @@
 """The JSON documents that a run writes beside the images: the values in them, apart from the words they all have.
 
-Lives here: telling such a document from any other file, and reading it. Does not live here: the search.
+Lives here: telling such a document from any other file, and reading it. Does not live here: the search. A document
+is made of the images beside it, and dates are looked for in these: it has no source of its own whose they could be.
 """
 
 from __future__ import annotations
@@ -20,14 +21,22 @@ from .search import FIGURE_VRS, TEXT_VRS
 
 LIMIT = 1 << 26  # bytes of a document that is read; a larger one is searched as it is
 
-_NAMES = """tool version extract StudyInstanceUID SeriesInstanceUID NumberOfInstances elements tag creator vr Value
-    Values Minimum Maximum MoreValues Length Lengths Alphabetic Ideographic Phonetic preset project options
-    remove_unknown_tags profile_options layout rules key_id started ended series folder counts instances run found
-    files bytes written source_bytes unchanged skipped quarantined failed reasons mercure action uid_type
-    mercure_version not-dicom dicomdir symlink special-file object-dropped not-parsable truncated pixel-data-short
-    encrypted unsupported-object value-not-writable value-misplaced identity-missing burned-in-risk internal-error
-    unreadable vanished write-failed worker-died not-reached"""
-NAMES = frozenset(_NAMES.split())
+_OF_SERIES = "tool version extract StudyInstanceUID SeriesInstanceUID NumberOfInstances elements"
+_OF_ACCOUNT = """tool version preset project options rules key_id started ended StudyInstanceUID series counts run
+    mercure"""
+_SERIES, _ACCOUNT = frozenset(_OF_SERIES.split()), frozenset(_OF_ACCOUNT.split())
+"""Keys at the top of such a document; `mercure` stands there only where mercure gave the task."""
+
+_KINDS = """encapsulated secondary_capture sr presentation_state waveform wsi_label private_sop_class
+    unknown_sop_class"""
+_OBJECTS = frozenset(_KINDS.split())
+_INSIDE = """tag creator vr Value Values Minimum Maximum MoreValues Length Lengths Alphabetic Ideographic Phonetic
+    remove_unknown_tags remove_safe_tags remove_curves remove_overlays profile_options objects layout folder instances
+    found files bytes written source_bytes unchanged skipped quarantined failed reasons action uid_type mercure_version
+    not-dicom dicomdir symlink special-file object-dropped not-parsable truncated pixel-data-short encrypted
+    unsupported-object value-not-writable value-misplaced identity-missing burned-in-risk internal-error unreadable
+    vanished write-failed worker-died not-reached"""
+NAMES = _SERIES | _ACCOUNT | _OBJECTS | frozenset(_INSIDE.split())
 """Keys that such documents have beside keywords and tags; any other key is searched as values are."""
 
 _FORMS = {
@@ -44,6 +53,8 @@ _FORMS = {
         "ended": r"\d{4}-\d\d-\d\dT[\d:]{8}[+-][\d:]{5}",
         "action": "route|both|process|discard|notification",
         "uid_type": "series|study",
+        "dicomdir": "skip|rebuild",
+        **dict.fromkeys(_OBJECTS, "process|quarantine|drop"),
     }.items()
 }
 """Values that a run, and not a file, has put there, by their key."""
@@ -60,7 +71,8 @@ def read_document(path: Path) -> tuple[Reader, Layout] | None:
     """Read a document of a run as if its values were those of a file; None for what is no such document.
 
     Each value becomes a span of the element it is told of, with its VR, and of none if it is told of none. What
-    stands twice under one key, is damaged, or too large, makes no document: such a file is searched as it is.
+    stands twice under one key, is damaged, too large, or has other keys at the top than a run writes, makes no
+    document: such a file is searched as it is.
     """
     with path.open("rb") as file:
         content = file.read(LIMIT + 1)
@@ -71,13 +83,20 @@ def read_document(path: Path) -> tuple[Reader, Layout] | None:
         document = json.loads(
             content.decode("utf-8"), object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number
         )
-        if not isinstance(document, dict) or document.get("tool") != "dicom-anon":
+        if not _is_of_a_run(document):
             return None
         values.walk(document, "", _BESIDE, "")
     except (ValueError, RecursionError):
         return None
     size = len(values.data)
     return Reader(io.BytesIO(values.data), size), Layout(size, values.spans, preamble=False, end=size)
+
+
+def _is_of_a_run(document: object) -> bool:
+    """Say whether a document has what those of a run have at the top, no more and no less."""
+    if not isinstance(document, dict) or document.get("tool") != "dicom-anon":
+        return False
+    return document.keys() == _SERIES or document.keys() | {"mercure"} == _ACCOUNT
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from . import catalog
 from .identifiers import date_in
-from .plain import plain_forms
+from .plain import plain, plain_forms
 from .words import is_placeholder, is_weak, phrases, words
 
 MAX_TEXT = 64  # characters of a text that are searched; the start of a long address is enough
@@ -70,6 +70,17 @@ def _pairs(kind: str, family: str, given: str, vocabulary: Container[str]) -> It
             yield from (_text_needle(kind, first + between + second) for between in glue)
         if short >= 8 and not common:
             yield _text_needle(kind, first + second)
+        yield from _with_initial(kind, first, second, vocabulary)
+
+
+def _with_initial(kind: str, word: str, other: str, vocabulary: Container[str]) -> Iterator[Needle]:
+    """Yield one word of a name with the initial of the other beside it, as people are called in systems."""
+    initial = plain(other)[:1]
+    for form in plain_forms(word):
+        if form.isascii() and not is_weak(form, vocabulary):
+            for glued in (initial + form, form + initial):
+                if not _weak_phrase(glued, vocabulary):
+                    yield _text_needle(kind, glued)
 
 
 def _weak_phrase(text: str, vocabulary: Container[str]) -> bool:

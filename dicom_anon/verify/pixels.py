@@ -1,18 +1,16 @@
 """Pixel data: identical to the source where it is picture, nothing hidden in the bits that are not.
 
-Lives here: streaming comparison and the check of unused bits (PS3.3 C.7.6.3.1, PS3.5 8.1). Does not live
-here: decoding; no pixel is ever interpreted.
+Lives here: streaming comparison, and where unused bits are looked for (PS3.3 C.7.6.3.1). Does not live here: the bits
+of cells, decoding; no pixel is ever interpreted.
 """
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
-from .codestream import Range, begins_frame, behind_deflated, text_ranges, without
+from .cells import Format
+from .codestream import Range, begins_frame, behind_deflated, rle_planes, text_ranges, without
 from .layout import BIG_ENDIAN, NATIVE, RLE, Layout, Reader, Span
 from .movie import CHUNK, Video, places, same_video, spare_ranges
 from .search import Area
@@ -22,28 +20,7 @@ DEFLATED_FRAMES, UNCOMPRESSED_FRAMES = "1.2.840.10008.1.2.8.1", "1.2.840.10008.1
 FRAME_LIMIT = 1 << 26  # bytes of one fragment that are looked into; the rest of a longer one is compared as it is
 
 _Spare = Callable[[bytes], list[Range]]
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How native pixels are laid out: bytes of one cell, its used bits, sign, byte order, bytes in all."""
-
-    cell: int
-    stored: int
-    high: int
-    signed: bool
-    big_endian: bool
-    length: int | None
-
-    @property
-    def used(self) -> int:
-        """Mask of the bits of one cell that belong to the picture."""
-        return ((1 << self.stored) - 1) << max(0, self.high - self.stored + 1)
-
-    @property
-    def has_unused(self) -> bool:
-        """Whether a cell has bits that belong to no pixel."""
-        return self.cell in (1, 2, 4) and 0 < self.stored < self.cell * 8 and self.high < self.cell * 8
+_Picture = Callable[[bytes], list[bytes]]
 
 
 def _number(reader: Reader, layout: Layout, tag: int) -> int | None:
@@ -85,12 +62,8 @@ def pixel_format(reader: Reader, layout: Layout) -> Format:
         signed=_number(reader, layout, 0x00280103) == 1,
         big_endian=layout.transfer_syntax == BIG_ENDIAN,
         length=length,
+        padding=_number(reader, layout, 0x00280120) if allocated == 16 else None,
     )
-
-
-def _masks(bits: int, form: Format) -> bytes:
-    """Return a mask of one cell, byte by byte in the order of the file."""
-    return bits.to_bytes(form.cell, "big" if form.big_endian else "little")
 
 
 def _chunks(reader: Reader, start: int, end: int) -> Iterator[bytes]:
@@ -102,8 +75,8 @@ def same_pixels(source: tuple[Reader, Layout], output: tuple[Reader, Layout]) ->
     """Say whether two files hold the same picture.
 
     Native: the bits that belong to pixels are equal; unused bits and bytes behind the last pixel may
-    differ. Encapsulated: the fragments are equal but for comments, application data, what no decoder knows and
-    what follows the end of a frame.
+    differ. Encapsulated: the fragments are equal but for comments, application data, what no decoder knows,
+    what follows the end of a frame, and unused bits in RLE.
     """
     (reader, layout), (other, result) = source, output
     if is_native(layout) != is_native(result):
@@ -115,9 +88,9 @@ def same_pixels(source: tuple[Reader, Layout], output: tuple[Reader, Layout]) ->
     if layout.transfer_syntax.startswith(VIDEO):
         return same_video(Video(reader, _fragments(layout)), Video(other, _fragments(result)))
     before, after = _frames(reader, layout), _frames(other, result)
-    spare = _spare(reader, layout)
+    spare, picture = _spare(reader, layout), _picture(reader, layout)
     return len(before) == len(after) and all(
-        _same_frame(reader, a, other, b, spare) for a, b in zip(before, after, strict=True)
+        _same_frame(reader, a, other, b, spare, picture) for a, b in zip(before, after, strict=True)
     )
 
 
@@ -140,10 +113,28 @@ def _frames(reader: Reader, layout: Layout) -> list[list[Span]]:
     return frames
 
 
+def _frame_size(reader: Reader, layout: Layout) -> int:
+    """Return how many pixels a frame has, 0 if that is not known."""
+    rows, columns = _number(reader, layout, 0x00280010), _number(reader, layout, 0x00280011)
+    return (rows or 0) * (columns or 0)
+
+
+def _rle_format(reader: Reader, layout: Layout) -> Format | None:
+    """Return how pixels with unused bits are laid out that are in RLE frames; None for all others."""
+    form = pixel_format(reader, layout)
+    looked_into = layout.transfer_syntax == RLE and form.has_unused and _frame_size(reader, layout) <= FRAME_LIMIT
+    return form if looked_into else None
+
+
+def _picture(reader: Reader, layout: Layout) -> _Picture:
+    """Return what tells the bits of an RLE frame that belong to pixels; nothing of others."""
+    form, size = _rle_format(reader, layout), _frame_size(reader, layout)
+    return lambda data: form.picture(form.joined(rle_planes(data, size))) if form else []
+
+
 def _spare(reader: Reader, layout: Layout) -> _Spare:
     """Return what tells the ranges of a frame that are no picture, by the Transfer Syntax."""
-    rows, columns = _number(reader, layout, 0x00280010), _number(reader, layout, 0x00280011)
-    cells = (rows or 0) * (columns or 0)
+    cells = _frame_size(reader, layout)
     if layout.transfer_syntax == RLE:
         return partial(text_ranges, rle_cells=cells)
     if layout.transfer_syntax == UNCOMPRESSED_FRAMES:
@@ -168,21 +159,14 @@ def _same_native(reader: Reader, layout: Layout, other: Reader, result: Layout) 
             return False
         pieces = zip(_chunks(reader, a.start, a.start + length), _chunks(other, b.start, b.start + length), strict=True)
         for one, two in pieces:
-            if one != two and not (form.has_unused and _used(one, form) == _used(two, form)):
+            if one != two and not (form.has_unused and form.picture(one) == form.picture(two)):
                 return False
     return True
 
 
-def _used(chunk: bytes, form: Format) -> list[bytes]:
-    """Return the bits of a chunk that belong to pixels, plane by plane (first bytes, second bytes, ...)."""
-    masks = _masks(form.used, form)
-    return [
-        chunk[plane :: form.cell].translate(bytes(value & mask for value in range(256)))
-        for plane, mask in enumerate(masks)
-    ]
-
-
-def _same_frame(reader: Reader, ours: list[Span], other: Reader, theirs: list[Span], spare: _Spare) -> bool:
+def _same_frame(
+    reader: Reader, ours: list[Span], other: Reader, theirs: list[Span], spare: _Spare, picture: _Picture
+) -> bool:
     if [span.end - span.start for span in ours] == [span.end - span.start for span in theirs]:
         pairs = (
             (one, two)
@@ -195,7 +179,10 @@ def _same_frame(reader: Reader, ours: list[Span], other: Reader, theirs: list[Sp
     if before is None or after is None:
         return False
     ranges = spare(before)
-    return without(before, ranges) == without(after, ranges if len(before) == len(after) else spare(after))
+    if without(before, ranges) == without(after, ranges if len(before) == len(after) else spare(after)):
+        return True
+    bits = picture(before)
+    return any(bits) and bits == picture(after)
 
 
 def _joined(reader: Reader, spans: list[Span]) -> bytes | None:
@@ -228,10 +215,18 @@ def text_areas(reader: Reader, layout: Layout) -> list[Area]:
 
 
 def unused_bits(reader: Reader, layout: Layout) -> int | None:
-    """Return where unused bits of native Pixel Data first hold something; None if they do not.
+    """Return where unused bits of native Pixel Data or RLE frames first hold something; None if they do not.
 
-    They hold nothing if they are 0, or, for signed pixels, repeat the sign.
+    They hold nothing if they are 0, or, for signed pixels, repeat the sign, or if the cell is the padding value.
     """
+    packed = _rle_format(reader, layout)
+    if packed is not None:
+        size = _frame_size(reader, layout)
+        for frame in _frames(reader, layout):
+            data = _joined(reader, frame)
+            if data is not None and packed.unused_hold(packed.joined(rle_planes(data, size))):
+                return frame[0].start
+        return None
     spans = [span for span in layout.pixels() if span.tag == 0x7FE00010]
     if not spans or not is_native(layout):
         return None
@@ -241,30 +236,6 @@ def unused_bits(reader: Reader, layout: Layout) -> int | None:
     span = spans[0]
     end = span.end if form.length is None else min(span.end, span.start + form.length)
     for number, chunk in enumerate(_chunks(reader, span.start, end)):
-        if not _nothing_unused(chunk, form) and not (form.signed and _only_sign(chunk, form)):
+        if form.unused_hold(chunk):
             return span.start + number * CHUNK
     return None
-
-
-def _nothing_unused(chunk: bytes, form: Format) -> bool:
-    """Say whether unused bits are 0, or repeat a sign that lies in the same byte."""
-    top = (1 << (8 * form.cell)) - 1
-    above = _masks(top >> (form.high + 1) << (form.high + 1), form)
-    sign = _masks(1 << form.high if form.signed else 0, form)
-    for plane, mask in enumerate(_masks(top ^ form.used, form)):
-        fine = bytes(
-            value for value in range(256) if not value & mask or (value & sign[plane] and value & mask == above[plane])
-        )
-        if mask and chunk[plane :: form.cell].translate(None, fine):
-            return False
-    return True
-
-
-def _only_sign(chunk: bytes, form: Format) -> bool:
-    """Say whether every cell's unused bits are 0 or repeat its sign bit."""
-    cells = array({1: "B", 2: "H", 4: "I"}[form.cell], chunk[: len(chunk) - len(chunk) % form.cell])
-    if form.big_endian != (sys.byteorder == "big"):
-        cells.byteswap()
-    above = ((1 << (8 * form.cell)) - 1) >> (form.high + 1) << (form.high + 1)
-    unused, sign = ((1 << (8 * form.cell)) - 1) ^ form.used, 1 << form.high
-    return all(cell & unused in ((0, above) if cell & sign else (0,)) for cell in set(cells))

@@ -215,9 +215,10 @@ def test_patterns_that_do_not_are_taken(tmp_path: Path, source: Path, pattern: s
     assert done.code == 0, done.err
 
 
-def test_a_text_too_long_for_its_pattern_is_set_aside(tmp_path: Path, source: Path) -> None:
+@pytest.mark.parametrize("pattern", ["a.*b.*c", "(a*)\\1b", "(?P<x>.*)(?P=x)b"])
+def test_a_text_too_long_for_its_pattern_is_set_aside(tmp_path: Path, source: Path, pattern: str) -> None:
     (source / "long.dcm").write_bytes(picture(0, 7, ImageComments="a" * 9000))
-    config = write_config(tmp_path, {"general": {"ImageComments": "regexp(a.*b.*c,x)"}})
+    config = write_config(tmp_path, {"general": {"ImageComments": f"regexp({pattern},x)"}})
     assert run(source, tmp_path / "out", "-c", config) == {"written": 1, "value-not-writable": 1}
 
 

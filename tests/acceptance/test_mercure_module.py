@@ -265,18 +265,37 @@ def test_result_json_on_request_tells_counts_only(tmp_path: Path) -> None:
     assert len(os.listdir(task.out)) == 2
 
 
-def damaged() -> dict[str, bytes]:
-    whole = real_file("CT_small.dcm").read_bytes()
-    return {"truncated": whole[:-1000], "no image": b"text that is no image" * 20, "empty": b""}
+WHOLE = real_file("CT_small.dcm").read_bytes()
 
 
-@pytest.mark.parametrize("kind", damaged())
-def test_one_image_that_cannot_be_done_leaves_nothing(task: Task, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("1.2.3#Quarkstein.dcm", WHOLE[:-1000], "1 truncated"),
+        ("1.2.3#Quarkstein", WHOLE[:-1000], "1 truncated"),
+        ("1.2.3#Quarkstein.dcm", b"text that is no image" * 20, "1 not-dicom"),
+        ("1.2.3#Quarkstein.dcm", b"", "1 not-dicom"),
+    ],
+)
+def test_one_image_that_cannot_be_done_leaves_nothing(task: Task, name: str, content: bytes, told: str) -> None:
     task.add(real_file("MR_small.dcm"))
-    (task.source / "1.2.3#Quarkstein.dcm").write_bytes(damaged()[kind])
+    (task.source / name).write_bytes(content)
     done = task.run()
     assert done.code == 1
-    assert "nothing is passed on" in done.err
+    because = "nothing is passed on, since not all images could be de-identified"
+    assert done.err == f"error: {because}: {told}\n", "the .tags and task.json, which are no images, are not counted"
+
+
+def test_a_document_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("dicom_anon.documents.write_whole", refused)
+    task = Task(tmp_path, {"layout": "study"})
+    task.add(real_file("MR_small.dcm"))
+    done = task.run()
+    assert done.code == 1
+    assert done.err.endswith(": 1 documents-failed\n")
 
 
 def test_nothing_in_means_failure(tmp_path: Path) -> None:

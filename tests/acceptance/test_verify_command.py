@@ -141,6 +141,8 @@ LEAKS: dict[str, Callable[[Path], None]] = {
     "another patient's file": _other,
     "another patient's name": _edit(_prior),
     "original UID": _edit(lambda d: setattr(d, "FrameOfReferenceUID", "1.2.826.0.1.3680043.10.77.1.1")),
+    "pixels read another way": _edit(lambda d: setattr(d, "PhotometricInterpretation", "MONOCHROME1")),
+    "file meta of another object": _edit(lambda d: setattr(d.file_meta, "MediaStorageSOPInstanceUID", "2.25.7")),
     "changed pixels": _edit(lambda d: setattr(d, "PixelData", b"\1" + bytes(31))),
     "missing output": lambda out: (out / "b/2.dcm").unlink(),
 }
@@ -220,7 +222,7 @@ def test_words_of_our_own_documents_are_no_leak(tmp_path: Path, layout: tuple[st
     assert (verify(tmp_path).code, findings(verify(tmp_path))) == (0, [])
     path = next((tmp_path / "out").rglob("*.json"))
     content = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**content, "project": "of Verifying"}))
+    path.write_text(json.dumps({**content, "version": "of Verifying"}))
     assert [(one["file"], one["element"], one["kind"]) for one in findings(verify(tmp_path))] == [
         (path.relative_to(tmp_path / "out").as_posix(), "file", "patient name")
     ]

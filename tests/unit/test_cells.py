@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_anon.cells import cell_mask
+from dicom_anon.cells import cell_mask, plane_masks
 
 
 @st.composite
@@ -25,7 +25,7 @@ def _value(cell: int, stored: int, high: int, signed: bool) -> int:
     return value - (1 << stored) if signed and value >> (stored - 1) else value
 
 
-def _cells(raw: bytes, size: int, order: Any) -> list[int]:
+def _cells(raw: bytes | bytearray, size: int, order: Any) -> list[int]:
     return [int.from_bytes(raw[at : at + size], order) for at in range(0, len(raw), size)]
 
 
@@ -54,3 +54,51 @@ def test_a_padding_value_outside_bits_stored_stays(little: bool) -> None:
     assert clear(before) == struct.pack(f"{order}4H", 0xF830, 0x0830, 0x0FFF, 0x0831)
     only_padding = struct.pack(f"{order}2H", 0xF830, 1)
     assert clear(only_padding) is only_padding
+
+
+@given(_formats(), st.booleans(), st.binary(max_size=8 * 20))
+def test_bytes_of_cells_that_are_apart_become_the_same(form: tuple[int, int, int], signed: bool, raw: bytes) -> None:
+    allocated, stored, high = form
+    size = allocated // 8
+    raw = raw[: len(raw) // size * size]
+    masks = plane_masks(allocated, stored, high, signed=signed)
+    assert (masks is None) == (signed and high < allocated - 8)
+    if masks is None:
+        return
+    result = bytearray(raw)
+    for place, clear in enumerate(masks):
+        plane = raw[place::size]
+        assert clear is None or clear(bytes(len(plane))) == bytes(len(plane))
+        result[place::size] = plane if clear is None else clear(plane)
+    before, after = _cells(raw, size, "big"), _cells(result, size, "big")
+    assert [_value(cell, stored, high, signed) for cell in after] == [
+        _value(cell, stored, high, signed) for cell in before
+    ]
+    whole = cell_mask(allocated, stored, high, signed=signed, little=False)
+    assert whole(bytes(result)) == result
+    if not signed:
+        assert whole(raw) == result
+
+
+@pytest.mark.parametrize(
+    ("plane", "expected"),
+    [
+        (b"\xff\x07\xf8", b"\xff\x07\xf8"),
+        (b"\x0f\x07\x08", b"\x0f\x07\x08"),  # zeros in the place of signs
+        (b"\x0f\xff\x17", b"\xff\xff\x07"),
+    ],
+)
+def test_signs_in_a_byte_that_is_apart_stay(plane: bytes, expected: bytes) -> None:
+    masks = plane_masks(16, 12, 11, signed=True)
+    assert masks is not None
+    assert masks[0] is not None
+    assert masks[0](plane) == expected
+    assert (masks[0](plane) is plane) == (plane == expected)
+    assert masks[1] is None
+
+
+@pytest.mark.parametrize(("padding", "known"), [(0xF830, False), (0x0830, True), (None, True)])
+def test_a_padding_value_outside_bits_stored_is_in_more_than_one_byte(padding: int | None, known: bool) -> None:
+    masks = plane_masks(16, 12, 11, signed=False, padding=padding)
+    assert (masks is not None) == known
+    assert plane_masks(16, 12, 11, signed=True, padding=padding) is not None  # -2000 in twelve bits

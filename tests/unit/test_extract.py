@@ -184,6 +184,8 @@ def test_main_and_keywords_leave_all_else_out() -> None:
         ("", "names nothing"),
         (" , ", "names nothing"),
         ("(60xx,3000)", "names no DICOM element"),
+        ("OverlayRows", r"\(60xx,0010\), stands for several: .* such as 60000010"),
+        ("CurveData", "such as 50003000"),
     ],
 )
 def test_what_names_no_element_is_refused(text: str, problem: str) -> None:

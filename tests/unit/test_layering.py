@@ -26,6 +26,7 @@ FLOORS = {
         "fragments",
         "boxes",
         "codestreams",
+        "rle",
         "cells",
         "naming",
         "namebook",

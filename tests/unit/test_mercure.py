@@ -222,7 +222,16 @@ def test_originals_beside_the_images_are_refused(tmp_path: Path, retain: Any) ->
         task(tmp_path, process={"settings": {}, "retain_input_images": retain})
 
 
-@pytest.mark.parametrize("process", [{}, {"settings": None, "retain_input_images": None}, [{"settings": {}}]])
+@pytest.mark.parametrize(
+    "process",
+    [
+        {},
+        {"settings": None, "retain_input_images": None},
+        {"retain_input_images": "False"},
+        {"retain_input_images": "false"},
+        [{"settings": {}}],
+    ],
+)
 def test_a_task_without_settings_is_done_by_default(tmp_path: Path, process: Any) -> None:
     assert task(tmp_path, process=process, titles=("x",)).assignment.preset == "default"
 

@@ -26,6 +26,8 @@ MANY = "in too many ways"
         ("a?" * 17, MANY),
         (".*" * 5, MANY),
         ("(a.*b.*){3}", MANY),
+        ("(a*)" + "\\1" * 4, MANY),
+        ("(a*)(?:\\1)+", WITHIN),
         ("[a", "not a regular expression"),
         ("(" * 5000, "longer than"),
         ("a" * (MAX_PATTERN + 1), "longer than"),
@@ -42,6 +44,14 @@ def test_patterns_that_are_refused(pattern: str, problem: str) -> None:
 def test_patterns_that_are_taken(pattern: str) -> None:
     check_substitution(pattern, "x")
     assert longest_text(pattern) > 100
+
+
+@pytest.mark.parametrize(
+    ("pattern", "like"),
+    [("(a*)\\1b", ".*.*"), ("(a*)\\1\\1b", ".*.*.*"), ("(.)\\1+", ".+"), ("(?P<x>a|ab)(?P=x)b", "a|ab")],
+)
+def test_a_back_reference_takes_as_long_as_what_it_refers_to(pattern: str, like: str) -> None:
+    assert longest_text(pattern) == longest_text(like)
 
 
 @pytest.mark.parametrize("replacement", ["\\2", "\\g<name>", "\\g<", "\\q"])

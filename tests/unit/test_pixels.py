@@ -19,6 +19,7 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
+from dicom_anon import anonymize_file
 from dicom_anon.assignment import resolve
 from dicom_anon.cells import cell_mask
 from dicom_anon.dicomfile import DicomFile
@@ -37,6 +38,7 @@ from dicom_anon.pixels import (
     pieces,
     plan_pixels,
 )
+from dicom_anon.planned import pixels_planned
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.scope import FileScope, Level, RunFacts
 from tests.datasets import (
@@ -55,6 +57,7 @@ from tests.datasets import (
     real_files,
     walked,
 )
+from tests.unit.test_rle import with_bits
 
 SECRET = b"Doe^Jane 1961-12-30 "
 COMMENT = struct.pack(">HH", 0xFFFE, len(SECRET) + 2)
@@ -576,6 +579,121 @@ def test_cells_are_masked_to_the_last_chunk(tmp_path: Path) -> None:
     done = Cleaned(written(tmp_path / "file", data_set))
     assert done.after == b"\x01\x02" * (side * side)
     assert done.notes == {UNUSED_BITS}
+
+
+# Unused bits of compressed cells
+
+
+def with_overlay_bits_in_rle(path: Path, **attributes: Any) -> Path:
+    """Real image of ten RLE frames with something in bits that its cells do not use, and a header so changed."""
+    frames = []
+    for frame in frames_of("emri_small_RLE.dcm"):
+        first, second = struct.unpack_from("<2L", frame, 4)
+        frames.append([frame[:first] + with_bits(frame[first:second], 0x10) + frame[second:]])
+    with_frames(path, "emri_small_RLE.dcm", frames)
+    data_set = dcmread(path)
+    for element in item(**attributes):
+        data_set.add_new(element.tag, element.VR[:2], element.value)  # US for what may be SS
+    data_set.save_as(path)
+    return path
+
+
+def test_what_is_in_the_unused_bits_of_rle_goes(tmp_path: Path) -> None:
+    plain = Cleaned(real_file("emri_small_RLE.dcm"))
+    assert (plain.after, plain.notes) == (plain.before, set())
+    done = Cleaned(path := with_overlay_bits_in_rle(tmp_path / "file"))
+    frames = [[frame] for frame in frames_of("emri_small_RLE.dcm")]
+    expected = Cleaned(with_frames(tmp_path / "plain", "emri_small_RLE.dcm", frames)).before
+    assert done.before != expected
+    assert (done.after, done.notes) == (expected, {UNUSED_BITS})
+    assert in_item(path) == (done.after[:-8], {UNUSED_BITS})
+    assert decoded(path, done.after) == decoded(path, done.before)  # pydicom takes the value alone
+
+
+def test_signs_in_the_unused_bits_of_rle_stay(tmp_path: Path) -> None:
+    done = Cleaned(with_overlay_bits_in_rle(tmp_path / "file", PixelRepresentation=1, HighBit=14, BitsStored=15))
+    assert (done.after, done.notes) == (done.before, set())  # small positive numbers
+    path = with_overlay_bits_in_rle(tmp_path / "file", PixelRepresentation=1, HighBit=11, BitsStored=12)
+    done = Cleaned(path)
+    assert done.notes == {UNUSED_BITS}
+    assert decoded(path, done.after) == decoded(path, done.before)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"HighBit": 10},
+        {"BitsStored": 17},
+        {"BitsStored": 8, "HighBit": 7, "PixelRepresentation": 1},  # signs are in the other bytes
+        {"PixelPaddingValue": 0xF830},
+    ],
+)
+def test_unused_bits_of_rle_that_cannot_be_told_are_said(tmp_path: Path, attributes: dict[str, Any]) -> None:
+    done = Cleaned(with_overlay_bits_in_rle(tmp_path / "file", **attributes))
+    assert (done.after, done.notes) == (done.before, {NOT_CHECKED})
+
+
+ROWS, COLUMNS, DESCRIPTION, POSITION, DATA = 0x10, 0x11, 0x22, 0x102, 0x3000
+EMBEDDED: dict[int, Any] = {ROWS: 8, COLUMNS: 8, POSITION: 12}
+
+
+def with_overlay(path: Path, name: str, overlay: dict[int, Any]) -> Path:
+    """Real file with such elements of a second overlay."""
+    data_set = dcmread(real_file(name))
+    for element, value in overlay.items():
+        data_set.add_new(0x60020000 | element, {DATA: "OW", DESCRIPTION: "LO"}.get(element, "US"), value)
+    data_set.save_as(path)
+    return path
+
+
+DEEPER = ["emri_small_jpeg_ls_lossless.dcm", "emri_small_jpeg_2k_lossless.dcm", "693_J2KI.dcm", "bad_sequence.dcm"]
+"""Files whose codestreams have more bits for a sample than Bits Stored: JPEG-LS, JPEG 2000 and JPEG."""
+
+
+@pytest.mark.parametrize("name", DEEPER)
+def test_overlays_within_codestreams_are_left_and_said(tmp_path: Path, name: str) -> None:
+    plain = Cleaned(real_file(name))
+    for overlay, here in (
+        (EMBEDDED, True),
+        ({**EMBEDDED, DATA: bytes(8)}, True),
+        ({ROWS: 8}, True),
+        ({POSITION: 0}, True),
+        ({**EMBEDDED, POSITION: 0, DATA: bytes(8)}, False),
+        ({ROWS: 8, DATA: bytes(8)}, False),
+        ({DESCRIPTION: "text"}, False),
+    ):
+        done = Cleaned(path := with_overlay(tmp_path / "file", name, overlay))
+        assert done.notes == plain.notes | ({NOT_CHECKED} if here else set())
+        assert done.after == plain.after
+    assert NOT_CHECKED in anonymize_file(with_overlay(path, name, EMBEDDED), tmp_path / "target", key=KEY)
+    assert not dcmread(tmp_path / "target").group_dataset(0x6002)
+
+
+@pytest.mark.parametrize("name", DEEPER[:2])
+@pytest.mark.parametrize("stored", [15, 16])
+def test_one_bit_is_room_for_an_overlay(tmp_path: Path, name: str, stored: int) -> None:
+    data_set = dcmread(path := with_overlay(tmp_path / "file", name, EMBEDDED))
+    data_set.BitsStored, data_set.HighBit = stored, stored - 1
+    data_set.save_as(path)
+    assert (NOT_CHECKED in Cleaned(path).notes) == (stored == 15)
+
+
+@pytest.mark.parametrize("name", [*COMPRESSED, "MR2_J2KI.dcm", "JPEG-lossy.dcm", "emri_small_RLE.dcm"])
+def test_codestreams_without_room_for_overlays_are_not_noted(tmp_path: Path, name: str) -> None:
+    done = Cleaned(with_overlay(tmp_path / "file", name, EMBEDDED))
+    assert NOT_CHECKED not in done.notes
+
+
+def test_overlays_within_codestreams_are_said_of_every_file_of_a_series(tmp_path: Path) -> None:
+    shared = Engine(Plan(resolve(preset="default"), KEY))
+    for number in range(4):
+        data_set = dcmread(with_overlay(tmp_path / "file", DEEPER[0], EMBEDDED))
+        data_set.SOPInstanceUID = f"1.2.3.{number}"
+        data_set.save_as(path := tmp_path / str(number))
+        with open(path, "rb", buffering=0) as handle:
+            file = DicomFile(handle, path.stat().st_size)
+            pixels_planned(file, shared.run_unwalked(file))
+            assert file.notes == {NOT_CHECKED}
 
 
 # Pieces

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.datadict import tag_for_keyword
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID
+from pydicom.uid import UID, RLELossless
 
 import dicom_anon.verify
 from dicom_anon.errors import DicomAnonError
 from dicom_anon.verify.fanout import fan_out
+from dicom_anon.verify.layout import path_of
 from dicom_anon.verify.uids import Ledger, UidPair
 from tests.unit.verify.trees import (
     FAMILY,
@@ -250,6 +252,15 @@ def test_two_old_uids_do_not_share_a_new_one(pair: Trees) -> None:
     assert ("a/2.dcm", "uid shared by two objects", "uid") in found(pair)
 
 
+def test_the_file_meta_names_the_object(pair: Trees) -> None:
+    pair.change(OUTPUT, lambda data_set: setattr(data_set.file_meta, "MediaStorageSOPInstanceUID", "2.25.77"))
+    assert [(one.file, one.element, one.kind, one.check) for one in pair.verify().findings] == [
+        (OUTPUT, "(0002,0003)", "file meta names another object", "uid")
+    ]
+    (pair.source / OUTPUT).unlink()
+    assert (OUTPUT, "file meta names another object", "uid") in found(pair)
+
+
 def test_a_reference_leads_where_it_led(pair: Trees) -> None:
     def mislead(data_set: Dataset) -> None:
         data_set.ReferencedImageSequence[0].ReferencedSOPInstanceUID = "2.25.12345"
@@ -321,6 +332,35 @@ def test_fewer_pixels(pair: Trees) -> None:
     assert found(pair) == [(OUTPUT, "pixel data differs", "pixel")]
 
 
+READ_OTHERWISE: dict[str, object] = {
+    "Rows": 8, "Columns": 32, "PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME1",
+    "SamplesPerPixel": 2, "PlanarConfiguration": 1, "NumberOfFrames": 2, "BitsAllocated": 8, "BitsStored": 13,
+    "HighBit": 12,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "value"), READ_OTHERWISE.items())
+def test_what_says_how_pixels_are_read_stays(pair: Trees, word: str, value: object) -> None:
+    pair.change(OUTPUT, lambda data_set: setattr(data_set, word, value))
+    told = [(finding.element, finding.kind, finding.check) for finding in pair.verify().findings]
+    assert (path_of(tag_for_keyword(word) or 0), "pixels are read another way", "pixel") in told
+
+
+def test_what_says_how_pixels_are_read_stays_there(pair: Trees) -> None:
+    pair.change(OUTPUT, lambda data_set: data_set.__delitem__("PhotometricInterpretation"))
+    assert found(pair) == [(OUTPUT, "pixels are read another way", "pixel")]
+    (pair.source / OUTPUT).unlink()
+    assert found(pair, manifest={OUTPUT: OUTPUT}) == [(OUTPUT, GONE, "unaccounted")]
+
+
+def test_padding_is_no_other_way_to_read_pixels(tmp_path: Path) -> None:
+    content = raw(image(NumberOfFrames=1))
+    assert content.count(b"IS\2\x001 ") == 2
+    pair = Trees(tmp_path)
+    pair.add("1", content, clean_file(content).replace(b"IS\2\x001 ", b"IS\2\x001\0"))
+    assert found(pair) == []
+
+
 def test_a_frame_with_other_picture_bytes(tmp_path: Path) -> None:
     pair = Trees(tmp_path)
     other = jpeg().replace(bytes(range(90, 99)), bytes(9))
@@ -364,6 +404,74 @@ def test_unused_bits(tmp_path: Path, high: int, signed: int, value: int, bad: bo
     assert found(pair) == ([("1", "unused high bits", "pixel")] if bad else [])
 
 
+@pytest.mark.parametrize(("value", "bad"), [(0x8000, False), (0x8001, True), (0x1000, True)])
+def test_a_padding_value_in_unused_bits_is_no_finding(tmp_path: Path, value: int, bad: bool) -> None:
+    source = image(HighBit=11, BitsStored=12)
+    source.add_new("PixelPaddingValue", "US", 0x8000)
+    source.PixelData = struct.pack("<H", value).rjust(512, b"\0")
+    packed = rle_image(b"\x81\0\x81" + bytes((value >> 8,)), b"\x81\0\x81" + bytes((value & 255,)))
+    packed.BitsStored, packed.HighBit = 12, 11
+    packed.add(source["PixelPaddingValue"])
+    pair = Trees(tmp_path)
+    pair.add("1", source)
+    pair.add("2", packed)
+    assert found(pair) == ([(name, "unused high bits", "pixel") for name in "12"] if bad else [])
+
+
+def rle_frame(*segments: bytes) -> bytes:
+    """Frame of such segments; all of them are of even length."""
+    offsets = [64 + sum(map(len, segments[:at])) for at in range(len(segments))]
+    return struct.pack(f"<{len(segments) + 1}L", len(segments), *offsets).ljust(64, b"\0") + b"".join(segments)
+
+
+def rle_image(*segments: bytes, **changes: object) -> Dataset:
+    """Image of 256 pixels in one RLE frame."""
+    data_set = image(Rows=16, Columns=16, **changes)
+    data_set.file_meta.TransferSyntaxUID = RLELossless
+    data_set.PixelData = encapsulate([rle_frame(*segments)])
+    data_set["PixelData"].VR = "OB"
+    return data_set
+
+
+LOW = b"\x81\7" * 2
+
+
+@pytest.mark.parametrize(
+    ("high", "signed", "segment", "bad"),
+    [
+        (11, 0, b"\x81\x0f" * 2, False),
+        (11, 0, b"\x81\x0f\x81\x1f", True),
+        (11, 0, b"\x81\x0f\x80\x7f" + b"\x0f" * 127 + b"\x8f", True),
+        (11, 1, b"\x81\xff\x81\x07", False),
+        (11, 1, b"\x81\xff\x81\xf7", True),
+        (7, 1, b"\x81\x00" * 2, False),
+        (7, 1, b"\x81\xff" * 2, True),  # its sign is in the other byte
+        (7, 0, b"\x81\x01" * 2, True),
+    ],
+)
+def test_unused_bits_of_rle(tmp_path: Path, high: int, signed: int, segment: bytes, bad: bool) -> None:
+    form = {"HighBit": high, "BitsStored": high + 1, "PixelRepresentation": signed}
+    pair = Trees(tmp_path)
+    pair.add("1", rle_image(segment, LOW, **form))
+    assert found(pair) == ([("1", "unused high bits", "pixel")] if bad else [])
+
+
+def test_unused_bits_of_rle_are_no_picture(tmp_path: Path) -> None:
+    form = {"BitsStored": 12, "HighBit": 11}
+    pair = Trees(tmp_path)
+    for name, before, after in (
+        ("cleared", (b"\x81\x1f" * 2, LOW), (b"\x81\x0f" * 2, LOW)),
+        ("changed", (b"\x81\x1f" * 2, LOW), (b"\x81\x0d" * 2, LOW)),
+        ("low", (b"\x81\x1f" * 2, LOW), (b"\x81\x0f" * 2, b"\x81\7\x81\6")),
+        ("short", (b"\x81\x1f" * 2, LOW), (b"\x81\x0f" * 2, b"\x81\7\x82\7")),
+    ):
+        output = rle_image(*after, **form)
+        pair.add(name, rle_image(*before, **form), clean_file(raw(output)))
+    assert {row for row in found(pair) if row[2] == "pixel"} == {
+        (name, "pixel data differs", "pixel") for name in ("changed", "low", "short")
+    }
+
+
 # --- reading back ---
 
 
@@ -378,7 +486,7 @@ def test_a_value_that_cannot_be_read(pair: Trees) -> None:
     path = pair.destination / OUTPUT
     data = path.read_bytes()
     path.write_bytes(data.replace(b"\x28\x00\x01\x01US\x02\x00\x0c\x00", b"\x28\x00\x01\x01US\x01\x00\x0c"))
-    assert found(pair) == [("a/1.dcm", "does not read back", "unreadable")]
+    assert ("a/1.dcm", "does not read back", "unreadable") in found(pair)
 
 
 def test_an_output_that_is_not_dicom(pair: Trees) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import JPEG2000, MPEG2MPML, UID, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
-from dicom_anon.verify.codestream import behind_deflated, text_ranges, without
+from dicom_anon.verify.codestream import behind_deflated, rle_planes, text_ranges, without
 from tests.unit.verify.trees import Trees, clean_file, compressed, jpeg, raw, segment
 
 TEXT = b"by Adaeze and another"
@@ -145,6 +145,18 @@ def test_ranges_of_any_bytes_lie_within_them(data: bytes) -> None:
         assert all(0 <= a <= b <= len(frame) for a, b in ranges)
         assert all(one[1] < two[0] for one, two in pairwise(ranges))
     assert all(end == len(data) for _, end in behind_deflated(data))
+
+
+def test_segments_of_rle_decode_or_the_frame_is_broken() -> None:
+    def planes(*segments: bytes) -> list[bytes]:
+        offsets = [64 + sum(map(len, segments[:at])) for at in range(len(segments))]
+        head = struct.pack(f"<{len(segments) + 1}L", len(segments), *offsets).ljust(64, b"\0")
+        return rle_planes(head + b"".join(segments), 6)
+
+    assert planes(b"\xfba", b"\x80\2abc\xffd\0e", b"\7abcdefgh\1") == [b"aaaaaa", b"abcdde", b"abcdef"]
+    for broken in (b"\xfca", b"\5abcde", b"\2abc\xfe", b""):
+        assert planes(broken, b"\xfba") == planes(b"\xfba", broken) == []
+    assert rle_planes(b"\1\0\0\0", 6) == []
 
 
 def test_a_tile_part_that_ends_where_its_header_does_is_no_way_round_and_round() -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dicom_anon import objects
+from dicom_anon.assignment import resolve
 from dicom_anon.errors import Reason
+from dicom_anon.extract import parse_extract, read_output, summarise
+from dicom_anon.report import RunReport
+from dicom_anon.taskjson import TaskFacts, task_document
 from dicom_anon.verify import document
 from tests.unit.verify.trees import FAMILY, GIVEN, PATIENT_ID, Trees, image, two_patients
 
@@ -31,8 +38,12 @@ def series(**elements: Content) -> Content:
 
 ACCOUNT = {
     "tool": "dicom-anon", "version": "0.1.0", "preset": "mercure", "project": "knee",
-    "options": {"remove_unknown_tags": True, "profile_options": ["retain_uids"], "layout": "study", "extract": "main"},
+    "options": {
+        "remove_unknown_tags": True, "remove_safe_tags": False, "profile_options": ["retain_uids"],
+        "objects": {"sr": "drop", "dicomdir": "rebuild"}, "layout": "study", "extract": "main",
+    },
     "rules": "a448812f" * 8, "key_id": "f448812f448812ff", "started": "2026-11-22T08:51:01+00:00",
+    "ended": "2026-11-22T08:51:02+00:00", "StudyInstanceUID": "2.25.1", "counts": {"series": 1, "instances": 1},
     "series": [{"folder": "3", "SeriesInstanceUID": "2.25.2", "NumberOfInstances": 1}],
     "run": {"found": {"files": 448812}, "skipped": {"files": 3, "reasons": {"special-file": 3, "symlink": 0}}},
 }  # fmt: skip
@@ -59,6 +70,7 @@ def found(pair: Trees, content: Content | bytes, **options: Any) -> list[tuple[s
         {"PatientName": "Observer^Verifying"},
         {"PatientName": "Mercure^Symlink"},
         {"PatientName": "Special^Elements", "PatientID": "tool-dicom-anon"},
+        {"PatientName": "Presentation^Rebuild"},
         {"PatientID": "448812", "AccessionNumber": "00280010"},
     ],
 )
@@ -91,6 +103,8 @@ LEAKS: dict[str, tuple[Content, list[tuple[str, str]]]] = {
     "project": ({**ACCOUNT, "project": FAMILY}, [("file", "patient name")]),
     "folder": ({**ACCOUNT, "series": [{"folder": f"{FAMILY} 3"}]}, [("file", "patient name")]),
     "digest": ({**ACCOUNT, "key_id": f"{FAMILY}"}, [("file", "patient name")]),
+    "policy": ({**ACCOUNT, "options": {"objects": {"sr": FAMILY}}}, [("file", "patient name")]),
+    "of mercure": ({**ACCOUNT, "mercure": {"uid_type": FAMILY}}, [("file", "patient name")]),
 }  # fmt: skip
 
 
@@ -112,6 +126,10 @@ def test_what_an_image_may_keep_its_document_may_say(tmp_path: Path) -> None:
     [
         {"PatientID": "1", "elements": {FAMILY: 1}},
         {"tool": "another", "Rows": FAMILY},
+        {"tool": "dicom-anon", "note": FAMILY},
+        series() | {"note": FAMILY},
+        series() | {"tool": "another", "version": FAMILY},
+        {key: value for key, value in ACCOUNT.items() if key != "run"} | {"project": FAMILY},
         b'{"tool": "dicom-anon", "version": "Grubenwald"',
         b'{"tool": "dicom-anon", "a": "Grubenwald", "a": ""}',
         b'{"tool": "dicom-anon", "a": "Grubenwald"} {}',
@@ -131,5 +149,27 @@ def test_a_document_too_large_to_be_parsed_is_searched_as_it_is(
     assert found(two_patients(tmp_path), series()) == [("file", "not dicom")]
 
 
-def test_it_knows_every_reason() -> None:
+def test_it_knows_every_reason_and_every_kind_of_object() -> None:
     assert {reason.value for reason in Reason} <= document.NAMES
+    assert set(objects.POLICIES) <= document.NAMES
+
+
+def test_it_knows_what_a_run_writes(tmp_path: Path) -> None:
+    output = two_patients(tmp_path).destination / "a/1.dcm"
+    of_series = summarise([read_output(output)], parse_extract("all")).document()
+    facts = TaskFacts(resolve(), "f448812f448812ff", "main", "2026-11-22T08:51:01+00:00")
+    of_task = replace(facts, mercure={"action": "route"})
+    accounts = [task_document(each, RunReport(), "2.25.1", [], facts.started) for each in (facts, of_task)]
+    for number, content in enumerate([of_series, *accounts]):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(content))
+        assert document.read_document(path) is not None
+        assert set(_keys(content)) <= document.NAMES
+
+
+def _keys(content: Any) -> Iterator[str]:
+    """Keys at any depth but for those that name elements."""
+    for key, child in content.items() if isinstance(content, dict) else ():
+        if not (isinstance(child, dict) and "tag" in child):
+            yield key
+        yield from _keys(child)

@@ -152,6 +152,12 @@ DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
     "hyphen put in": ({}, "Gruben-wald"),
     "line put in": ({}, "Gruben\r\nwald"),
     "letters before": ({}, "ptGrubenwald"),
+    "initial before": ({}, "login ogrubenwald"),
+    "initial behind": ({}, "grubenwaldo@ward"),
+    "initial behind, a capital": ({}, private(1, "UN", b"\1\2GrubenwaldO\xfe")),
+    "initial of the family": ({}, "OttolineG"),
+    "initial before a name without its accents": ({"PatientName": MADE_UP[0]}, "zburliholz"),
+    "initial where nobody knows which is which": ({"PatientName": f"{GIVEN} {FAMILY}"}, "ogrubenwald"),
     "HTML": ({"PatientName": MADE_UP[0]}, "B&uuml;rliholz"),
     "URL": ({"PatientName": MADE_UP[0]}, "B%C3%BCrliholz"),
     "JSON": ({"PatientName": MADE_UP[0]}, '"B\\u00fcrliholz"'),
@@ -192,6 +198,14 @@ def test_what_a_person_would_read_is_found(tmp_path: Path, source: dict[str, obj
     assert [finding.check for finding in pair.verify().findings] == ["identifier"]
 
 
+@pytest.mark.parametrize(("name", "word"), [("Tone^Sue", "stone"), ("Lee^Wei", "leew"), ("Hand^Bea", "band")])
+def test_a_name_and_an_initial_that_make_another_word_prove_nothing(tmp_path: Path, name: str, word: str) -> None:
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(PatientName=name))
+    pair.change(OUTPUT, text("ImageComments", word))
+    assert pair.verify().clean
+
+
 def test_the_offset_is_that_of_the_bytes(pair: Trees) -> None:
     pair.change(OUTPUT, text("SeriesDescription", f"for {FAMILY}"))
     (finding,) = pair.verify().findings
@@ -227,6 +241,8 @@ def test_data_set_trailing_padding(pair: Trees) -> None:
         (f"{GIVEN}-{FAMILY}/1.dcm", "[hidden]/1.dcm", "patient name"),
         (f"x/{PATIENT_ID}.dcm", "x/[hidden]", "patient id"),
         (f"x/{ROOT}.1.1/2.dcm", "x/[hidden]/2.dcm", "original uid"),
+        (f"x/{ROOT.replace('.', '_')}_1_1/2.dcm", "x/[hidden]/2.dcm", "original uid"),
+        (f"x/{ROOT.replace('.', '-')}-1-1.dcm", "x/[hidden]", "original uid"),
         (f"x/IM{STUDY_DATE}101530.dcm", "x/[hidden]", "date"),
         ("x/Gruben-wald.dcm", "x/[hidden]", "patient name"),
         ("x/mrn_448812.dcm", "x/[hidden]", "patient id"),

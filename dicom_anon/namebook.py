@@ -71,15 +71,19 @@ class NameBook:
             self._seen.add(identifiers)
         _mark(relative, self._covered)
 
-    def doubt(self, relative: str) -> None:
-        """Take in that a file could not be done: who knows whose it is."""
+    def doubt(self, relative: str, tainted: tuple[str, ...] = (), identifiers: Identifiers | None = None) -> None:
+        """Take in that a file was not done: who knows whose it is, if it does not say so itself."""
+        self._tainted.update(tainted)
+        if identifiers is not None:
+            self._seen.add(identifiers)
         _mark(relative, self._doubtful)
 
     def settle(self) -> dict[str, bool]:
         """Say which names are final, and what they are; `rename` then makes it so.
 
         A name below which nothing was written is compared with the identifiers of all files, since nobody else vouches
-        for it; one below which a file could not be done keeps its token, and is open again in the next run.
+        for it, and in each run, since a later delivery may bring its patient. One below which a file could not be done
+        keeps its token, and is open again in the next run.
 
         Returns
         -------
@@ -88,12 +92,21 @@ class NameBook:
         """
         covered = {os.path.basename(folder) for folder in self._covered}
         pending = {os.path.basename(folder) for folder in self._doubtful} - covered
-        for name in self._new - self._tainted - pending:
+        clear = {name for name, stays in self._may_stay.items() if stays}
+        for name in clear.union(self._new - pending) - self._tainted:
             if name not in covered and (
                 not is_portable(name) or any(holds_identifier(name, identifiers) for identifiers in self._seen)
             ):
                 self._tainted.add(name)
         return {name: name not in self._tainted for name in {*self._may_stay, *(self._new - pending)}}
+
+    def renames(self, final: Mapping[str, bool]) -> dict[str, str]:
+        """Other names of folders, of which none must stay, and the final ones."""
+        renames = {}
+        for name, stays in final.items():
+            token = folder_token(name, self._pseudonyms)
+            renames[token if stays else name] = name if stays else token
+        return renames
 
     def rename(self, destination: Path, final: Mapping[str, bool]) -> int:
         """Give the folders of a destination the names that are on record as final.
@@ -107,10 +120,7 @@ class NameBook:
             Folders that could not be renamed, and so have a name still that must not stay.
         """
         telling = 0
-        renames = {}
-        for name, stays in final.items():
-            token = folder_token(name, self._pseudonyms)
-            renames[token if stays else name] = name if stays else token
+        renames = self.renames(final)
         if renames:
             for folder, names, _ in walk_up(destination):
                 for name in names:

@@ -29,8 +29,14 @@ Scripts without blanks between words have names of two characters, which count a
 """
 _MIN_DIGITS = 5
 """Digits of an ID that are looked for without its letters and leading zeros."""
+_SHORT_NUMBER = re.compile(r"(.*(?<!\d))0*([1-9]\d{1,3})")
+"""An ID that ends in a number of less digits than those, which may be written with more or less zeros before it."""
+_WIDEST = 8
 _MIN_UID = 6
 """A shorter UID is a number that may stand in any name."""
+_LONG_UID = 12
+"""Digits of a UID that are looked for whatever stands between them."""
+_UID_LIKE = re.compile(rf"(?:\d[\W_]*){{{_LONG_UID}}}")
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 """Names that no file or folder of Windows can have."""
 
@@ -75,7 +81,21 @@ def identifiers_of(
         UIDs of the object.
     """
     inside, whole = _telling(names, ids, dates)
-    return Identifiers(inside, whole, frozenset(uid for uid in uids if len(uid) >= _MIN_UID))
+    return with_uids(Identifiers(inside, whole, frozenset()), uids)
+
+
+def with_uids(identifiers: Identifiers, uids: tuple[str, ...]) -> Identifiers:
+    """Identifiers, and some UIDs more."""
+    digits = {uid: _SEPARATORS.sub("", uid) for uid in uids}
+    return identifiers._replace(
+        inside=identifiers.inside.union(found for found in digits.values() if len(found) >= _LONG_UID),
+        uids=identifiers.uids.union(uid for uid in uids if len(uid) >= _MIN_UID and len(digits[uid]) < _LONG_UID),
+    )
+
+
+def may_hold_uid(path: str) -> bool:
+    """Tell whether a path may hold a UID: most have not that many digits in a row, whatever is between them."""
+    return len(path) >= _LONG_UID and _UID_LIKE.search(path) is not None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -85,10 +105,15 @@ def _telling(
     """What tells of a patient anywhere in a name, and what only as a whole word; the same for many series."""
     found = {_SEPARATORS.sub("", form) for name in names for part in _name_parts(name) for form in spellings(part)}
     telling = {letters for letters in found if len(letters) >= 2}
+    numbers = set()
     for text in ids:
         folded = _SEPARATORS.sub("", fold(text))
         telling |= {folded} - {""}
         telling |= {digits for digits in re.findall(r"[1-9]\d*", folded) if len(digits) >= _MIN_DIGITS}
+        if short := _SHORT_NUMBER.fullmatch(folded):
+            forms = {short[1] + short[2].zfill(width) for width in range(len(short[2]), _WIDEST + 1)}
+            telling |= forms if short[1] else set()
+            numbers |= set() if short[1] else forms
     for date in dates:
         if re.fullmatch(r"\d{8}", date):
             century, year, month, day = date[:2], date[2:4], date[4:6], date[6:]
@@ -96,7 +121,7 @@ def _telling(
             telling |= {year + month + day, day + month + year, month + day + year}
     inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
     least = {text for text in inside if not any(other in text for other in inside - {text})}
-    return frozenset(least), frozenset(telling - inside)
+    return frozenset(least), frozenset(telling - inside | numbers)
 
 
 def _name_parts(name: str) -> Iterator[str]:
@@ -143,7 +168,7 @@ def folder_token(component: str, pseudonyms: Pseudonyms) -> str:
     return pseudonyms.code("path", os.fsencode(component).decode("latin-1"))
 
 
-def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms, sop_instance: str = "") -> str:
+def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms) -> str:
     """Name of a file, with a token in the place of one that holds an identifier or that not every system can have.
 
     A number at its end and the extension stay where the identifier is wholly in the rest: the token depends on that
@@ -157,12 +182,8 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms, 
         Of that file.
     pseudonyms : Pseudonyms
         The keyed functions.
-    sop_instance : str
-        SOP Instance UID of that file, which is no one else's and so not among the identifiers.
     """
-    if len(sop_instance) >= _MIN_UID and sop_instance in name:
-        identifiers = identifiers._replace(uids=identifiers.uids | {sop_instance})
-    elif not holds_identifier(name, identifiers) and is_portable(name):
+    if not holds_identifier(name, identifiers) and is_portable(name):
         return name
     match = _TAIL.search(name)
     stem, number, extension = (name[: match.start()], match[1] or "", match[2]) if match else (name, "", "")

@@ -59,10 +59,13 @@ PATIENT_NAME = 0x00100010
 PATIENT_ID = 0x00100020
 ISSUER_OF_PATIENT_ID = 0x00100021
 PATIENT_BIRTH_DATE = 0x00100030
+OTHER_PATIENT_IDS = 0x00101000
 STUDY_INSTANCE_UID = 0x0020000D
 SERIES_INSTANCE_UID = 0x0020000E
+STUDY_ID = 0x00200010
 SERIES_NUMBER = 0x00200011
 INSTANCE_NUMBER = 0x00200013
+FRAME_OF_REFERENCE_UID = 0x00200052
 ENCRYPTED_ATTRIBUTES_SEQUENCE = 0x04000500
 PATIENT_IDENTITY_REMOVED = 0x00120062
 DEIDENTIFICATION_METHOD = 0x00120063
@@ -212,6 +215,9 @@ def parse_key(text: str) -> Key:
     >>> parse_key("PatientName") == parse_key("0010,0010") == parse_key("(0010,0010)") == 0x00100010
     True
     """
+    tag = tag_for_keyword(text)
+    if tag is not None:
+        return tag
     if match := _HEX_TAG.fullmatch(text):
         return _from_digits(match[1] + match[2])
     if _BARE.fullmatch(text):
@@ -227,13 +233,10 @@ def parse_key(text: str) -> Key:
         raise TagSyntaxError('names no DICOM element; a private one is written (0019,xx0c,"ITS CREATOR")')
     if text in _repeating():
         return _from_digits(_repeating()[text])
-    tag = tag_for_keyword(text)
-    if tag is None:
-        if text.isidentifier() and (outside := datadict.tag_for_keyword(text)) is not None:
-            return _from_digits(f"{outside:08x}")  # which says why it is none
-        near = nearest_keyword(text)
-        raise TagSyntaxError("names no DICOM element" + (f'; did you mean "{near}"?' if near else ""))
-    return tag
+    if text.isidentifier() and (outside := datadict.tag_for_keyword(text)) is not None:
+        return _from_digits(f"{outside:08x}")  # which says why it is none
+    near = nearest_keyword(text)
+    raise TagSyntaxError("names no DICOM element" + (f'; did you mean "{near}"?' if near else ""))
 
 
 def _from_digits(digits: str) -> Key:

@@ -31,10 +31,10 @@ from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Kind, Reason, place_of
 from dicom_anon.filemeta import write_meta
 from dicom_anon.layout import NAMERS, Facts
-from dicom_anon.naming import Identifiers, holds_identifier, is_portable
+from dicom_anon.naming import Identifiers, holds_identifier, is_portable, may_hold_uid, with_uids
 from dicom_anon.output import OutputError
 from dicom_anon.planned import OutputPiece, pixels_planned
-from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION
+from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION, SOP_INSTANCE_UID
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
 """Errors after which no other file can be written either."""
@@ -265,7 +265,8 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
             )
     except FileRefused as refusal:
         ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
-        return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run)
+        tainted, whose = _still_told(job, order, engine) if order.names == "safe" else ((), None)
+        return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run, tainted=tainted, identifiers=whose)
     except OutputError as error:
         ends_run = error.errno in _RUN_ENDING or not os.path.isdir(order.destination)
         return FileResult(job, Reason.WRITE_FAILED, type(error.__cause__).__name__, ends_run=ends_run)
@@ -292,17 +293,32 @@ def _named(job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: 
     if order.names == "keep":
         return job.target, ()
     folder, _, name = job.relative.rpartition(os.sep)
-    safe = engine.safe_file_name(name, new.identifiers, file.sop_instance)
-    tainted = _tainted(folder, new.identifiers)
+    identifiers = new.identifiers
+    if file.sop_instance in job.relative or may_hold_uid(name) or _may_hold_uid(folder):
+        identifiers = with_uids(identifiers, (file.sop_instance, new.root.near(SOP_INSTANCE_UID).strip("\0")))
+    safe = engine.safe_file_name(name, identifiers)
+    tainted = _tainted(folder, identifiers)
     if safe == name:
         return job.target, tainted
     file.notes.add("file-name-replaced")
     return os.path.join(os.path.dirname(job.target), safe), tainted
 
 
+def _still_told(job: FileJob, order: Order, engine: Engine) -> tuple[tuple[str, ...], Identifiers | None]:
+    """Of a file that is not written: the folders above it that tell whose it is, as far as it can be read."""
+    with contextlib.suppress(Exception), io.FileIO(f"{order.source}{os.sep}{job.relative}") as source:
+        identifiers = engine.identifiers(DicomFile(source, job.size).data)
+        return _tainted(os.path.dirname(job.relative), identifiers), identifiers
+    return (), None
+
+
 def _instance(file: DicomFile, new: Rewritten, engine: Engine) -> str:
     """Find the new SOP Instance UID; where only the old file meta has one, that is replaced."""
     return new.sop_instance or (engine.new_uid(file.sop_instance) if file.sop_instance else "")
+
+
+_may_hold_uid = functools.lru_cache(maxsize=1024)(may_hold_uid)
+"""The same of folders, which many files have in common."""
 
 
 @functools.lru_cache(maxsize=1024)

@@ -211,9 +211,6 @@ def needs_value(tag: int) -> bool:
 
 @functools.cache
 def _dummied() -> frozenset[int]:
-    found = {0x0040A160}  # Text Value of content items
-    for row in standard.profile_rows():
-        if "D" in row.basic and re.fullmatch(r"\([0-9A-F]{4},[0-9A-F]{4}\)", row.tag):
-            group, element = row.tag[1:5], row.tag[6:10]
-            found.add(int(group + element, 16))
-    return frozenset(found)
+    rows = standard.profile_by_key().items()
+    text_value = 0x0040A160  # of content items
+    return frozenset({text_value} | {key for key, row in rows if isinstance(key, int) and "D" in row.basic})

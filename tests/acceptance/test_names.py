@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.data import get_testdata_file
 
 from tests.acceptance.command import call, contents, files_below, folders_below, read
 from tests.acceptance.test_resume import picture
@@ -90,6 +91,75 @@ def test_a_name_in_a_wrong_character_set_is_compared_all_the_same(
     run(source, tmp_path / "out", key_file)
     assert set(folders_below(tmp_path / "out")) & {name, "plain"} == {"plain"}
     assert len(files_below(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("1_2_826_0_1_3680043_10_77_1", {}), ("1-2-826-0-1-3680043-10-77-1-1", {}), ("12826013680043107711", {}),
+        ("1.3.6.1.4.1.99999.1.55.7", {"SOPInstanceUID": "1.3.6.1.4.1.99999.1.55.7"}),
+        ("1_3_6_1_4_1_99999_1_55_7", {"SOPInstanceUID": "1.3.6.1.4.1.99999.1.55.7"}),
+        ("1.3.6.1.4.1.99999.4", {"FrameOfReferenceUID": "1.3.6.1.4.1.99999.4"}),
+        ("0012", {"PatientID": "12"}), ("42", {"PatientID": "0042"}), ("815", {"PatientID": "0815"}),
+        ("PAT-0042", {"PatientID": "PAT-42"}), ("pat 42", {"PatientID": "PAT0042"}),
+        ("20190614", {"StudyDate": "20190614"}), ("2019-06-14 knee", {"StudyDate": "20190614"}),
+        ("K 30 771", {"OtherPatientIDs": ["A", "K30-771"]}), ("ST-77120", {"StudyID": "ST77120"}),
+    ],
+)  # fmt: skip
+def test_however_an_identifier_is_written_it_is_replaced(
+    tmp_path: Path, key_file: Path, name: str, changes: dict[str, Any]
+) -> None:
+    source = tree(tmp_path / "in", f"{name}/CT.dcm", f"plain/{name}.dcm", **changes)
+    if own := str(changes.get("SOPInstanceUID", "")).encode():  # file meta may name another
+        for path in source.rglob("*.dcm"):
+            path.write_bytes(path.read_bytes().replace(own, own[:-1] + b"8", 1))
+    notes = run(source, tmp_path / "out", key_file)
+    assert (notes["folder-name-replaced"], notes["file-name-replaced"]) == (1, 1)
+    assert name not in str(files_below(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("30012", {"PatientID": "12"}), ("series 3", {"StudyID": "3"}), ("1", {"StudyID": "1"}),
+        ("420", {"PatientID": "0042"}), ("2019", {"StudyDate": "20190614"}), ("1_2_826_0", {}),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_an_identifier_stays(
+    tmp_path: Path, key_file: Path, name: str, changes: dict[str, Any]
+) -> None:
+    source = tree(tmp_path / "in", f"{name}/CT.dcm", **changes)
+    assert "folder-name-replaced" not in run(source, tmp_path / "out", key_file)
+
+
+def test_a_day_stays_in_a_name_where_it_stays_in_the_file(tmp_path: Path, key_file: Path) -> None:
+    source = tree(tmp_path / "in", "20190614/CT.dcm", StudyDate="20190614")
+    run(source, tmp_path / "out", key_file, "--assign", "StudyDate=keep")
+    assert files_below(tmp_path / "out") == ["20190614/CT.dcm"]
+
+
+LABEL = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6", "ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}
+REPORT = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1"}
+
+
+@pytest.mark.parametrize("changes", [LABEL, REPORT])
+def test_a_file_that_is_not_passed_on_speaks_for_the_folders_above_it(
+    tmp_path: Path, key_file: Path, changes: dict[str, Any]
+) -> None:
+    source = tree(tmp_path / "in", "labels/Grubenwald_Ottoline/l.dcm", "both/Ottoline/l.dcm", **changes)
+    tree(source, "both/Ottoline/ct.dcm", patient=1)  # of somebody else, and written
+    run(source, tmp_path / "out", key_file)
+    assert not any("ottoline" in name.lower() for name in folders_below(tmp_path / "out"))
+    assert [name[:5] for name in files_below(tmp_path / "out")] == ["both/"]
+
+
+def test_a_folder_with_nothing_but_an_index_keeps_its_token(tmp_path: Path, key_file: Path) -> None:
+    (tmp_path / "in/Doe_Archibald").mkdir(parents=True)
+    index = Path(str(get_testdata_file("DICOMDIR"))).read_bytes()
+    (tmp_path / "in/Doe_Archibald/DICOMDIR").write_bytes(index)
+    run(source=tmp_path / "in", out=tmp_path / "out", key_file=key_file)
+    assert len(folders_below(tmp_path / "out")) == 1
+    assert "Doe_Archibald" not in folders_below(tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", HARMLESS)

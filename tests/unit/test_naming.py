@@ -60,6 +60,12 @@ def test_names_that_hold_none(name: str) -> None:
             "山田太郎 CT山田太郎 山田 太郎 20190101_山田 やまだ yamada-t",
             "山 太 田郎",
         ),
+        (
+            "Yamada^Kyouko==やまだ^きょうこ",
+            "ヤマダ ﾔﾏﾀﾞ やまだ ｷﾖｳｺ キョウコ ヤマダキョウコ ﾔﾏﾀﾞ_ｷｮｳｺ_CT",
+            "ヤマハ ｷﾖｳ",
+        ),
+        ("Yamada^Kyouko==ﾔﾏﾀﾞ^ｷｮｳｺ", "やまだ ヤマダ きょうこ", "やま"),
         ("Wang^XiaoDong=王^小东", "王小东 王小东_CT CT王小东1 小东 wangxiaodong", "王 小 CT"),
         ("Hong^Gildong=洪^吉洞=홍^길동", "홍길동 kr_홍길동 洪吉洞 HongGildong", "홍 洪"),
         ("Li^Na", "LiNa NaLi Li_Na li NA Alina", "Linda"),

@@ -68,6 +68,11 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def files(self) -> list[tuple[str, Path]]:
+        """Its files, each with what it is called in messages."""
+        return [(f"the run folder's {name}", self.path / name) for name in _NAMES]
+
     def create(self) -> None:
         """Make the folder, if it is not there.
 

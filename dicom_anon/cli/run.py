@@ -158,7 +158,7 @@ def run_command(
         raise UsageError("--extract names nothing: all, main, or keywords such as Modality,EchoTime")
     folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))
     made = [destination] if folder is None or dry_run else [destination, folder.path]
-    others = [*rules.files, ("--key-file", key_file)]
+    others = [*rules.files, ("--key-file", key_file), *(folder.files if folder else ())]
     if crosswalk is not None:
         check_output("--crosswalk", crosswalk, made=made, others=others)
         if crosswalk == STDOUT or (os.path.lexists(crosswalk) and not stat.S_ISREG(os.lstat(crosswalk).st_mode)):
@@ -194,7 +194,7 @@ def run_command(
             watcher=progress,
         )
         report.ended_by = first.number
-    list_at = str(folder.problems_path) if folder else ""
+    list_at = str(folder.problems_path) if folder and not dry_run else ""
     found: VerifyReport | None = None
     code, written = report.exit_code or EXIT_TROUBLE, True
     try:

@@ -77,8 +77,9 @@ def verify_command(
             raise UsageError(f"{name} does not exist")
     if not destination.is_dir():
         raise UsageError("DST is not a folder")
+    folder = RunFolder(run_dir or default_run_folder(destination))
     if json_file not in (None, STDOUT):
-        others = [*rules.files, ("--key-file", key_file), ("--tokens", tokens)]
+        others = [*rules.files, ("--key-file", key_file), ("--tokens", tokens), *folder.files]
         check_apart(json_file, "--json", source, destination)
         check_output("--json", json_file, others=others)
     key = read_key_file(key_file)
@@ -86,7 +87,6 @@ def verify_command(
         lines = tuple(filter(None, tokens.read_text("utf-8").splitlines())) if tokens else ()
     except (OSError, UnicodeDecodeError):
         raise UsageError("the tokens cannot be read: a text file in UTF-8 is needed") from None
-    folder = RunFolder(run_dir or default_run_folder(destination))
     lacking = ""
     if not folder.knows(destination):
         if run_dir is not None:

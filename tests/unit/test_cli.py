@@ -193,6 +193,20 @@ def test_two_options_write_two_files(tree: Path) -> None:
     assert "--json and --config name" in told(tree, tree / "in", tree / "out", "-c", rules, "--json", rules)
 
 
+@pytest.mark.parametrize("name", ["key", "manifest.sqlite", "log.txt", "not-written.csv", "burned-in.csv"])
+def test_no_file_of_the_run_folder_is_overwritten(tree: Path, name: str) -> None:
+    problem = f"--json and the run folder's {name} name the same file"
+    assert problem in told(tree, tree / "in", tree / "out", "--json", tree / "out.private" / name)
+    assert problem in told(tree, "verify", tree / "in", tree / "used", "--json", tree / "used.private" / name)
+
+
+def test_a_dry_run_points_to_no_list(tree: Path) -> None:
+    (tree / "in/cut.dcm").write_bytes((tree / "in/one.dcm").read_bytes()[:-3])
+    dry, real = (call(tree / "in", tree / "out", *words) for words in (("--dry-run",), ()))
+    assert "quarantined" in dry.out
+    assert ["not-written.csv" in done.out for done in (dry, real)] == [False, True]
+
+
 def test_files_may_lie_in_the_private_folder_that_the_run_makes(tree: Path) -> None:
     private = tree / "out.private"
     words = (tree / "in", tree / "out", "--json", private / "summary", "--crosswalk", private / "table", "-q")

@@ -33,7 +33,8 @@ _MEANINGS = {
     "retain_uids": "UIDs stay.",
     "retain_safe_private": "Private elements stay where Table E.3.10-1 lists them or the file itself declares their "
     "block safe (0008,0303); recommended actions (0008,0307) are carried out, private sequences are treated item by "
-    "item, and texts are cleaned.",
+    "item, texts are cleaned, and dates in a block that the file declares safe move, stay or are emptied as the public "
+    "ones do.",
 }
 
 
@@ -228,6 +229,10 @@ def _limits(assignment: Assignment) -> Iterator[str]:
     if assignment.preset in ("basic", "tcia", "default"):
         yield ("- Presentation Creation Date and Time are X in the table and Type 1 in presentation states: a dummy.")
         yield "- Responsible Person is X and Type 2C for animals: emptied where the IOD asks for it."
+        yield (
+            "- Beside the table, text that people type is cleaned or removed, and order numbers, locators, machines and "
+            "issuers are removed, emptied or replaced."
+        )
         yield "- An Overlay Plane without its data is invalid, so the whole group goes, and so do curves."
     if not {FULL_DATES, MODIFIED_DATES} & set(assignment.profile_options) and assignment.preset == "basic":
         yield (

@@ -13,9 +13,10 @@ from dicom_anon import standard, tags
 from dicom_anon.actions import CONTENT_OPTIONS, Action, Clean, Keep, ShiftDate, Uid
 from dicom_anon.actions.dates import TEMPORAL_VRS
 from dicom_anon.actions.text import CLEAN_VRS, CleanSafe
+from dicom_anon.presets import decisions
 from dicom_anon.tags import Key
 
-SAFE_PRIVATE = "retain_safe_private"
+SAFE_PRIVATE, UIDS = "retain_safe_private", "retain_uids"
 FULL_DATES, MODIFIED_DATES = "retain_full_dates", "retain_modified_dates"
 NOT_OFFERED = {
     "clean_pixel_data": "text burned into pixels is not found",
@@ -84,7 +85,8 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
     dict of Key to (Action, str)
         Action and the option it comes from. Where options disagree on a row, cleaning wins over keeping.
         Rows that cannot be cleaned by a rule are left out and stay with the profile: overlay bitmaps,
-        curves, and the two binary time stamps.
+        curves, and the two binary time stamps. UIDs that the table does not list are kept as those that it
+        does, since they refer to them.
     """
     chosen = tuple(option for option in standard.PROFILE_OPTIONS if option in set(options))
     rules: dict[Key, tuple[Action, str]] = {}
@@ -96,9 +98,14 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
         action = _KEEP if codes[option] == "K" else _cleaning(row, chosen)
         if action is not None:
             rules[key] = action, option
+    if UIDS in chosen:
+        for keyword, choice in decisions.VALID.items():
+            if choice.command == "uid" and (tag := tags.tag_for_keyword(keyword)) is not None:
+                rules[tag] = _KEEP, UIDS
     if SAFE_PRIVATE in chosen:
         for safe, vr in standard.safe_private().items():
-            rules[safe] = _DECLARED_SAFE.get(vr, _DECLARED_SAFE_TEXT), SAFE_PRIVATE
+            as_public = vr == "UI" and UIDS in chosen
+            rules[safe] = _KEEP if as_public else _DECLARED_SAFE.get(vr, _DECLARED_SAFE_TEXT), SAFE_PRIVATE
     return rules
 
 

@@ -123,6 +123,7 @@ USEFUL = _table(
         "Kept, so that the data stays useful.",
         "Manufacturer ManufacturerModelName PatientSex PatientSize PatientWeight",
     ),
+    ("keep", "Kept whole, so that the data of one version can be told from that of another.", "SoftwareVersions"),
     (
         "keep",
         "The profile says D, which would leave a report without content. Kept with its items: names, texts, "
@@ -149,7 +150,7 @@ USEFUL = _table(
 )
 """Rows of `default` that are weaker than the profile, or that say how a value is made: data stays useful."""
 
-STRONGER = _table(
+TYPED = _table(
     (
         "replace",
         "Free text of reports; the profile replaces it with the whole Content Sequence.",
@@ -160,20 +161,46 @@ STRONGER = _table(
         "replace",
         "A person types it. An IOD needs it, so a dummy.",
         """
-        BreedRegistrationNumber CalculationComment ContentDescription HangingProtocolCreator
-        ObservationDescription RTImageLabel SelectorUCValue TreatmentToleranceViolationIdentification
+        CalculationComment ContentDescription ObservationDescription RTImageLabel SelectorUCValue
+        TreatmentToleranceViolationIdentification
         """,
     ),
-    ("replace", "Identifies a document outside. An IOD needs it, so a dummy.", "HL7InstanceIdentifier"),
     (
         "remove_or_clear",
         "A person types it. Type 2 where it occurs, so empty.",
-        "DocumentTitle InventoryPurpose OverrideReason StorageMediaFileSetID TreatmentTerminationDescription",
+        "DocumentTitle InventoryPurpose OverrideReason TreatmentTerminationDescription",
     ),
+)
+"""Rows of `default` for texts that the table does not list and that would only be cleaned, as they are in `basic`.
+
+There, an option may keep what stands around them, such as a report, which would be worth little without its texts.
+"""
+
+STRONGER = _table(
+    (
+        "remove",
+        "Numbers of the order and of its service request, which lead to the patient.",
+        """
+        FillerOrderNumberImagingServiceRequestRetired FillerOrderNumberProcedure
+        PlacerOrderNumberImagingServiceRequestRetired PlacerOrderNumberProcedure
+        """,
+    ),
+    (
+        "replace",
+        "Identifies an animal or a document outside. An IOD needs it, so a dummy.",
+        "BreedRegistrationNumber HL7InstanceIdentifier",
+    ),
+    ("replace", "Names who made it. An IOD needs it, so a dummy.", "HangingProtocolCreator"),
+    ("remove_or_clear", "Names a medium of the institution. Type 2 where it occurs.", "StorageMediaFileSetID"),
     (
         "remove_or_clear",
         "Names a machine of the institution, as Treatment Machine Name (X/Z) does. Type 2 where it occurs.",
         "RadiationMachineName",
+    ),
+    (
+        "remove",
+        "Address of a server of the institution, or of a person.",
+        "ContactURI FolderAccessURI StoredInstanceBaseURI",
     ),
     (
         "replace",
@@ -223,32 +250,34 @@ STRONGER = _table(
         "EncryptedAttributesSequence EncryptedContent EncryptedContentTransferSyntaxUID",
     ),
     ("remove", "Part of the digital signatures, which a changed object breaks.", "MACParametersSequence Signature"),
-    ("clean", "A person may type it, and an IOD needs it: what identifies goes.", "LUTExplanation"),
     ("remove", "Key into the archive of the institution.", "PriorRecordKey RecordKey"),
 )
-"""Rows of `default` for attributes that the table does not list and that the general rules would keep."""
+"""Rows for attributes that the table does not list, that still identify, and that the general rules would pass."""
 
 TECHNICAL_TEXT = _words(
     """
     AfterloaderChannelID AlgorithmSource ApplicableSafetyStandardDescription ApplicationSetupManufacturer
-    AttenuationCorrectionMethod AttributeOccurrencePrivateCreator BatteryLevel CodingSchemeName
-    CodingSchemeResponsibleOrganization CollimatorGridName ContrastBolusRoute DetectorLinesOfResponseUsed
+    AttenuationCorrectionMethod AttributeOccurrencePrivateCreator BatteryLevel CodeMeaning CodeValue
+    CodingSchemeDesignator CodingSchemeName CodingSchemeResponsibleOrganization CodingSchemeVersion
+    CollimatorGridName ContrastBolusRoute ConvolutionKernel DetectorLinesOfResponseUsed
     DetectorManufacturerModelName DetectorManufacturerName DetectorMode DigitalImageFormatAcquired
     DimensionDescriptionLabel DoseModeName EnergyWindowName EventTimerNames EXIFVersion ExtendedCodeValue
-    FixationDevicePosition FontName FractionPattern GridAbsorbingMaterial GridSpacingMaterial
+    FilterType FixationDevicePosition FontName FractionPattern GridAbsorbingMaterial GridSpacingMaterial
     HardcopyDeviceManufacturer HardcopyDeviceManufacturerModelName HardcopyDeviceSoftwareVersion
-    HistogramExplanation ImageDisplayFormat ImagedNucleus ImageGeometryType
-    ImagingDeviceSpecificAcquisitionParameters InterventionDrugName IOLFormulaDetail
-    ManufacturerRelatedModelGroup MappingResourceName MultiCoilConfiguration OECFColumnNames OutputPower
-    OverlaySubtype PatientSupportAccessoryCode PhosphorType PixelValueMappingExplanation PlateType
-    PostprocessingFunction ProcessingFunction PVCRejection Radionuclide Radiopharmaceutical
-    RadiopharmaceuticalRoute ReconstructionMethod ReportingPriority RequestedMediaApplicationProfile
-    RequestedProcedurePriority RouteOfAdmissions SecondaryCaptureDeviceManufacturer
-    SecondaryCaptureDeviceManufacturerModelName SecondaryCaptureDeviceSoftwareVersions SequenceName
-    ShieldingDevicePosition SourceApplicatorManufacturer SourceModelID SpatialFrequencyResponseColumnNames
-    SpectralSensitivity StageName StrainDescription StrainNomenclature TargetPositionReferenceIndicator
-    TemplateType TimeSource TransducerData TrayAccessoryCode TriggerSourceOrType
-    TypeOfFilters VideoImageFormatAcquired ViewName WedgeID WindowCenterWidthExplanation
+    HistogramExplanation ImageDisplayFormat ImagedNucleus ImageFilter ImageGeometryType
+    ImagingDeviceSpecificAcquisitionParameters InterventionDrugName IOLFormulaDetail LongCodeValue Manufacturer
+    ManufacturerModelName ManufacturerRelatedModelGroup MappingResourceName MultiCoilConfiguration
+    MultiCoilElementName OECFColumnNames OpticalPathIdentifier OutputPower OverlaySubtype
+    PatientSupportAccessoryCode PhosphorType PixelValueMappingExplanation PlateType PostprocessingFunction
+    ProcessingFunction PulseSequenceName PVCRejection Radionuclide Radiopharmaceutical RadiopharmaceuticalRoute
+    ReceiveCoilName ReconstructionMethod ReferencedOpticalPathIdentifier ReportingPriority
+    RequestedMediaApplicationProfile RequestedProcedurePriority RouteOfAdmissions
+    SecondaryCaptureDeviceManufacturer SecondaryCaptureDeviceManufacturerModelName
+    SecondaryCaptureDeviceSoftwareVersions SequenceName ShieldingDevicePosition SourceApplicatorManufacturer
+    SourceModelID SpatialFrequencyResponseColumnNames SpectralSensitivity StackID StageName StrainDescription
+    StrainNomenclature TargetPositionReferenceIndicator TemplateType TimeSource TransducerData TransmitCoilName
+    TrayAccessoryCode TriggerSourceOrType TypeOfFilters URNCodeValue VideoImageFormatAcquired ViewName WedgeID
+    WindowCenterWidthExplanation
     """
 )
-"""Text attributes that no IOD needs and that stay: a device or a standard fills them, not a person."""
+"""Text attributes that stay: a device, a table of codes or a standard fills them, not a person."""

@@ -98,42 +98,24 @@ def profile_choice(attribute: Attribute) -> Choice | None:
 
 
 def basic_choice(attribute: Attribute) -> Choice:
-    """Row of `basic`: the table, the few deviations a valid object needs, else safe, or clean where people write."""
+    """Row of `basic`: the deviations that a valid object needs, else the table, else by what the attribute can hold.
+
+    The table is not all: that nothing else identifies is up to the de-identifier (PS3.15 section E.1). So what
+    identifies beside the table is treated as in `default`, and what people type is cleaned.
+    """
     return (
         decisions.VALID.get(attribute.keyword)
         or profile_choice(attribute)
+        or decisions.STRONGER.get(attribute.keyword)
         or _never_kept(attribute)
-        or Choice("clean" if _is_written(attribute) else "safe", "")
+        or _by_content(attribute, typed="clean")
     )
-
-
-_WRITTEN_VRS = FREE_TEXT_VRS - {"SH", "UR"}
-_CODE_TEXT = frozenset(
-    [
-        "CodeMeaning",
-        "CodingSchemeName",
-        "CodingSchemeResponsibleOrganization",
-        "LongCodeValue",
-        "URNCodeValue",
-        "Manufacturer",
-        "ManufacturerModelName",
-    ]
-)
-"""Parts of a code and of its scheme, which come from a table, and the maker's own names."""
-
-
-def _is_written(attribute: Attribute) -> bool:
-    """Tell whether people write into an attribute: the profile asks to look at such text all the same (E.3)."""
-    written = bool(attribute.vrs & _WRITTEN_VRS) and attribute.keyword not in decisions.TECHNICAL_TEXT
-    return written and attribute.keyword not in _CODE_TEXT
 
 
 def default_choice(attribute: Attribute) -> Choice:
     """Row of `default`: the useful exceptions, else the table, else by what the attribute can hold.
 
-    What the table does not list is kept where an IOD needs it (PS3.3 Type 1, 1C, 2, 2C) and safe otherwise.
-    Text that a person can type and that no IOD needs goes, and so does a date or time; one that an IOD needs
-    becomes a dummy.
+    Of what the table does not list, text that a person can type goes, but is cleaned where an IOD needs it.
     """
     if attribute.text == "(60xx,3000)":
         return Choice("safe", _KEPT_OVERLAY)
@@ -142,8 +124,9 @@ def default_choice(attribute: Attribute) -> Choice:
         or decisions.VALID.get(attribute.keyword)
         or profile_choice(attribute)
         or decisions.STRONGER.get(attribute.keyword)
+        or decisions.TYPED.get(attribute.keyword)
         or _never_kept(attribute)
-        or _by_content(attribute)
+        or _by_content(attribute, typed="remove")
     )
 
 
@@ -159,15 +142,18 @@ def _is_directory(attribute: Attribute) -> bool:
     return isinstance(attribute.key, int) and attribute.key >> 16 == DIRECTORY_GROUP
 
 
-def _by_content(attribute: Attribute) -> Choice:
+def _by_content(attribute: Attribute, typed: str) -> Choice:
+    """Choose for what no table lists: `typed` is the command for text that a person can type and no IOD needs.
+
+    What an IOD needs (PS3.3 Type 1, 1C, 2, 2C) is kept by name, not as safe: without it objects break. A typed text
+    that it needs is cleaned, which leaves a dummy where there must be a value; a date or time becomes one.
+    """
     required = attribute.key in standard.required_tags()
     if attribute.vrs & TEMPORAL_VRS:
         return Choice("replace" if required else "remove", "")
-    if required:
-        return Choice("keep", "")
     if attribute.vrs & FREE_TEXT_VRS and attribute.keyword not in decisions.TECHNICAL_TEXT:
-        return Choice("remove", "")
-    return Choice("safe", "")
+        return Choice("clean" if required else typed, "")
+    return Choice("keep" if required else "safe", "")
 
 
 def _lines(name: str) -> Iterator[tuple[str, str]]:
@@ -182,8 +168,9 @@ def _lines(name: str) -> Iterator[tuple[str, str]]:
 ABOUT = {
     "default": "Removes all that is known to identify and all that is unknown, and keeps objects usable. "
     "Every row of PS3.15 Table E.1-1 is at least as strong as the Basic Profile, but for commented rows.",
-    "basic": "The Basic Application Level Confidentiality Profile of PS3.15 Annex E, row by row; what Table "
-    "E.1-1 does not list is safe. Commented rows deviate, so that the output stays valid.",
+    "basic": "The Basic Application Level Confidentiality Profile of PS3.15 Annex E, row by row. Of what Table "
+    "E.1-1 does not list, text that people type is cleaned, what identifies otherwise goes, and the rest stays. "
+    "Commented rows say why they deviate from the table or add to it.",
 }
 
 

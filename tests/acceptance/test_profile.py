@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Set
 from pathlib import Path
 
+import pydicom
 import pytest
+from pydicom import Dataset
+from pydicom.data import get_testdata_file
+from pydicom.datadict import DicomDictionary
 
+from dicom_anon import standard, tags
+from dicom_anon.assignment import resolve
+from dicom_anon.presets import decisions
 from dicom_anon.sample import Sample
 from dicom_anon.standard import PROFILE_OPTIONS
-from tests.acceptance.command import call, read
+from tests.acceptance.command import call, elements, read
 from tests.acceptance.conftest import Deliver
 from tests.acceptance.test_privacy import leaks
 
@@ -69,3 +78,75 @@ def test_every_output_states_what_was_done(
         assert ("113107" in codes) == (modified == "MODIFIED")
         assert ("113106" in codes) == (modified == "UNMODIFIED")
         assert made.LongitudinalTemporalInformationModified == modified
+
+
+TYPED = {
+    "LO": "Zwickelbart", "LT": "of Zwickelbart", "PN": "Zwickelbart^Ottokar", "SH": "ZQ-99817", "ST": "ZQ-99817 is due",
+    "UC": "Ottokar Zwickelbart", "UR": "https://pacs.example/ZQ-99817", "UT": "see Mr. Zwickelbart",
+}  # fmt: skip
+"""What people write into texts of each VR about Ottokar Zwickelbart, number ZQ-99817."""
+
+
+def _full_of_text(retained: Set[object]) -> Dataset:
+    """A real image with something of the patient in every text of PS3.6 that is neither technical nor retained."""
+    source = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+    typed = Dataset()
+    for tag in (*DicomDictionary, *tags.additions()):
+        vr = tags.vr_of(tag)
+        may_stay = tag in retained or tags.keyword_of(tag) in decisions.TECHNICAL_TEXT
+        if vr in TYPED and tag >> 16 > 0x0004 and not may_stay:
+            typed.add_new(tag, vr, TYPED[vr])
+    source.update(typed)
+    source.ReferencedSeriesSequence = [typed]
+    source.PatientID, source.PatientName = "ZQ-99817", "Zwickelbart^Ottokar"
+    return source
+
+
+@pytest.mark.parametrize("preset", ["default", "basic", "tcia"])
+def test_no_text_of_ps36_keeps_what_a_person_typed_of_the_patient(tmp_path: Path, preset: str) -> None:
+    rows = resolve(preset=preset).rows
+    retained = {key for key, row in rows.items() if row.source.startswith("option retain")}
+    useful = {key for key in rows if preset == "default" and key == tags.tag_for_keyword("SoftwareVersions")}
+    source, destination = tmp_path / "in" / "one.dcm", tmp_path / "out"
+    source.parent.mkdir()
+    full = _full_of_text(retained | useful)
+    full.save_as(source)
+    assert sum(element.VR in TYPED for _, element in elements(full)) > 1300
+    done = call(source.parent, destination, "--preset", preset, "--names", "keep", "--verify")
+    assert done.code == 0, done.out + done.err
+    said = re.compile("Zwickelbart|Ottokar|ZQ-99817|pacs.example")
+    found = elements(read(destination / "one.dcm"))
+    assert [path for path, element in found if element.VR != "SQ" and said.search(str(element.value))] == []
+
+
+def test_retained_uids_are_the_same_in_every_uid_of_ps36(tmp_path: Path) -> None:
+    source, destination = tmp_path / "in" / "one.dcm", tmp_path / "out"
+    source.parent.mkdir()
+    full = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
+    for tag in (*DicomDictionary, *tags.additions()):
+        if tags.vr_of(tag) == "UI" and tag >> 16 > 0x0004 and tag not in full:
+            full.add_new(tag, "UI", full.SOPInstanceUID)
+    full.save_as(source)
+    done = call(source.parent, destination, "--preset", "basic", "--profile-option", "retain_uids", "--names", "keep")
+    assert done.code == 0, done.out + done.err
+    uids = {
+        path[-1]: str(element.value) for path, element in elements(read(destination / "one.dcm")) if element.VR == "UI"
+    }
+    assert len(uids) > 80
+    changed = {tag for tag, value in uids.items() if value != full[tag].value}
+    # the value of a content item, which its concept decides, and a signature, which goes
+    assert changed == {tags.tag_for_keyword("UID"), tags.tag_for_keyword("DigitalSignatureUID")}
+
+
+@pytest.mark.parametrize("preset", ["default", "basic", "tcia"])
+def test_remove_safe_tags_leaves_what_an_object_needs(
+    deliver: Deliver, sample_in: Path, tmp_path: Path, preset: str
+) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"general": {"preset": preset, "remove_safe_tags": "true"}}), "utf-8")
+    delivery = deliver(sample_in, "-c", rules)
+    assert delivery.done.code == 0
+    needed = standard.required_tags() - standard.profile_by_key().keys()
+    for name, content in delivery.files.items():
+        before, after = (set(read(each).keys()) for each in (delivery.source / name, content))
+        assert (before - after) & needed == set(), name

@@ -74,7 +74,15 @@ USEFUL = {
     "ReferencedImageSequence": "keep",
     "SourceImageSequence": "keep",
 }
-USEFUL_NOT_IN_TABLE = {"Manufacturer": "keep", "ManufacturerModelName": "keep"}
+USEFUL_NOT_IN_TABLE = {"Manufacturer": "keep", "ManufacturerModelName": "keep", "SoftwareVersions": "keep"}
+TYPED_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
+NOT_TYPED = {
+    "CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "LongCodeValue", "URNCodeValue",
+    "ConvolutionKernel", "FilterType", "ImageFilter", "MultiCoilElementName", "OpticalPathIdentifier",
+    "PulseSequenceName", "ReceiveCoilName", "ReferencedOpticalPathIdentifier", "StackID", "TransmitCoilName",
+    "Manufacturer", "ManufacturerModelName",
+}  # fmt: skip
+"""Texts that an IOD needs and that stay under every preset: parts of codes, and what a device fills in."""
 
 
 def general(name: str) -> dict[str, Any]:
@@ -100,6 +108,32 @@ def key_of(keyword: str) -> int:
     tag = tags.tag_for_keyword(keyword)
     assert tag is not None, keyword
     return tag
+
+
+_GROUPS = {tags.parse_key(f"{mask[:4]},{mask[4:]}"): entry for mask, entry in RepeatersDictionary.items()}
+
+
+def vrs_of(key: tags.Key) -> set[str]:
+    """VRs of an attribute or a repeating group, one empty text where PS3.6 has none."""
+    vr = tags.vr_of(key) if isinstance(key, int) else _GROUPS[key][0] if key in _GROUPS else ""
+    return set((vr or "").split(" or "))
+
+
+def word_of(key: tags.Key) -> str:
+    """Keyword of an attribute or a repeating group, empty where PS3.6 has none."""
+    return tags.keyword_of(key) if isinstance(key, int) else _GROUPS[key][4] if key in _GROUPS else ""
+
+
+def first(key: tags.Key) -> int:
+    """The tag, or the lowest of a repeating group."""
+    assert not isinstance(key, tags.PrivateKey)
+    return key if isinstance(key, int) else key.value
+
+
+def effective(name: str, *options: str) -> dict[tags.Key, tuple[str, str]]:
+    """Command and source of each row, all options of the preset applied."""
+    rows = resolve(preset=name, profile_options=options, default_extra=False).rows
+    return {key: (row.action.describe(), row.source) for key, row in rows.items()}
 
 
 def commented(name: str) -> set[str]:
@@ -198,38 +232,80 @@ def test_useful_exceptions_outside_the_table() -> None:
     assert USEFUL_NOT_IN_TABLE.keys() <= commented("default")
 
 
-def test_default_keeps_what_an_iod_needs() -> None:
-    rows = rows_of("default")
-    in_table = {key for key, _ in table_keys()}
-    needed = {tag for tag in standard.required_tags() if tag >> 16 != 0x0004} - in_table
-    weaker = {tags.keyword_of(tag): rows[tag] for tag in needed if rows[tag] != "keep"}
-    assert set(weaker) <= commented("default") | {"ItemInventoryDateTime", "StudyUpdateDateTime"}
-    assert set(weaker.values()) == {"replace", "remove_or_clear", "uid", "hash", "clean", "remove"}
-    assert {keyword for keyword, command in weaker.items() if command == "remove"} == {
+@pytest.mark.parametrize("name", ["default", "basic", "tcia"])
+def test_what_an_iod_needs_is_kept_by_name_so_that_remove_safe_tags_breaks_nothing(name: str) -> None:
+    rows = effective(name)
+    listed = {key for key, _ in table_keys()}
+    needed = {tag for tag in standard.required_tags() if tag >> 16 != 0x0004} - listed
+    changed = {
+        tags.keyword_of(tag): rows[tag][0] for tag in needed if rows[tag][0] != "keep" and rows[tag][1] != "stamp"
+    }
+    assert {keyword for keyword, command in changed.items() if command == "remove"} == {
         "EncryptedAttributesSequence", "EncryptedContent", "EncryptedContentTransferSyntaxUID", "Signature",
     }  # fmt: skip
+    changing = {"replace", "remove_or_clear", "remove", "uid", "clean"} | ({"hash"} if name == "default" else set())
+    assert set(changed.values()) == changing
     for keyword in (
-        "PixelData",
-        "SharedFunctionalGroupsSequence",
-        "SegmentSequence",
-        "ContourData",
-    ):
-        assert rows[key_of(keyword)] == "keep"
+        "SOPClassUID", "Rows", "Columns", "BitsAllocated", "PixelRepresentation", "PixelData", "FloatPixelData",
+        "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SegmentSequence", "ContourData",
+        "BeamSequence", "Modality", "ReferencedSOPClassUID", "ConceptNameCodeSequence", "CodeValue",
+    ):  # fmt: skip
+        assert rows[key_of(keyword)][0] == "keep"
 
 
-def test_default_lets_no_text_through_that_no_iod_needs_and_no_list_names() -> None:
-    rows = rows_of("default")
-    typed = {"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "DA", "DT", "TM"}
-    entries = {tag: (tags.vr_of(tag) or "", tags.keyword_of(tag)) for tag in rows if isinstance(tag, int)}
-    patterns = {
-        tags.parse_key(f"{mask[:4]},{mask[4:]}"): (entry[0], entry[4]) for mask, entry in RepeatersDictionary.items()
+@pytest.mark.parametrize("name", ["default", "basic", "tcia"])
+def test_no_text_stays_that_a_person_can_type(name: str) -> None:
+    stays = {
+        word_of(key): key
+        for key, (command, source) in effective(name).items()
+        if command in ("keep", "safe") and vrs_of(key) & TYPED_VRS and not source.startswith("option retain")
     }
-    passed = {
-        keyword
-        for key, (vr, keyword) in (entries | patterns).items()
-        if typed & set(vr.split(" or ")) and key not in standard.required_tags() and rows.get(key) in ("keep", "safe")
+    useful = {"SoftwareVersions"} if name == "default" else set()
+    assert stays.keys() | {"OverlaySubtype"} == decisions.TECHNICAL_TEXT | useful
+    assert {word for word, key in stays.items() if key in standard.required_tags()} == NOT_TYPED | useful
+
+
+@pytest.mark.parametrize("without", ["retain_full_dates", "retain_modified_dates"])
+def test_options_change_no_more_than_the_table_lists_and_uids(without: str) -> None:
+    listed = {key for key, _ in table_keys()}
+    options = [option for option in standard.PROFILE_OPTIONS if option != without]
+    rows = resolve(preset="basic", profile_options=options).rows
+    others = [key for key, row in rows.items() if row.source.startswith("option") and key not in listed]
+    others = [key for key in others if not isinstance(key, tags.PrivateKey | tags.Pattern)]
+    assert {tags.vr_of(key) for key in others if isinstance(key, int)} == {"UI"}
+
+
+@pytest.mark.parametrize("name", ["default", "basic", "tcia"])
+def test_what_identifies_beside_the_table_is_never_kept(name: str) -> None:
+    rows = effective(name)
+    decided = decisions.STRONGER.keys() | decisions.TYPED.keys()
+    assert [word for word in decided if rows[key_of(word)][0] in ("keep", "safe")] == []
+    locators = {key: row for key, row in rows.items() if "UR" in vrs_of(key) and row[0] in ("keep", "safe")}
+    assert {word_of(key) for key, row in locators.items() if not row[1].startswith("option")} == {"URNCodeValue"}
+    for keyword in (
+        "PlacerOrderNumberProcedure", "FillerOrderNumberProcedure", "PlacerOrderNumberImagingServiceRequestRetired",
+        "FillerOrderNumberImagingServiceRequestRetired", "RecordKey", "OrderPlacerIdentifierSequence",
+    ):  # fmt: skip
+        assert rows[key_of(keyword)][0] == "remove"
+
+
+@pytest.mark.parametrize("name", ["default", "basic", "tcia"])
+def test_dates_that_the_table_does_not_list_do_not_stay(name: str) -> None:
+    listed = {key for key, _ in table_keys()}
+    rows = effective(name)
+    others = [key for key in rows if vrs_of(key) & {"DA", "DT", "TM"} and key not in listed]
+    assert len(others) > 10
+    assert {rows[key][0] for key in others} == {"replace", "remove"}
+
+
+def test_no_text_has_a_weaker_rule_in_default_than_in_basic() -> None:
+    default, basic = rows_of("default"), rows_of("basic")
+    weaker = {
+        word_of(key)
+        for key, command in default.items()
+        if command in ("keep", "safe") and basic[key] not in ("keep", "safe") and vrs_of(key) & TYPED_VRS
     }
-    assert passed == set(decisions.TECHNICAL_TEXT)
+    assert weaker == {"SoftwareVersions"}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +328,7 @@ def test_default_never_passes(keyword: str) -> None:
     [
         "PixelData", "WaveformData", "PixelSpacing", "ConvolutionKernel", "SequenceName", "ReceiveCoilName",
         "SoftwareVersions", "FilterType", "Rows", "ImagePositionPatient", "RescaleSlope", "RepetitionTime",
-        "KVP", "ReferencedSeriesSequence", "ReferencedSOPClassUID", "SOPClassUID", "SegmentLabel",
+        "KVP", "ReferencedSeriesSequence", "ReferencedSOPClassUID", "SOPClassUID",
         "MeasuredValueSequence", "NumericValue", "ConceptNameCodeSequence", "BeamSequence", "GraphicData",
         "RadionuclideTotalDose", "DecayFactor",
     ],
@@ -312,19 +388,22 @@ def test_overlay_rows() -> None:
     assert general("default")["(60xx,0022)"] == general("default")["(60xx,1500)"] == "remove"
 
 
-def test_basic_adds_nothing_to_the_table_but_what_references_and_directories_need() -> None:
+def test_what_basic_adds_to_the_table() -> None:
     in_table = {key for key, _ in table_keys()}
-    others = Counter(
-        command
-        for key, command in rows_of("basic").items()
-        if key not in in_table and not (isinstance(key, int) and key >> 16 == 0x0004)
-    )
-    assert others.keys() == {"safe", "uid", "remove", "clean"}
-    written = {key for key, command in rows_of("basic").items() if command == "clean"}
-    vrs = {tags.vr_of(key) if isinstance(key, int) else "" for key in written}
-    assert {"LO", "LT", "PN", "ST", "UC", "UT"} <= vrs <= {"LO", "LT", "PN", "ST", "UC", "UT", "SH or LO", ""}
-    assert others["uid"] == 22
-    assert others["remove"] == 7 + 5  # without a name, and variable pixel data
+    rows = rows_of("basic")
+    added = {
+        key: row for key, row in rows.items() if key not in in_table and not (0x00040000 <= first(key) < 0x00050000)
+    }
+    others = Counter(added.values())
+    assert others.keys() == {"keep", "safe", "clean", "uid", "remove", "replace", "remove_or_clear"}
+    assert {word_of(key) for key, row in added.items() if row == "uid"} == {
+        word for word, choice in decisions.VALID.items() if choice.command == "uid" and key_of(word) not in in_table
+    }
+    goes = {key for key, row in added.items() if row in ("remove", "replace", "remove_or_clear")}
+    timely = {key for key in added if vrs_of(key) & {"DA", "DT", "TM"}}
+    nameless = {key for key in added if not word_of(key) or tags.format_key(key).startswith("(7fxx")}
+    assert goes - timely - nameless == {key_of(word) for word in decisions.STRONGER}
+    assert len(nameless) == 7 + 5
 
 
 def test_mercure_has_the_counts_of_the_original_table() -> None:

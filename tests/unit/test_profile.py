@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, Sequence, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.datadict import DicomDictionary
 
 from dicom_anon import profile, standard, tags
 from dicom_anon.actions import Clean, Keep, ShiftDate
@@ -61,7 +62,9 @@ def test_every_row_of_an_option_does_what_its_code_says(option: str) -> None:
             assert isinstance(action, Clean)
         action.check(row.vr or "UN")
         checked += 1
-    assert checked == len([key for key in rules if not isinstance(key, PrivateKey)])
+    beside = [key for key in rules if key not in standard.profile_by_key() and not isinstance(key, PrivateKey)]
+    assert checked == len([key for key in rules if not isinstance(key, PrivateKey)]) - len(beside)
+    assert not beside or option == "retain_uids"
     assert checked > 0 or option == "retain_safe_private"
 
 
@@ -69,6 +72,27 @@ def test_cleaning_wins_over_keeping() -> None:
     rules = profile.option_rules(["retain_device_identity", "retain_modified_dates"])
     assert rules[0x00181200] == (ShiftDate(), "retain_modified_dates")
     assert profile.option_rules(["retain_device_identity"])[0x00181200][0] == Keep()
+
+
+def test_retained_uids_are_retained_wherever_they_are_referred_to() -> None:
+    uids = {tag for tag in (*DicomDictionary, *tags.additions()) if tags.vr_of(tag) == "UI" and tag >> 16 > 0x0004}
+    rows = resolve(preset="basic", profile_options=["retain_uids"]).rows
+    changed = {tags.keyword_of(tag) for tag in uids if not isinstance(rows[tag].action, Keep)}
+    # the value of a content item is decided by its concept; signatures and what is encrypted go
+    assert changed == {"UID", "DigitalSignatureUID", "EncryptedContentTransferSyntaxUID"}
+    frame, source = "1.2.840.99999.7", "1.2.840.99999.8"
+    data_set = item(
+        SOPInstanceUID=source, SOPInstanceUIDOfConcatenationSource=source, MultiFrameSourceSOPInstanceUID=source,
+        FrameOfReferenceUID=frame, VolumeFrameOfReferenceUID=frame, EquipmentFrameOfReferenceUID=frame,
+        PatientID="1",
+    )  # fmt: skip
+    data_set.ReferencedSeriesSequence = Sequence([item(ReferencedFiducialUID=source)])
+    data_set.add_new(0x00990010, "LO", "NQHeader")
+    data_set.add_new(0x00991001, "UI", source)
+    assignment = resolve(preset="basic", profile_options=["retain_uids", "retain_safe_private"])
+    found = run(data_set, assignment)
+    assert {element.value for element in found.iterall() if element.VR == "UI"} == {frame, source}
+    assert found[0x00991001].value == source
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -117,6 +141,9 @@ def test_tcia_claims_its_options_and_more_can_be_added() -> None:
         ('"(0018,xxxx)": "keep", "(0018,10xx)": "remove"', None),
         ('"(6002,3000)": "keep"', None), ('"(6002,xxxx)": "keep"', None), ('"(5000,3000)": "keep"', None),
         ('"(60xx,xxxx)": "keep"', None), ('"(60xx,0022)": "keep"', ()),
+        ('"(0019,xxxx)": "keep"', None),
+        ('"Manufacturer": "set(@value(0010,0010)@)"', None), ('"CodeMeaning": "set(@value(0010,0010)@)"', None),
+        ('"OperatorsName": "replace(@value(0010,0010)@)"', None),
         ('"SequenceName": "set(@value(PatientName)@)"', None), ('"SequenceName": "set(@value(Rows)@)"', ()),
         ('"(60xx,xxxx)": "keep", "(60xx,3000)": "remove", "(60xx,4000)": "remove"', ()),
         ('"Modality": "remove"', ()),
@@ -136,6 +163,8 @@ def test_a_kept_name_is_not_called_removed() -> None:
         (
             '"PatientName": "keep"', '"PatientName": "set(@value@)"', '"PatientName": "clean"',
             '"(0010,00xx)": "keep"', '"StudyID": "set(@value(PatientID)@)"',
+            '"Manufacturer": "set(@value(0010,0010)@)"', '"CodeMeaning": "set(@value(0010,0010)@)"',
+            '"OperatorsName": "replace(@value(0010,0010)@)"',
         ),
     ):  # fmt: skip
         config = parse_config(f'{{"general": {{"preset": "{preset}", {rule}}}}}', "test")

@@ -28,7 +28,7 @@ from dicom_anon.engine import Decision, Engine
 from dicom_anon.errors import FileRefused, UsageError
 from dicom_anon.extract import Extract, parse_extract
 from dicom_anon.layout import LAYOUTS, NAMERS
-from dicom_anon.manifest import TreeFacts
+from dicom_anon.manifest import Manifest, TreeFacts
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import MODES
 from dicom_anon.output import write_whole
@@ -209,7 +209,7 @@ def anonymize_tree(
     Raises
     ------
     UsageError
-        The paths cannot be used so, or the destination was made with other rules or another key.
+        The paths cannot be used so, or the destination was made from another source, with other rules or another key.
     """
     top, target = Path(source), Path(destination)
     known = run_folder is not None and run_folder.knows(target)
@@ -223,11 +223,14 @@ def anonymize_tree(
     )
     names = _names_of(names, layout)
     wanted = parse_extract(extract or "main") if extract or layout == "study" else None
-    if run_folder is not None and not dry_run:
-        run_folder.create()
-        if key is None and known and not overwrite and not run_folder.holds_key:
+    resumes = known and not overwrite
+    if run_folder is not None:
+        if key is None and resumes and not run_folder.holds_key:
             raise UsageError("the key that DST was made with is not in the run folder; give it with --key-file")
-        key = run_folder.key() if key is None else key
+        if not dry_run:
+            run_folder.create()
+        if key is None and (resumes or not dry_run):
+            key = run_folder.key()
     plan = replace(make_plan(assignment, key), crosswalk=crosswalk is not None)
     root = top if top.is_dir() else top.parent
     aside = os.fspath(quarantine) if quarantine else ""
@@ -249,6 +252,10 @@ def anonymize_tree(
     watcher = watcher or _Unwatched()
     if run_folder is not None and not dry_run:
         return _run_on_record(request, run_folder, beside, watcher, overwrite=overwrite)
+    if run_folder is not None and resumes:
+        with contextlib.closing(run_folder.manifest(target)) as manifest:
+            begun = manifest.begun(_facts(request))
+            return _told_of_version(run(_resumed(request, manifest, begun), watcher, problems), begun)
     report = run(request, watcher, problems)
     beside.write(request, report)
     return report
@@ -290,8 +297,7 @@ class _Beside:
         order, manifest = request.order, request.manifest
         try:
             write_directories(order, Pseudonyms(order.plan.key), request.book, report, manifest)
-            if self.extract is not None:
-                write_documents(order, self.extract, self.told, report, manifest)
+            write_documents(order, self.extract, self.told, report, manifest)
             if self.crosswalk is not None and not order.dry_run:
                 found = Crosswalk(manifest.crossings()) if manifest else request.crosswalk or Crosswalk()
                 write_whole(self.crosswalk, found.as_csv(), 0o600)
@@ -306,24 +312,49 @@ def _run_on_record(
     request: Request, run_folder: RunFolder, beside: _Beside, watcher: Watcher, *, overwrite: bool
 ) -> RunReport:
     """Run, or resume, with all that is on record in the run folder, and keep there what is done."""
-    plan, target = request.order.plan, Path(request.order.destination)
-    pseudonyms = Pseudonyms(plan.key)
+    facts, target = _facts(request), Path(request.order.destination)
     with contextlib.ExitStack() as stack:
         manifest = stack.enter_context(contextlib.closing(run_folder.manifest(target)))
         if overwrite:
-            start_afresh(manifest, target, NameBook(pseudonyms, manifest.names()))
-        rules = f"{plan.assignment.digest} names={request.order.names}"
-        facts = TreeFacts(rules, pseudonyms.key_id, plan.process_date, plan.process_time)
+            start_afresh(manifest, target, Pseudonyms(request.order.plan.key))
         is_new = manifest.is_new
         begun = manifest.begin(facts)
-        plan = replace(plan, process_date=begun.process_date, process_time=begun.process_time)
-        book = request.book and NameBook(pseudonyms, manifest.names(), manifest.tainted(), manifest.identities())
+        request = _resumed(request, manifest, begun)
         listed = stack.enter_context(run_folder.problems())
-        risks = stack.enter_context(run_folder.risks(anew=is_new))
-        order = replace(request.order, plan=plan)
-        request = replace(request, order=order, manifest=manifest, book=book, crosswalk=None, risks=risks)
+        request = replace(request, risks=stack.enter_context(run_folder.risks(anew=is_new)))
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules}, key {facts.key_id}")
-        report = run(request, watcher, listed)
+        report = _told_of_version(run(request, watcher, listed), begun)
         beside.write(request, report)
         run_folder.log(f"end: {json.dumps(report.to_json())}")
+    return report
+
+
+def _facts(request: Request) -> TreeFacts:
+    """What all files of a destination are made with."""
+    order, plan = request.order, request.order.plan
+    left_out = " burned-in=out" if order.on_burned_in != "warn" else ""
+    rules = f"{plan.assignment.digest} names={order.names}{left_out}"
+    key_id = Pseudonyms(plan.key).key_id
+    return TreeFacts(os.path.realpath(order.source), rules, key_id, plan.process_date, plan.process_time, __version__)
+
+
+def _resumed(request: Request, manifest: Manifest, begun: TreeFacts) -> Request:
+    """The same request, with what is on record."""
+    order = request.order
+    plan = replace(order.plan, process_date=begun.process_date, process_time=begun.process_time)
+    names = manifest.names(), manifest.tainted(), manifest.identities()
+    return replace(
+        request,
+        order=replace(order, plan=plan),
+        manifest=manifest,
+        book=request.book and NameBook(Pseudonyms(plan.key), *names),
+        arranger=request.arranger and Arranger(Path(order.destination), order.names, manifest),
+        crosswalk=None,
+    )
+
+
+def _told_of_version(report: RunReport, begun: TreeFacts) -> RunReport:
+    """Say in the account that outputs stay which another version may have made."""
+    if begun.version != __version__ and report.unchanged:
+        report.notes["made-by-another-version"] = report.unchanged
     return report

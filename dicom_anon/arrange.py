@@ -21,18 +21,21 @@ from dicom_anon.layout import (
     PENDING,
     TELLING,
     Series,
+    code_of,
     component,
     final_names,
     is_pending,
     possible_names,
     series_folders,
 )
+from dicom_anon.manifest import Manifest
 
 
 class Arranger:
     """The names of one destination.
 
-    All it knows it reads from the outputs, so that it finds its way in a destination of an earlier run.
+    Nearly all it knows it reads from the outputs, so that it finds its way in a destination of an earlier run. Whose
+    a name without a code is, they do not say: of several that wanted it, who has it may be gone.
 
     Parameters
     ----------
@@ -40,12 +43,15 @@ class Arranger:
         Folder of the outputs.
     names : str
         One of `layout.NAMERS`.
+    manifest : Manifest or None
+        Record of whose such names are.
     """
 
-    def __init__(self, destination: Path, names: str) -> None:
+    def __init__(self, destination: Path, names: str, manifest: Manifest | None = None) -> None:
         assert names in NAMERS
         self._top = destination
         self._names = names
+        self._manifest = manifest
         self._folders: dict[str, dict[str, str]] = {}
 
     def find(self, written_as: str) -> str:
@@ -62,11 +68,16 @@ class Arranger:
         if series.startswith(PENDING):
             settled = self._series_of(study).get(_uid_of(series))
             folders += [os.path.join(study, settled)] if settled is not None else []
+        code = code_of(name)
         for candidate in possible_names(name):
             for folder in folders:
-                if os.path.exists(self._top / folder / candidate):
-                    return os.path.join(folder, candidate)
+                path = os.path.join(folder, candidate)
+                if os.path.exists(self._top / path) and (code in candidate or self._is_its_own(path, code)):
+                    return path
         return ""
+
+    def _is_its_own(self, path: str, code: str) -> bool:
+        return self._manifest is not None and self._manifest.has_plain(path, code)
 
     def remove(self, written_as: str) -> None:
         """Remove an output, if it is there, since its source is no longer what it was."""
@@ -89,8 +100,8 @@ class Arranger:
 
         Raises
         ------
-        OSError
-            Something cannot be renamed; what is done so far holds, and another call does the rest.
+        OSError, sqlite3.Error
+            Something cannot be renamed, or put on record; what is done so far holds, and another call does the rest.
         """
         self._folders.clear()
         if self._names == "study":
@@ -98,15 +109,19 @@ class Arranger:
                 if (study / IMAGES).is_dir():
                     self._settle_series(study / IMAGES)
         for folder in self.series_folders():
-            for name, final in final_names(_files_in(folder)).items():
-                os.rename(folder / name, folder / final)
+            final = final_names(files_in(folder))
+            if final and self._manifest is not None:  # before they are renamed, whenever a run is killed
+                above = "" if folder == self._top else os.path.relpath(folder, self._top)
+                self._manifest.give_plain({os.path.join(above, new): code_of(name) for name, new in final.items()})
+            for name, new in final.items():
+                os.rename(os.path.join(folder, name), os.path.join(folder, new))
+            remove_if_empty(folder, self._top)
         self._folders.clear()
 
     def _settle_series(self, images: Path) -> None:
         """Give the series of a study their folders, or put new files into those that they have."""
         for folder in _folders_in(images):
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)  # if it is empty
+            remove_if_empty(folder, self._top)
         present = _folders_in(images)
         pending = [folder for folder in present if is_pending(folder.name)]
         if not pending:
@@ -138,6 +153,14 @@ class Arranger:
         return known
 
 
+def remove_if_empty(folder: Path, top: Path) -> None:
+    """Remove a folder below `top` in which nothing is left, and those above it that are empty then."""
+    with contextlib.suppress(OSError):
+        while folder != top:
+            os.rmdir(folder)
+            folder = folder.parent
+
+
 def _uid_of(pending: str) -> str:
     """Path component of the UID in the pending name of a series' folder."""
     return pending.removeprefix(PENDING).removeprefix(TELLING)
@@ -153,7 +176,7 @@ def _series(output: Output) -> Series:
 
 def _move_files(folder: Path, target: Path) -> None:
     """Move images, whose names are their own, into another folder."""
-    for name in _files_in(folder):
+    for name in files_in(folder):
         os.rename(folder / name, target / name)
     with contextlib.suppress(OSError):
         os.rmdir(folder)
@@ -161,13 +184,13 @@ def _move_files(folder: Path, target: Path) -> None:
 
 def _first_output(folder: Path) -> Output | None:
     """Header of the first image in a folder, `None` where there is none."""
-    for name in _files_in(folder):
+    for name in files_in(folder):
         with contextlib.suppress(OSError, FileRefused):
             return read_output(folder / name)
     return None
 
 
-def _files_in(folder: Path) -> list[str]:
+def files_in(folder: Path) -> list[str]:
     """Names of the images in a folder, in order; what is still being written is none."""
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.name.endswith(EXTENSION) and not e.name.startswith("."))

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from dicom_anon import tags
 from dicom_anon.actions import Keep, Set
-from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment
+from dicom_anon.destination import places_now
 from dicom_anon.errors import UsageError
 from dicom_anon.manifest import WRITTEN, Manifest
-from dicom_anon.namebook import NameBook
 from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.runfolder import RunFolder
 from dicom_anon.tags import Key, Pattern, PrivateKey
@@ -153,14 +152,7 @@ def verify_run(
 
 def _outcomes(manifest: Manifest, pseudonyms: Pseudonyms, destination: Path) -> tuple[dict[str, str], set[str]]:
     """Outputs by source, under the names they have now, and the sources that have none for a known reason."""
-    book, arranger = NameBook(pseudonyms, manifest.names()), Arranger(destination, "study")
-    names: dict[str, str] = {}
-    accounted: set[str] = set()
-    for path, written_as, outcome in manifest.outcomes():
-        if outcome != WRITTEN:
-            accounted.add(path.replace(os.sep, "/"))
-            continue
-        settled = os.path.join(book.target(os.path.dirname(path)), os.path.basename(written_as))
-        actual = arranger.find(written_as) or settled
-        names[path.replace(os.sep, "/")] = actual.replace(os.sep, "/")
+    places = places_now(manifest, destination, pseudonyms)
+    names = {path.replace(os.sep, "/"): place.replace(os.sep, "/") for path, place in places}
+    accounted = {path.replace(os.sep, "/") for path, _, outcome in manifest.outcomes() if outcome != WRITTEN}
     return names, accounted

@@ -10,9 +10,10 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from dicom_anon.arrange import Arranger
+from dicom_anon.arrange import Arranger, remove_if_empty
 from dicom_anon.crosswalk import is_crosswalk
 from dicom_anon.discovery import FileJob, Folder
 from dicom_anon.errors import Reason, UsageError
@@ -21,6 +22,7 @@ from dicom_anon.folders import walk_up
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.output import PART_PREFIX
+from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.worker import Order
 
 
@@ -106,18 +108,20 @@ def check_apart(private: Path, what: str, source: Path, destination: Path) -> No
             raise UsageError(f"{what} lies inside {name}: choose a place outside of it")
 
 
-def start_afresh(manifest: Manifest, destination: Path, book: NameBook) -> None:
-    """Remove the outputs on record and the folders that are empty then; refuse if there is anything else."""
-    arranger = Arranger(destination, "study")
+def places_now(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> Iterator[tuple[str, str]]:
+    """Paths of the files written, and of their outputs under the names that these have now, or would have."""
+    book, arranger = NameBook(pseudonyms, manifest.names()), Arranger(destination, "study", manifest)
     for path, written_as in manifest.outputs():
-        arranger.remove(written_as)
         settled = os.path.join(book.target(os.path.dirname(path)), os.path.basename(written_as))
-        for relative in (written_as, settled):
-            with contextlib.suppress(OSError):
-                os.unlink(destination / relative)
-    for document in manifest.documents():
+        yield path, arranger.find(written_as) or settled
+
+
+def start_afresh(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> None:
+    """Remove the outputs on record and the folders that are empty then; refuse if there is anything else."""
+    outputs = (place for _, place in places_now(manifest, destination, pseudonyms))
+    for relative in [*outputs, *manifest.documents()]:
         with contextlib.suppress(OSError):
-            os.unlink(destination / document)
+            os.unlink(destination / relative)
     for folder, _, names in walk_up(destination):
         for name in names:
             if name.startswith(PART_PREFIX) or own_head(os.path.join(folder, name)):
@@ -149,6 +153,8 @@ class Destination:
         self, order: Order, manifest: Manifest | None, book: NameBook | None, arranger: Arranger | None
     ) -> None:
         self._top = order.destination
+        self._source = order.source
+        self._pseudonyms = Pseudonyms(order.plan.key)
         self._dry_run = order.dry_run
         self._crossed = order.plan.crosswalk
         self._manifest = manifest
@@ -175,6 +181,22 @@ class Destination:
             self.remove_parts()
             if self._book is not None and self._manifest is not None:
                 self._book.rename(Path(self._top), self._manifest.names())
+            if self._manifest is not None and self._manifest.was_open:
+                self._remove_unrecorded(self._manifest)
+
+    def _remove_unrecorded(self, manifest: Manifest) -> None:
+        """Remove outputs that a run had no time to record: from changed sources they may get other names, or none."""
+        top = Path(self._top)
+        known = {place for _, place in places_now(manifest, top, self._pseudonyms)} | manifest.documents()
+        for folder, _, names in walk_up(top):
+            above = os.path.relpath(folder, top)
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.normpath(os.path.join(above, name)) not in known and own_head(path):
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+            if self._arranger is not None:
+                remove_if_empty(Path(folder), top)
 
     def mirror(self, folder: Folder) -> None:
         """Make the folder that stands for one of the source."""
@@ -210,14 +232,23 @@ class Destination:
                     os.unlink(os.path.join(self._top, _settled(job, written_as)))
 
     def orphans(self, seen: int) -> int:
-        """Count outputs on record of which the sources were not found again.
+        """Count outputs of which the sources are gone; where both are, that is struck off the record.
 
         Parameters
         ----------
         seen : int
             Sources found whose outputs are there.
         """
-        return self._manifest.written - seen if self._resumes and self._manifest is not None else 0
+        if not self._resumes or self._manifest is None or self._manifest.written == seen:
+            return 0
+        top = Path(self._top)
+        lost = [
+            (path, os.path.exists(top / place))
+            for path, place in places_now(self._manifest, top, self._pseudonyms)
+            if _is_gone(os.path.join(self._source, path))
+        ]
+        self._manifest.strike(path for path, stays in lost if not stays)
+        return sum(stays for _, stays in lost)
 
     def was_written(self, job: FileJob) -> bool:
         """Tell whether a file got its output in this run; one of an earlier run may be there, of an older source."""
@@ -256,7 +287,7 @@ class Destination:
         if self._arranger is not None:
             try:
                 self._arranger.settle()
-            except OSError:
+            except (OSError, sqlite3.Error):
                 notes["folder-names-pending"] += 1
         if self._book is None:
             return
@@ -265,7 +296,7 @@ class Destination:
             notes["folder-name-replaced"] = self._book.tainted
         if self._manifest is not None:
             try:
-                self._manifest.settle_names(final)
+                self._manifest.settle_names(final, self._book.renames(final))
             except sqlite3.Error:
                 notes["record-failed"] += 1
                 return
@@ -278,6 +309,17 @@ class Destination:
         if self._arranger is not None:
             return self._arranger.find(written_as) != ""
         return os.path.exists(os.path.join(self._top, _settled(job, written_as)))
+
+
+def _is_gone(path: str) -> bool:
+    """Tell whether nothing is there; of what cannot be looked at, nobody knows."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _settled(job: FileJob, written_as: str) -> str:

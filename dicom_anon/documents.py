@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from dicom_anon import tags
-from dicom_anon.arrange import Arranger
+from dicom_anon.arrange import Arranger, files_in, remove_if_empty
 from dicom_anon.directory import NAME
 from dicom_anon.errors import FileRefused
 from dicom_anon.extract import Extract, Output, Summary, as_json, read_output, summarise
 from dicom_anon.folders import walk
-from dicom_anon.layout import EXTRACTED, PENDING, TASK, component
+from dicom_anon.layout import EXTRACTED, NAMERS, PENDING, TASK, component
 from dicom_anon.manifest import Manifest
 from dicom_anon.output import PART_PREFIX, write_whole
 from dicom_anon.report import RunReport
@@ -31,15 +31,17 @@ Announce = Callable[[str], None]
 
 
 def write_documents(
-    order: Order, extract: Extract, facts: TaskFacts, report: RunReport, manifest: Manifest | None
+    order: Order, extract: Extract | None, facts: TaskFacts, report: RunReport, manifest: Manifest | None
 ) -> None:
     """Write the documents of a run that came to its end; where that is not possible, its account says so.
+
+    Those of earlier runs that are not written anew are removed: they tell of images as they were.
 
     Parameters
     ----------
     order : Order
         Where its outputs are, and how they are named.
-    extract : Extract
+    extract : Extract or None
         What is extracted.
     facts : TaskFacts
         What the accounts of all studies share.
@@ -61,13 +63,15 @@ def write_documents(
             manifest.add_document(path)
 
     try:
-        if order.names == "study":
+        if extract is not None and order.names == "study":
             _write_studies(destination, extract, facts, report, announce)
-        else:
+        elif extract is not None:
             _write_series(destination, extract, known, announce)
         for path in known - written:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(destination / path)
+            if order.names in NAMERS:
+                remove_if_empty((destination / path).parent, destination)
             if manifest is not None:
                 manifest.forget_document(path)
     except (OSError, FileRefused, sqlite3.Error):
@@ -123,9 +127,8 @@ def _write_series(destination: Path, extract: Extract, known: frozenset[str], an
 
 
 def _outputs_in(folder: Path) -> Iterator[Output]:
-    for name in sorted(os.listdir(folder)):
-        if not name.startswith(PART_PREFIX):
-            yield read_output(folder / name)
+    for name in files_in(folder):
+        yield read_output(folder / name)
 
 
 def _all_files(top: Path) -> Iterator[Path]:

@@ -97,11 +97,12 @@ DEPTHS: Mapping[str, int] = {"uid": 2, "study": 3, "mercure": 0}
 def instance_name(number: str) -> str:
     """Write an Instance Number with at least five digits; empty where it is none.
 
-    >>> instance_name("7"), instance_name("123456"), instance_name("-1"), instance_name("1a")
-    ('00007', '123456', '', '')
+    >>> instance_name("7"), instance_name("123456"), instance_name("-1"), instance_name("1a"), instance_name("1" * 13)
+    ('00007', '123456', '', '', '')
     """
     text = number.strip().removeprefix("+")
-    return f"{int(text):05d}" if text.isascii() and text.isdigit() else ""
+    is_number = text.isascii() and text.isdigit() and len(text) <= 12  # as many as VR IS can have (PS3.5 section 6.2)
+    return f"{int(text):05d}" if is_number else ""
 
 
 def _pending(name: str, code: str) -> str:
@@ -123,6 +124,16 @@ def possible_names(name: str) -> tuple[str, ...]:
     if match is None:
         return (name,)
     return name, f"{match[1]}-{match[2]}{EXTENSION}", match[1] + EXTENSION
+
+
+def code_of(name: str) -> str:
+    """Code in the pending name of a file; empty where it has none.
+
+    >>> code_of("00007~0123456789ABCDEF.dcm"), code_of("00007.dcm")
+    ('0123456789ABCDEF', '')
+    """
+    match = _PENDING_FILE.fullmatch(name)
+    return match[2] if match else ""
 
 
 def final_names(names: Iterable[str]) -> dict[str, str]:

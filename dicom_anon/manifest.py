@@ -22,7 +22,8 @@ from dicom_anon.worker import FileResult
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tree (
-    id INTEGER PRIMARY KEY, destination BLOB UNIQUE, rules TEXT, key_id TEXT, process_date TEXT, process_time TEXT
+    id INTEGER PRIMARY KEY, destination BLOB UNIQUE,
+    source BLOB, rules TEXT, key_id TEXT, process_date TEXT, process_time TEXT, version TEXT, open INTEGER
 );
 CREATE TABLE IF NOT EXISTS file (
     tree INTEGER, path BLOB, size INTEGER, modified INTEGER, target BLOB, outcome TEXT, PRIMARY KEY (tree, path)
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS crossed (
     tree INTEGER, path BLOB, crossing INTEGER, PRIMARY KEY (tree, path)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS document (tree INTEGER, path BLOB, PRIMARY KEY (tree, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS plain (tree INTEGER, path BLOB, code TEXT, PRIMARY KEY (tree, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identity (tree INTEGER, identifiers TEXT, PRIMARY KEY (tree, identifiers)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS taint (tree INTEGER, name BLOB, PRIMARY KEY (tree, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY KEY (tree, name)) WITHOUT ROWID;
@@ -46,18 +48,24 @@ class TreeFacts:
 
     Parameters
     ----------
+    source : str
+        Real path of the folder from which relative paths count.
     rules : str
-        Digest of the assignment.
+        Digest of the assignment, and what else decides about outputs.
     key_id : str
         Name of the key.
     process_date, process_time : str
         Start of the first run, for the macros.
+    version : str
+        Version of dicom-anon that began it. Another may resume it.
     """
 
+    source: str
     rules: str
     key_id: str
     process_date: str
     process_time: str
+    version: str
 
 
 class Manifest:
@@ -74,6 +82,11 @@ class Manifest:
     ------
     UsageError
         Another run has it, or it is no such file.
+
+    Attributes
+    ----------
+    was_open : bool
+        The run before this one was killed, or had files in flight when it ended: there may be outputs not on record.
     """
 
     def __init__(self, path: Path, destination: Path) -> None:
@@ -99,6 +112,7 @@ class Manifest:
             raise UsageError(_DAMAGED) from None
         found = self._database.execute("SELECT id FROM tree WHERE destination = ?", (self._destination,)).fetchone()
         self._tree: int = found[0] if found else 0
+        self.was_open = False
         self._has_crossed = self._database.execute("SELECT 1 FROM crossed LIMIT 1").fetchone() is not None
 
     @property
@@ -112,30 +126,53 @@ class Manifest:
         Raises
         ------
         UsageError
-            It was begun with other rules or another key.
+            As `begun`.
         """
+        known = self.begun(facts)
         if self.is_new:
             cursor = self._database.execute(
-                "INSERT INTO tree (destination, rules, key_id, process_date, process_time) VALUES (?, ?, ?, ?, ?)",
-                (self._destination, facts.rules, facts.key_id, facts.process_date, facts.process_time),
+                "INSERT INTO tree (destination, source, rules, key_id, process_date, process_time, version) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (self._destination, os.fsencode(facts.source), *_told(facts)),
             )
             self._tree = int(cursor.lastrowid or 0)
+        row = self._database.execute("SELECT open FROM tree WHERE id = ?", (self._tree,)).fetchone()
+        self.was_open = bool(row[0])
+        self._set_open(True)
+        return known
+
+    def begun(self, facts: TreeFacts) -> TreeFacts:
+        """Return the facts under which the destination was begun; these, where nothing is on record for it.
+
+        Raises
+        ------
+        UsageError
+            It was begun with another source, other rules or another key.
+        """
+        if self.is_new:
             return facts
-        known = TreeFacts(
-            *self._database.execute(
-                "SELECT rules, key_id, process_date, process_time FROM tree WHERE id = ?", (self._tree,)
-            ).fetchone()
-        )
+        source, *told = self._database.execute(
+            "SELECT source, rules, key_id, process_date, process_time, version FROM tree WHERE id = ?", (self._tree,)
+        ).fetchone()
+        known = TreeFacts(os.fsdecode(source), *told)
         for name, own, same in (
-            ("rules", "other rules", known.rules == facts.rules),
-            ("key", "another key", known.key_id == facts.key_id),
+            ("SRC", "from another SRC", known.source == facts.source),
+            ("rules", "with other rules", known.rules == facts.rules),
+            ("key", "with another key", known.key_id == facts.key_id),
         ):
             if not same:
                 raise UsageError(
-                    f"DST was made with {own}: choose a new DST, go back to the {name} it was made with, "
+                    f"DST was made {own}: choose a new DST, go back to the {name} it was made with, "
                     "or start it afresh with --overwrite"
                 )
         return known
+
+    def end(self) -> None:
+        """Record that every output of this run is on record."""
+        self._set_open(False)
+
+    def _set_open(self, is_open: bool) -> None:
+        self._database.execute("UPDATE tree SET open = ? WHERE id = ?", (is_open, self._tree))
 
     @property
     def key_id(self) -> str:
@@ -164,18 +201,25 @@ class Manifest:
         rows = self._database.execute("SELECT identifiers FROM identity WHERE tree = ?", (self._tree,))
         return (Identifiers(*map(frozenset, json.loads(row[0]))) for row in rows)
 
-    def settle_names(self, names: Mapping[str, bool]) -> None:
-        """Keep which folder names may stay."""
+    def settle_names(self, names: Mapping[str, bool], renames: Mapping[str, str]) -> None:
+        """Keep which folder names may stay, and where documents are when folders have got their other names."""
         rows = [(self._tree, os.fsencode(name), stays) for name, stays in names.items()]
+        moved = []
+        for path in self.documents():
+            *folders, name = path.split(os.sep)
+            new = os.sep.join([*(renames.get(folder, folder) for folder in folders), name])
+            if new != path:
+                moved.append((os.fsencode(new), self._tree, os.fsencode(path)))
         with self._lock:
             self._database.execute("BEGIN")
             self._database.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", rows)
+            self._database.executemany("UPDATE OR REPLACE document SET path = ? WHERE tree = ? AND path = ?", moved)
             self._database.execute("COMMIT")
 
     def forget(self) -> None:
         """Drop what is on record for the destination."""
         self._database.execute("DELETE FROM file WHERE tree = ?", (self._tree,))
-        for table in ("name", "document", "identity", "taint", "crossed", "crossing"):
+        for table in ("name", "plain", "document", "identity", "taint", "crossed", "crossing"):
             self._database.execute(f"DELETE FROM {table} WHERE tree = ?", (self._tree,))
         self._database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
         self._tree = 0
@@ -192,6 +236,15 @@ class Manifest:
         )
         return ((os.fsdecode(path), os.fsdecode(target)) for path, target in rows)
 
+    def strike(self, paths: Iterable[str]) -> None:
+        """Drop what is on record of some files: nothing is left of them, neither sources nor outputs."""
+        rows = [(self._tree, os.fsencode(path)) for path in paths]
+        with self._lock:
+            self._database.execute("BEGIN")
+            for table in ("file", "crossed"):
+                self._database.executemany(f"DELETE FROM {table} WHERE tree = ? AND path = ?", rows)
+            self._database.execute("COMMIT")
+
     def outputs_of(self, jobs: list[FileJob]) -> list[tuple[FileJob, str]]:
         """Outputs on record of some files, whatever their sources were then."""
         with self._lock:
@@ -204,6 +257,20 @@ class Manifest:
                 if row:
                     found.append((job, os.fsdecode(row[0])))
             return found
+
+    def give_plain(self, codes: Mapping[str, str]) -> None:
+        """Record codes of the outputs that have names without them, by path; the last to get a name has it."""
+        rows = [(self._tree, os.fsencode(path), code) for path, code in codes.items()]
+        with self._lock:
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT OR REPLACE INTO plain VALUES (?, ?, ?)", rows)
+            self._database.execute("COMMIT")
+
+    def has_plain(self, path: str, code: str) -> bool:
+        """Tell whether it is the output of this code that has a name without one."""
+        query = "SELECT 1 FROM plain WHERE tree = ? AND path = ? AND code = ?"
+        with self._lock:
+            return self._database.execute(query, (self._tree, os.fsencode(path), code)).fetchone() is not None
 
     def documents(self) -> frozenset[str]:
         """Paths below the destination of what was written beside the images."""
@@ -326,6 +393,10 @@ def _outcome(result: FileResult) -> str:
         return WRITTEN
     outcome: str = (result.reason or Reason.NOT_REACHED).value
     return outcome
+
+
+def _told(facts: TreeFacts) -> tuple[str, ...]:
+    return facts.rules, facts.key_id, facts.process_date, facts.process_time, facts.version
 
 
 def _is_locked(error: sqlite3.OperationalError) -> bool:

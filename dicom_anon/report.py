@@ -30,6 +30,7 @@ NOTES = {
     "folder-names-left": "folders that could not be renamed: their names hold an identifier; run again",
     "folder-names-pending": "run that ended early: folders keep their tokens for names until a run ends in order",
     "hash-acc-cut": "accessions hashed from a cut message, as mercure does: different ones may get one hash",
+    "made-by-another-version": "outputs on record of a DST that another version began: --overwrite makes them anew",
     "not-copied": "quarantined files of which no copy could be put aside",
     "normalised": "files that pydicom had to write anew before the walk",
     "outputs-without-source": "outputs of earlier runs whose sources are not in SRC any more; they stay",

@@ -128,18 +128,26 @@ class _Run:
             self._settle()
             self._destination.settle(self._report.notes, in_order=not self._ending.begun)
             self._tell_orphans()
+            self._close_record()
         self._report.seconds = time.monotonic() - started
         self._watcher.update(self._report)
         return self._report
 
     def _tell_orphans(self) -> None:
         """Tell of outputs whose sources are gone: they stay, as far as nobody removes them."""
-        if self._ending.begun or self._request.order.dry_run:
+        if self._ending.begun or not self._report.in_order:
             return
         with self._on_record():
             orphans = self._destination.orphans(self._report.written + self._report.unchanged)
             if orphans:
                 self._report.notes["outputs-without-source"] = orphans
+
+    def _close_record(self) -> None:
+        """Record that all outputs are on record, unless some were in flight at the end, or when a worker died."""
+        manifest = self._request.manifest
+        if manifest is not None and not (self._ending.begun or self._crew.died or self._request.order.dry_run):
+            with self._on_record():
+                manifest.end()
 
     def _batches(self) -> Iterator[list[FileJob]]:
         """Mirror folders and cut the files found into batches of like cost."""
@@ -212,7 +220,7 @@ class _Run:
                     self._problems.add((r.job.relative, r.reason, r.detail) for r in results if r.reason is not None)
                 if self._request.risks is not None:
                     self._request.risks.add((r.job.relative, r.detail) for r in results if BURNED_IN in r.notes)
-                if self._request.manifest is not None:
+                if self._request.manifest is not None and not self._request.order.dry_run:
                     self._request.manifest.record(results)  # at the end: what is on record as done is in the lists
         if self._request.stop_on_trouble and self._report.trouble:
             self._ending.begun = True
@@ -234,8 +242,8 @@ class _Run:
             for result in results:
                 if result.reason is None:
                     self._request.book.learn(result.job.relative, result.tainted, result.identifiers)
-                elif result.reason.kind is not Kind.SKIPPED:
-                    self._request.book.doubt(result.job.relative)
+                elif result.reason.kind is not Kind.SKIPPED or result.reason in (Reason.DROPPED, Reason.DICOMDIR):
+                    self._request.book.doubt(result.job.relative, result.tainted, result.identifiers)
         if self._request.crosswalk is not None:
             self._request.crosswalk.add(result.crossing for result in results if result.crossing is not None)
 

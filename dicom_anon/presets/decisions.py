@@ -268,7 +268,8 @@ TECHNICAL_TEXT = _words(
     ImagingDeviceSpecificAcquisitionParameters InterventionDrugName IOLFormulaDetail LongCodeValue Manufacturer
     ManufacturerModelName ManufacturerRelatedModelGroup MappingResourceName MultiCoilConfiguration
     MultiCoilElementName OECFColumnNames OpticalPathIdentifier OutputPower OverlaySubtype
-    PatientSupportAccessoryCode PhosphorType PixelValueMappingExplanation PlateType PostprocessingFunction
+    PatientSupportAccessoryCode PhosphorType PixelValueMappingExplanation PlateType PositionReferenceIndicator
+    PostprocessingFunction
     ProcessingFunction PulseSequenceName PVCRejection Radionuclide Radiopharmaceutical RadiopharmaceuticalRoute
     ReceiveCoilName ReconstructionMethod ReferencedOpticalPathIdentifier ReportingPriority
     RequestedMediaApplicationProfile RequestedProcedurePriority RouteOfAdmissions

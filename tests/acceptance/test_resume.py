@@ -379,6 +379,56 @@ def test_a_killed_delivery_that_taints_a_name_is_resumed_to_the_same_end(
         assert "Waldteufel" not in str(folders_below(out))
 
 
+@pytest.mark.parametrize("options", [("--layout", "study"), ("--names", "uid")])
+def test_a_killed_change_of_one_image_leaves_the_other_that_wanted_its_name(
+    tmp_path: Path, key_file: Path, killer: Path, options: tuple[str, ...]
+) -> None:
+    for moment in range(1, 60) if KILLS else (2, 4, 6, 8, 10, 12, 14):
+        for changed in (0, 1):
+            source, out = tmp_path / f"in{moment}{changed}", tmp_path / f"kill{moment}{changed}"
+            source.mkdir()
+            for number in range(2):
+                (source / f"{number}.dcm").write_bytes(picture(0, 1, Rows=1, Columns=(16, 8)[number]))
+            run(source, out, key_file, *options)
+            (source / f"{changed}.dcm").write_bytes(picture(0, 1, Rows=1, Columns=4, KVP=7))
+            killed = _kill(moment, killer, source, out, "--key-file", key_file, "-j", 1, *options)
+            run(source, out, key_file, *options)
+            images = [name for name in files_below(out) if name.endswith(".dcm")]
+            assert sorted(read(out / name).Columns for name in images) == [4, (16, 8)[1 - changed]]
+        if not killed:
+            break
+
+
+@pytest.mark.parametrize("options", [(), ("--layout", "study"), ("--names", "uid")])
+def test_a_source_that_changes_or_goes_after_a_kill_leaves_no_output_of_before(
+    tmp_path: Path, key_file: Path, killer: Path, options: tuple[str, ...]
+) -> None:
+    for moment in range(1, 80) if KILLS else (14, 18, 22, 30):
+        source, out = tmp_path / f"in{moment}", tmp_path / f"kill{moment}"
+        source.mkdir()
+        for number in range(6):  # so few that none is on record before all are written
+            family = PATIENTS[number % 3][0].split("^")[0]
+            (source / f"{family}_{number}.dcm").write_bytes(picture(number % 3, number))
+        if not _kill(moment, killer, source, out, "--key-file", key_file, "-j", 1, *options):
+            break
+        changed, spoilt, gone = sorted(source.iterdir())[:3]
+        changed.write_bytes(picture(1, 70))
+        spoilt.write_bytes(b"no longer DICOM")
+        gone.unlink()
+        recorded = 0
+        if (path := tmp_path / f"kill{moment}.private/manifest.sqlite").exists():
+            with contextlib.closing(Manifest(path, out)) as manifest:
+                recorded = manifest.written
+        run(source, out, key_file, *options)
+        run(source, tmp_path / f"whole{moment}", key_file, *options)
+        if recorded:  # what is gone stays, as ever
+            continue
+        assert {n: c for n, c in contents(out).items() if "task" not in n} == {
+            n: c for n, c in contents(tmp_path / f"whole{moment}").items() if "task" not in n
+        }, f"killed at moment {moment}"
+        assert folders_below(out) == folders_below(tmp_path / f"whole{moment}")
+
+
 def test_a_crosswalk_is_whole_whatever_ended_the_runs_before(tmp_path: Path, key_file: Path, killer: Path) -> None:
     source, table = delivery(tmp_path / "in", 3), tmp_path / "table.csv"
     run(source, tmp_path / "whole", key_file, "--crosswalk", tmp_path / "whole.csv")

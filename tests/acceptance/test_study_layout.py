@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import pydicom
 import pytest
 
+from dicom_anon.objects import POLICIES
 from dicom_anon.sample import Sample
 from tests.acceptance.command import Done, call, contents, files_below, read, write_config
 from tests.datasets import real_file
@@ -116,6 +117,23 @@ def test_instance_numbers_that_repeat_or_lack_get_a_suffix(tmp_path: Path, run: 
         "00000-",
         "00002-",
     ]
+
+
+@pytest.mark.parametrize("digits", [14, 300, 5000])
+def test_a_number_of_more_digits_than_it_can_have_is_none(tmp_path: Path, run: Run, digits: int) -> None:
+    number = b"IS" + digits.to_bytes(2, "little") + b"1" * digits
+    for place, tag in enumerate((b"\x20\0\x13\0", b"\x20\0\x11\0")):
+        path = tmp_path / "in" / f"{place}.dcm"
+        image(path.parent, path.name, SeriesInstanceUID=f"1.2.{place}", SOPInstanceUID=f"1.2.3.{place}",
+              InstanceNumber=1, SeriesNumber=1)  # fmt: skip
+        content = path.read_bytes()
+        assert content.count(tag + b"IS\x02\x001 ") == 1
+        path.write_bytes(content.replace(tag + b"IS\x02\x001 ", tag + number))
+    assert run(tmp_path / "in").code == 0
+    folder = study_of(tmp_path) / "anonymised-images"
+    [first, second] = files_below(folder)
+    assert re.fullmatch(r"1/00000-[0-9A-F]{16}\.dcm", first)
+    assert second == os.path.join("series", "00001.dcm")
 
 
 @pytest.mark.parametrize("options", [("--layout", "study"), ("--names", "uid")])
@@ -269,6 +287,34 @@ def test_the_account_of_a_study_adds_up(laid_out: Path, sample: Sample) -> None:
         assert one["run"]["written"]["files"] == sample.files
 
 
+def options_told(folder: Path) -> dict[str, Any]:
+    [task] = [one for name, one in documents(folder).items() if name.endswith("task.json")]
+    found: dict[str, Any] = task["options"]
+    return found
+
+
+def test_the_account_of_a_study_tells_the_options_that_were_in_force(tmp_path: Path, key_file: Path) -> None:
+    image(tmp_path / "in", "1.dcm")
+    given = {"preset": "tcia", "remove_safe_tags": "true", "remove_curves": "false",
+             "profile_options": ["retain_device_identity"], "objects": {"sr": "drop"},
+             "date_shift": {"days": -4711}}  # fmt: skip
+    config = write_config(tmp_path, {"general": given})
+    done = call(tmp_path / "in", tmp_path / "out", "--key-file", key_file, "--layout", "study", "-c", config)
+    assert done.code == 0
+    told = options_told(tmp_path / "out")
+    assert told == {
+        "remove_unknown_tags": True, "remove_safe_tags": True, "remove_curves": False, "remove_overlays": True,
+        "profile_options": told["profile_options"], "objects": {**POLICIES, "sr": "drop"},
+        "layout": "study", "extract": "main",
+    }  # fmt: skip
+    assert "retain_device_identity" in told["profile_options"]
+    assert "4711" not in json.dumps(documents(tmp_path / "out")), "who knows the days knows the dates"
+    done = call(tmp_path / "in", tmp_path / "all", "--key-file", key_file, "--layout", "study", "--preset", "none")
+    assert done.code == 0
+    told = options_told(tmp_path / "all")
+    assert not any(told[name] for name in told if name.startswith("remove_"))
+
+
 def test_extracted_data_of_a_series_is_that_of_its_images(laid_out: Path) -> None:
     compared = 0
     for name, one in documents(laid_out).items():
@@ -324,7 +370,11 @@ def test_nothing_is_extracted_unless_asked_for(tmp_path: Path, source: Path, run
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [(("--extract", "Modalty"), 'did you mean "Modality"'), (("--names", "uid"), "names of its own")],
+    [
+        (("--extract", "Modalty"), 'did you mean "Modality"'),
+        (("--extract", "Modality,OverlayData"), "such as 60003000"),
+        (("--names", "uid"), "names of its own"),
+    ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_touched(
     tmp_path: Path, source: Path, run: Run, options: tuple[str, ...], problem: str

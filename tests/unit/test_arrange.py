@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
 
 from dicom_anon.arrange import Arranger
+from dicom_anon.manifest import Manifest, TreeFacts
 from tests.datasets import real_file
 
 STUDY = "2.25.9/anonymised-images"
+
+
+@pytest.fixture
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manifest]:
+    path = tmp_path_factory.mktemp("private") / "manifest.sqlite"
+    with contextlib.closing(Manifest(path, path.parent / "out")) as made:
+        made.begin(TreeFacts("in", "rules", "key", "11222026", "101112000", "0.1.0"))
+        yield made
 
 
 def put(top: Path, path: str, *, uid: str = "2.25.1", description: str = "", number: int | None = None) -> Path:
@@ -67,34 +78,46 @@ def test_a_series_of_which_one_description_is_telling_gets_its_number(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["00001~00000000000000AA.dcm", "00000-00000000000000AA.dcm"])
-def test_outputs_are_found_before_and_after_and_removed(tmp_path: Path, name: str) -> None:
+def test_outputs_are_found_before_and_after_and_removed(tmp_path: Path, manifest: Manifest, name: str) -> None:
     written_as = f"{STUDY}/~2.25.1/{name}"
     put(tmp_path, written_as, description="T1")
-    assert Arranger(tmp_path, "study").find(written_as) == written_as
-    Arranger(tmp_path, "study").settle()
-    arranger = Arranger(tmp_path, "study")
+    assert Arranger(tmp_path, "study", manifest).find(written_as) == written_as
+    Arranger(tmp_path, "study", manifest).settle()
+    arranger = Arranger(tmp_path, "study", manifest)
     assert arranger.find(written_as).startswith(f"{STUDY}/T1/0000")
     arranger.remove(written_as)
     assert tree(tmp_path) == []
-    assert Arranger(tmp_path, "study").find(written_as) == ""
+    assert Arranger(tmp_path, "study", manifest).find(written_as) == ""
 
 
-def test_of_two_that_wanted_one_name_the_right_one_is_removed(tmp_path: Path) -> None:
+def test_of_two_that_wanted_one_name_the_right_one_is_removed(tmp_path: Path, manifest: Manifest) -> None:
     for code in ("AA", "AB"):
         put(tmp_path, f"{STUDY}/~2.25.1/00001~00000000000000{code}.dcm", description="T1")
-    Arranger(tmp_path, "study").settle()
-    Arranger(tmp_path, "study").remove(f"{STUDY}/~2.25.1/00001~00000000000000AB.dcm")
+    Arranger(tmp_path, "study", manifest).settle()
+    Arranger(tmp_path, "study", manifest).remove(f"{STUDY}/~2.25.1/00001~00000000000000AB.dcm")
     assert tree(tmp_path) == [f"{STUDY}/T1/00001.dcm"]
 
 
-def test_a_folder_that_its_changed_images_have_left_is_free_again(tmp_path: Path) -> None:
+def test_a_folder_that_its_changed_images_have_left_is_free_again(tmp_path: Path, manifest: Manifest) -> None:
     written_as = f"{STUDY}/~2.25.1/00001~00000000000000AA.dcm"
     put(tmp_path, written_as, description="T1")
-    Arranger(tmp_path, "study").settle()
-    Arranger(tmp_path, "study").remove(written_as)
+    Arranger(tmp_path, "study", manifest).settle()
+    Arranger(tmp_path, "study", manifest).remove(written_as)
     put(tmp_path, written_as, description="T1")
-    Arranger(tmp_path, "study").settle()
+    Arranger(tmp_path, "study", manifest).settle()
     assert tree(tmp_path) == [f"{STUDY}/T1/00001.dcm"]
+
+
+def test_a_name_without_a_code_is_its_last_owners(tmp_path: Path, manifest: Manifest) -> None:
+    first, second = (f"{STUDY}/~2.25.1/00001~00000000000000{code}.dcm" for code in ("AA", "AB"))
+    for written_as in (first, second):
+        put(tmp_path, written_as, description="T1")
+        Arranger(tmp_path, "study", manifest).settle()
+        assert Arranger(tmp_path, "study", manifest).find(written_as) == f"{STUDY}/T1/00001.dcm"
+        (tmp_path / STUDY / "T1/00001.dcm").unlink()
+    put(tmp_path, f"{STUDY}/T1/00001.dcm", description="T1")
+    assert Arranger(tmp_path, "study", manifest).find(first) == ""
+    assert Arranger(tmp_path, "study", manifest).find(second) == f"{STUDY}/T1/00001.dcm"
 
 
 @pytest.mark.parametrize(("names", "folder"), [("uid", "2.25.9/2.25.1/"), ("mercure", "")])

@@ -19,6 +19,7 @@ from dicom_anon.layout import (
     Series,
     component,
     final_names,
+    instance_name,
     is_pending,
     possible_names,
     safe_name,
@@ -54,6 +55,12 @@ def test_the_layouts() -> None:
     assert NAMERS["uid"](facts) == "2.25.1/2.25.2/2.25.3~0123456789ABCDEF.dcm"
     assert NAMERS["study"](facts) == "2.25.1/anonymised-images/~2.25.2/00007~0123456789ABCDEF.dcm"
     assert NAMERS["mercure"](facts) == "2.25.2#2.25.3~0123456789ABCDEF.dcm"
+
+
+@pytest.mark.parametrize("number", ["1" * 13, "1" * 5000, "0" * 300])
+def test_a_number_longer_than_its_vr_is_none(number: str) -> None:
+    assert instance_name(number) == ""
+    assert list(series_folders([Series("2.25.1", "", number)], set()).values()) == ["series"]
 
 
 def test_a_lacking_instance_number_keeps_its_suffix() -> None:

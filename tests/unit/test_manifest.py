@@ -10,7 +10,7 @@ import pytest
 from dicom_anon.errors import UsageError
 from dicom_anon.manifest import Manifest, TreeFacts, knows
 
-FACTS = TreeFacts("rules", "key", "11222026", "101112000")
+FACTS = TreeFacts("in", "rules", "key", "11222026", "101112000", "0.1.0")
 
 
 @pytest.mark.parametrize("name", ["plain", "odd?name#1%41 é", "a;b&c=d"])

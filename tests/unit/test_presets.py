@@ -78,7 +78,7 @@ USEFUL_NOT_IN_TABLE = {"Manufacturer": "keep", "ManufacturerModelName": "keep", 
 TYPED_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 NOT_TYPED = {
     "CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "LongCodeValue", "URNCodeValue",
-    "ConvolutionKernel", "FilterType", "ImageFilter", "MultiCoilElementName", "OpticalPathIdentifier",
+    "ConvolutionKernel", "FilterType", "ImageFilter", "MultiCoilElementName", "OpticalPathIdentifier", "PositionReferenceIndicator",
     "PulseSequenceName", "ReceiveCoilName", "ReferencedOpticalPathIdentifier", "StackID", "TransmitCoilName",
     "Manufacturer", "ManufacturerModelName",
 }  # fmt: skip

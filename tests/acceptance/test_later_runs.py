@@ -1,0 +1,317 @@
+"""Other commands on one DST, and deliveries that change names: what is refused, and what becomes of earlier outputs.
+
+The same command again, and runs that were killed, are in `test_resume`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dicom_anon import anonymize_tree
+from dicom_anon.runfolder import RunFolder
+from tests.acceptance.command import Done, call, contents, files_below, folders_below, read
+from tests.acceptance.test_resume import picture, state
+
+
+def put(folder: Path, **files: bytes) -> Path:
+    """Write files, all of one time; two underscores in a name stand for a folder."""
+    for name, content in files.items():
+        path = folder / f"{name.replace('__', '/')}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, (1e9, 1e9))
+    return folder
+
+
+def run(source: Path, out: Path, key_file: Path, *more: object) -> dict[str, Any]:
+    """Run to the end; written, unchanged, exit code and the notes."""
+    done = call(source, out, "--key-file", key_file, "--json", "-", "-j", 1, *more)
+    account = done.account
+    assert account["balances"]
+    return {
+        "code": done.code,
+        "written": account["written"]["files"],
+        "unchanged": account["unchanged"]["files"],
+        **account["notes"],
+    }
+
+
+def output_of(number: int, out: Path) -> Path:
+    """The one output of this Instance Number."""
+    images = [out / name for name in files_below(out) if name.endswith(".dcm")]
+    [found] = [path for path in images if read(path).InstanceNumber == number]
+    return found
+
+
+def refused(done: Done, said: str) -> None:
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+# Another source
+
+
+@pytest.mark.parametrize("options", [(), ("--names", "uid"), ("--layout", "study")])
+def test_another_source_is_refused_before_anything_is_written(
+    tmp_path: Path, key_file: Path, options: tuple[str, ...]
+) -> None:
+    anna, bert = put(tmp_path / "a", IM1=picture(0, 1)), put(tmp_path / "b", IM1=picture(1, 1))
+    out = tmp_path / "out"
+    run(anna, out, key_file, *options)
+    before, kept = state(out), contents(tmp_path / "out.private")
+    for words in ((), ("--dry-run",)):
+        for source in (bert, bert / "IM1.dcm", tmp_path / "b/../b"):
+            refused(
+                call(source, out, "--key-file", key_file, *options, *words),
+                "DST was made from another SRC: choose a new DST, go back to the SRC it was made with, "
+                "or start it afresh with --overwrite",
+            )
+    assert state(out) == before
+    assert contents(tmp_path / "out.private") == kept
+    assert run(bert, out, key_file, *options, "--dry-run", "--overwrite")["written"] == 1
+    assert state(out) == before
+    assert run(bert, out, key_file, *options, "--overwrite")["written"] == 1
+    run(bert, tmp_path / "fresh", key_file, *options)
+    assert [name for name in contents(out).items() if "task" not in name[0]] == [
+        name for name in contents(tmp_path / "fresh").items() if "task" not in name[0]
+    ]
+
+
+def test_one_source_under_several_paths_is_one(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", IM1=picture(0, 1)), tmp_path / "out"
+    run(source, out, key_file)
+    (tmp_path / "link").symlink_to(source)
+    for same in (tmp_path / "link", tmp_path / "in/../in", Path(os.path.relpath(source))):
+        assert run(same, out, key_file)["unchanged"] == 1
+
+
+def test_files_given_one_by_one_are_of_one_source(tmp_path: Path, key_file: Path) -> None:
+    source = put(tmp_path / "in", **{f"IM{number}": picture(number, number) for number in range(3)})
+    one_by_one = [run(path, tmp_path / "out", key_file) for path in sorted(source.iterdir())]
+    assert one_by_one == [{"code": 0, "written": 1, "unchanged": 0}] * 3
+    run(source, tmp_path / "whole", key_file)
+    assert state(tmp_path / "out") == state(tmp_path / "whole")
+    assert run(source, tmp_path / "out", key_file) == {"code": 0, "written": 0, "unchanged": 3}
+
+
+# Other options
+
+
+def test_objects_that_may_show_text_do_not_stay_where_they_are_to_be_left_out(tmp_path: Path, key_file: Path) -> None:
+    source = put(tmp_path / "in", a=picture(0, 1), b=picture(0, 2, BurnedInAnnotation="YES"))
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    for care in ("quarantine", "fail"):
+        for words in ((), ("--dry-run",)):
+            done = call(source, out, "--key-file", key_file, "--on-burned-in", care, *words)
+            refused(done, "DST was made with other rules")
+    assert run(source, out, key_file, "--on-burned-in", "quarantine", "--overwrite")["code"] == 1
+    assert files_below(out) == ["a.dcm"]
+    assert run(source, out, key_file, "--on-burned-in", "fail")["unchanged"] == 1
+    refused(call(source, out, "--key-file", key_file), "DST was made with other rules")
+
+
+def test_a_dry_run_tells_what_the_same_command_would_do(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", Grubenwald__1=picture(0, 1), x__2=picture(0, 2)), tmp_path / "out"
+    assert call(source, out).code == 0
+    before, kept = state(out), contents(tmp_path / "out.private")
+    put(source, x__3=picture(0, 3))
+    dry = call(source, out, "--dry-run", "--json", "-").account
+    assert (dry["written"]["files"], dry["unchanged"]["files"]) == (1, 2)
+    refused(call(source, out, "--dry-run", "--assign", "PatientSex=clear"), "DST was made with other rules")
+    refused(call(source, out, "--dry-run", "--key-file", key_file), "DST was made with another key")
+    assert state(out) == before
+    assert contents(tmp_path / "out.private") == kept
+    wet = call(source, out, "--json", "-").account
+    assert (wet["written"]["files"], wet["unchanged"]["files"]) == (1, 2)
+
+
+def test_outputs_of_another_version_stay_and_are_told_of(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = put(tmp_path / "in", x__1=picture(0, 1), x__2=picture(0, 2)), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("dicom_anon.api.__version__", "0.0.1")
+        assert run(source, out, key_file) == {"code": 0, "written": 2, "unchanged": 0}
+        assert run(source, out, key_file) == {"code": 0, "written": 0, "unchanged": 2}
+    put(source, x__3=picture(0, 3))
+    for words, written, unchanged in ((("--dry-run",), 1, 2), ((), 1, 2), ((), 0, 3)):
+        told = {"code": 0, "written": written, "unchanged": unchanged, "made-by-another-version": unchanged}
+        assert run(source, out, key_file, *words) == told
+    assert run(source, out, key_file, "--overwrite") == {"code": 0, "written": 3, "unchanged": 0}
+    assert run(source, out, key_file) == {"code": 0, "written": 0, "unchanged": 3}
+
+
+# Sources that are gone
+
+
+@pytest.mark.parametrize("options", [(), ("--names", "uid"), ("--layout", "study"), ("--names", "keep")])
+def test_outputs_of_sources_that_are_gone_are_counted_as_long_as_they_are_there(
+    tmp_path: Path, key_file: Path, options: tuple[str, ...]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    put(source, Grubenwald__1=picture(0, 1), x__2=picture(0, 2), x__3=picture(1, 3), top=picture(1, 4))
+    words = (*options, "--crosswalk", tmp_path / "table.csv")
+    run(source, out, key_file, *words)
+    for left, number, gone in ((3, 1, "Grubenwald/1.dcm"), (2, 3, "x/3.dcm")):
+        (source / gone).unlink()
+        for _ in range(2):
+            told = run(source, out, key_file, *words)
+            assert (told["unchanged"], told["outputs-without-source"]) == (left, 1)
+        output_of(number, out).unlink()
+        assert "outputs-without-source" not in run(source, out, key_file, *words)
+        counts = [line.rsplit(",", 1)[1] for line in (tmp_path / "table.csv").read_text().splitlines()[1:]]
+        assert sum(map(int, counts)) == left
+
+
+def test_what_was_not_looked_at_is_not_gone(tmp_path: Path, key_file: Path) -> None:
+    source = put(tmp_path / "in", a__1=picture(0, 1), b__2=picture(0, 2), top=picture(1, 3))
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    only_top = run(source, out, key_file, "--type", "folder")
+    assert only_top == {"code": 0, "written": 0, "unchanged": 1}
+    (source / "b/2.dcm").unlink()
+    assert run(source, out, key_file, "--type", "folder")["outputs-without-source"] == 1
+
+
+# Names that a later delivery takes away
+
+
+def test_a_name_below_which_nothing_was_written_goes_when_its_patient_comes(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", a__1=picture(0, 1)), tmp_path / "out"
+    (source / "Waldteufel/Waldteufel Emil").mkdir(parents=True)
+    (source / "Emil").mkdir()
+    (source / "Emil/notes.txt").write_text("no DICOM")
+    run(source, out, key_file)
+    assert len(folders_below(out)) == 4
+    assert folders_below(out) == folders_below(source)
+    put(source, a__2=picture(1, 2, PatientName="Waldteufel^Emil"))
+    assert run(source, out, key_file)["folder-name-replaced"] == 3
+    run(source, tmp_path / "whole", key_file)
+    assert state(out) == state(tmp_path / "whole")
+    assert not any(name in str(folders_below(out)) for name in ("Waldteufel", "Emil"))
+
+
+# Outputs that wanted one name
+
+
+ONE_NAME = [("--layout", "study"), ("--names", "uid")]
+
+
+def twins(source: Path, **changes: object) -> Path:
+    """Two images that want one name; which of them gets it is up to the key."""
+    same = {"SOPInstanceUID": "1.2.826.0.1.3680043.10.77.9", "InstanceNumber": 1}
+    return put(source, a=picture(0, 1, **same, Rows=1, Columns=16), b=picture(0, 1, **same, **changes))
+
+
+def images_in(out: Path) -> list[str]:
+    return [name for name in files_below(out) if name.endswith(".dcm")]
+
+
+def columns(out: Path) -> list[int]:
+    return sorted(read(out / name).Columns for name in images_in(out))
+
+
+@pytest.mark.parametrize("options", ONE_NAME)
+@pytest.mark.parametrize("kept", ["plain", "coded"])
+def test_an_output_is_not_taken_for_the_one_that_wanted_its_name(
+    tmp_path: Path, key_file: Path, options: tuple[str, ...], kept: str
+) -> None:
+    source, out = twins(tmp_path / "in"), tmp_path / "out"
+    run(source, out, key_file, *options)
+    both = columns(out)
+    [lost] = [name for name in images_in(out) if ("-" in os.path.basename(name)) == (kept == "plain")]
+    (out / lost).unlink()
+    assert run(source, out, key_file, *options) == {"code": 0, "written": 1, "unchanged": 1}
+    assert columns(out) == both
+
+
+@pytest.mark.parametrize("options", ONE_NAME)
+def test_a_name_that_another_got_since_is_not_taken_for_the_first_ones(
+    tmp_path: Path, key_file: Path, options: tuple[str, ...]
+) -> None:
+    source, out = twins(tmp_path / "in"), tmp_path / "out"
+    second = (source / "b.dcm").read_bytes()
+    (source / "b.dcm").unlink()
+    run(source, out, key_file, *options)
+    [first] = images_in(out)
+    (out / first).unlink()
+    put(source / "sub", b=second)
+    (source / "a.dcm").rename(tmp_path / "a.dcm")
+    run(source, out, key_file, *options)
+    assert images_in(out) == [first]
+    (tmp_path / "a.dcm").rename(source / "a.dcm")
+    assert run(source, out, key_file, *options) == {"code": 0, "written": 1, "unchanged": 1}
+    assert len(columns(out)) == 2
+
+
+def test_outputs_in_one_folder_are_found_again(tmp_path: Path) -> None:
+    source, private = twins(tmp_path / "in"), RunFolder(tmp_path / "private")
+    for unchanged in (0, 2):
+        report = anonymize_tree(source, tmp_path / "out", run_folder=private, layout="mercure")
+        assert (report.written, report.unchanged) == (2 - unchanged, unchanged)
+
+
+# Documents
+
+
+def extracted(out: Path) -> dict[str, int]:
+    """Images that each document of extracted data counts."""
+    names = [name for name in files_below(out) if name.endswith(".json") and not name.endswith("task.json")]
+    return {name: json.loads((out / name).read_text("utf-8"))["NumberOfInstances"] for name in names}
+
+
+def test_documents_go_with_a_folder_that_is_renamed(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", x__Waldteufel__1=picture(0, 1)), tmp_path / "out"
+    run(source, out, key_file, "--extract", "main")
+    assert list(extracted(out).values()) == [1]
+    put(source, x__Waldteufel__2=picture(0, 2), x__Waldteufel__3=picture(1, 3, PatientName="Waldteufel^Emil"))
+    run(source, out, key_file, "--extract", "main")
+    assert sorted(extracted(out).values()) == [1, 2]
+    run(source, tmp_path / "whole", key_file, "--extract", "main")
+    assert state(out) == state(tmp_path / "whole")
+    assert run(source, out, key_file, "--extract", "main", "--overwrite")["written"] == 3
+
+
+@pytest.mark.parametrize("options", [(), ("--names", "uid")])
+def test_documents_that_are_not_asked_for_any_more_go(tmp_path: Path, key_file: Path, options: tuple[str, ...]) -> None:
+    source, out = put(tmp_path / "in", x__1=picture(0, 1)), tmp_path / "out"
+    run(source, out, key_file, *options, "--extract", "main")
+    put(source, x__2=picture(0, 2))
+    assert run(source, out, key_file, *options) == {"code": 0, "written": 1, "unchanged": 1}
+    assert extracted(out) == {}
+    run(source, tmp_path / "whole", key_file, *options)
+    assert state(out) == state(tmp_path / "whole")
+
+
+def test_what_is_no_image_of_ours_hinders_no_document_of_a_study(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", x__1=picture(0, 1)), tmp_path / "out"
+    run(source, out, key_file, "--layout", "study")
+    images = output_of(1, out).parent
+    (images / ".DS_Store").write_bytes(b"of a file manager")
+    (images / "notes.txt").write_text("of a reader")
+    put(source, x__2=picture(0, 2))
+    assert run(source, out, key_file, "--layout", "study") == {"code": 0, "written": 1, "unchanged": 1}
+    assert list(extracted(out).values()) == [2]
+
+
+@pytest.mark.parametrize(
+    "options", [("--layout", "study"), ("--names", "uid"), ("--names", "uid", "--extract", "main")]
+)
+def test_folders_go_when_their_last_image_does(tmp_path: Path, key_file: Path, options: tuple[str, ...]) -> None:
+    source, out = put(tmp_path / "in", x__1=picture(0, 1), x__2=picture(1, 2)), tmp_path / "out"
+    run(source, out, key_file, *options)
+    put(source, x__2=picture(2, 2, PatientComments="a changed source"))
+    run(source, out, key_file, *options)
+    run(source, tmp_path / "whole", key_file, *options)
+    assert folders_below(out) == folders_below(tmp_path / "whole")
+    assert files_below(out) == files_below(tmp_path / "whole")
+    (source / "x/2.dcm").unlink()
+    output_of(2, out).unlink()
+    run(source, out, key_file, *options)
+    assert len(os.listdir(out)) == 1

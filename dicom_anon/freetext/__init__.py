@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from .announced import announced_spans
 from .folding import view
 from .identifiers import Finder, Identifiers
 from .mending import cut, merge
@@ -58,6 +59,7 @@ class Scrubber:
             words = set(_WORD.findall(seen.folded))
             spans = [*self._finder.spans(seen), *number_spans(seen, words)]
             spans += people_spans(seen, words, self._finder.name_words)
+            spans += announced_spans(seen, words, self._finder.ids)
             if not spans:
                 return text
             spans = [with_label(seen, span) for span in merge(spans)]

@@ -1,4 +1,4 @@
-"""Folds text for matching: lower case, no accents, plain digits, blanks and dashes, and the way back.
+"""Folds text for matching: lower case, no accents, one kana, plain digits, blanks and dashes, and the way back.
 
 It knows characters only; what is looked for in the folded text is decided elsewhere.
 """
@@ -27,15 +27,18 @@ _FOLDS = {
     "ħ": "h",
 }
 _FOLDS |= dict.fromkeys("\u2018\u2019\u02bc\u00b4\u0060", "'") | {"\u2212": "-", "\u2028": "\n", "\t": " "}
+_KANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}  # katakana as hiragana
+# Many systems write the small ones as large ones.
+_SMALL = dict(zip(map(ord, "ぁぃぅぇぉっゃゅょゎゕゖ"), "あいうえおつやゆよわかけ", strict=True))
 
 
 @lru_cache(maxsize=8192)
 def _fold_char(char: str) -> str:
-    """Lower case, base letter, ASCII digit, plain blank or dash; nothing for a mark or an invisible sign."""
+    """Lower case, base letter, hiragana, ASCII digit, plain blank or dash; nothing for a mark or an invisible sign."""
     if "\uac00" <= char <= "\ud7a3":  # NFKD would break a Hangul syllable up
         return char
     folded = ""
-    for part in _FOLDS.get(char) or unicodedata.normalize("NFKD", char).casefold():
+    for part in _FOLDS.get(char) or unicodedata.normalize("NFKD", char).translate(_KANA).translate(_SMALL).casefold():
         category = unicodedata.category(part)
         if category[0] == "M" or category == "Cf":
             continue

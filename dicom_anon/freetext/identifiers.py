@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import pairwise, permutations, takewhile
 from typing import NamedTuple
 
+from .announced import plain_id
+from .dates import own_dates
 from .folding import ALNUM, Span, View, spellings, unspaced, view, words
 from .words import CREDENTIALS, ORDINARY_WORDS, PARTICLES, PLACE_WORDS, is_ordinary
 
@@ -212,7 +214,7 @@ def _number_needles(value: str) -> tuple[_Needle, ...]:
     parts = ALNUM.findall(view(value).folded)
     compact = "".join(parts)
     if len(compact) < 4 or compact in ORDINARY_WORDS:
-        return ()  # too short to tell from content: left to the patterns ("ID 12")
+        return ()  # too short to tell from content: a word must announce it ("ID 12")
     if compact.isalpha():
         return (_joined(parts, _ID_GAP),)
     touching = "solid" if compact.isdecimal() and len(compact) > 4 else "no"
@@ -308,6 +310,11 @@ class Finder:
             dict.fromkeys(text for value in spoken if not value.isascii() for text in _literals(value))
         )
         self.name_words = frozenset(name_words)
+        self.ids = frozenset(map(plain_id, identifiers.ids))
+        years: dict[str, set[int]] = {}
+        for day in identifiers.dates:
+            years.setdefault(day[:4], set()).add(int(day[6:]))
+        self._days = tuple((year, frozenset(days)) for year, days in years.items())
 
     def spans(self, seen: View) -> Iterator[Span]:
         """Yield the spans of the folded text that hold an identifier; they may overlap, in no order."""
@@ -325,6 +332,9 @@ class Finder:
             for source in sources:
                 for needle in (source,) if isinstance(source, _Needle) else _name_needles(source, anchor):
                     yield from _found(needle, compact, where, seen.folded)
+        for year, days in self._days:
+            if year in compact:
+                yield from own_dates(seen.folded, year, days)
 
 
 def _found(needle: _Needle, compact: str, where: list[int], folded: str) -> Iterator[Span]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from .folding import Span
 
 _OPENING, _CLOSING = "([{", ")]}"
-_MARKS = " \t\r\n\v\f\0,;:.-_/^=|~&#\u00a0\u2013\u2014\u00b7"
+_MARKS = " \t\r\n\v\f\0,;:.-_/^=|~&#\u00a0\u2013\u2014\u00b7\u3000：；，、。・"
 _TRIMMED = _MARKS + _OPENING + _CLOSING
 
 

@@ -56,11 +56,14 @@ class Word(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """Return a text without accents, ligatures and wide forms of letters."""
+    """Return a text without accents, ligatures and wide forms of letters, and with one of the two kinds of kana."""
     if text.isascii():
         return text
-    found = unicodedata.normalize("NFKD", text.translate(_SINGLE))
+    found = unicodedata.normalize("NFKD", text.translate(_SINGLE)).translate(_HIRAGANA)
     return "".join(c for c in found if not unicodedata.combining(c))
+
+
+_HIRAGANA = {katakana: katakana - 0x60 for katakana in range(0x30A1, 0x30F7)}
 
 
 def plain_forms(text: str) -> set[str]:

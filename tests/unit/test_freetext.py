@@ -13,6 +13,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from dicom_anon.freetext import ORDINARY_WORDS, Identifiers, Scrubber, scrubber_for
+from dicom_anon.freetext.dates import DATE_WORDS
+from dicom_anon.freetext.folding import view
 from dicom_anon.freetext.mending import cut, merge
 from dicom_anon.freetext.people import TITLES
 from dicom_anon.freetext.words import CREDENTIALS, PARTICLES, PLACE_WORDS
@@ -151,21 +153,49 @@ def test_a_number_goes_with_or_without_its_punctuation(
     assert words_of(cleaned) == words_of(" ".join([*around[0], *around[1]]))
 
 
+NOTATIONS = ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%d %m %Y", "%d%m%y")
+HAN = {"year": "年", "month": "月", "day": "日"}
+IN_ROMAN = ("%d.{roman}.%Y", "%d-{roman}-%y", "%d {roman} %Y", "%Y. {roman}. %d")
+ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+
+
 @given(
     st.dates(date(1900, 1, 1), date(2099, 12, 31)),
     surroundings,
-    st.sampled_from(["%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d-%b-%Y", "%B %d, %Y", "%d %m %Y", "%d%m%y"]),
+    st.sampled_from(
+        [*NOTATIONS, *IN_ROMAN, "%Y{year}%m{month}%d{day}", "%d {word} %Y", "{word} %d, %Y", "%Y {word} %d"]
+    ),
 )
 @settings(max_examples=300)
 def test_a_date_of_the_patient_goes_in_any_notation(
     day: date, around: tuple[list[str], list[str]], notation: str
 ) -> None:
-    text = format(day, notation)
+    text = format(day, notation).format(roman=ROMAN[day.month - 1], word="მარტი", **HAN)
     iso = format(day, "%Y%m%d")
     # "2000 5/8" is a notation of the day as well
     assume(not {f"{day.month}/{day.day}", f"{day.day}/{day.month}"} & {*around[0], *around[1]})
     cleaned = Scrubber(Identifiers.of(dates=[iso])).clean(" ".join([*around[0], text, *around[1]]))
     assert words_of(cleaned) == words_of(" ".join([*around[0], *around[1]]))
+
+
+@given(
+    st.from_regex("[A-Z]?[1-9][0-9]?", fullmatch=True),
+    surroundings,
+    st.sampled_from(["Patient", "PAT.", "pt", "ID", "case", "Fall", "Paciente", "Пациент", "患者"]),
+    st.sampled_from([" ", ": ", " #", "_", "=", " Nr. "]),
+)
+@settings(max_examples=400)
+def test_a_short_number_goes_only_where_a_word_announces_it(
+    number: str, around: tuple[list[str], list[str]], word: str, between: str
+) -> None:
+    before, after = " ".join([*around[0], "knee"]), " ".join(["and", *around[1]])
+    scrubber = Scrubber(Identifiers.of(ids=[number]))
+    assert words_of(scrubber.clean(f"{before} {word}{between}{number} {after}")) == words_of(f"{before} {after}")
+    assert scrubber.clean(f"{before} {number} {after}") == f"{before} {number} {after}"
+
+
+def test_words_of_dates_are_folded() -> None:
+    assert {view(word).folded for word in DATE_WORDS} == DATE_WORDS
 
 
 @given(

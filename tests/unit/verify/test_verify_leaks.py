@@ -148,6 +148,8 @@ DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
     "Cyrillic in KOI8-R": ({"PatientName": "Грубенвальд^О"}, private(1, "UN", "Грубенвальд".encode("koi8-r"))),
     "Chinese in GBK": ({"PatientName": "Wang^Xd=王^小東"}, private(1, "UN", "王小東".encode("gbk"))),
     "narrow kana made wide": ({"PatientName": "ﾔﾏﾀﾞ^ﾀﾛｳ"}, "ヤマダ"),
+    "kana of the other kind": ({"PatientName": "やまだ^たろう"}, "ヤマダ"),
+    "narrow kana of the other kind": ({"PatientName": "やまだ^たろう"}, "ﾀﾛｳ"),
     "apostrophe left out": ({"PatientName": MADE_UP[5]}, "OConnolly"),
     "hyphen put in": ({}, "Gruben-wald"),
     "line put in": ({}, "Gruben\r\nwald"),

@@ -35,11 +35,25 @@ DEFAULT_EXTRA = tuple(
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the assignment: what is done to an element, and who said so."""
+    """One line of the assignment: what is done to an element, and who said so.
+
+    Parameters
+    ----------
+    key : Key
+        The element.
+    action : Action
+        What is done to it.
+    source : str
+        Who said so, for people.
+    rank : int
+        How strong that source is, 0 for all but the user's own rules. It decides where a private element is named both
+        by its place and by its creator.
+    """
 
     key: Key
     action: Action
     source: str
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,10 @@ class Assignment:
         content: list[object] = [self.remove_unknown_tags, self.name, self.owner, self.prefix]
         content += [self.profile_options, shift.min_days, shift.max_days, shift.days]
         content += [self.lookup.digest if self.lookup else "", sorted(self.objects.items())]
-        rows = [[tags.format_key(row.key), row.action.describe(), row.action.inserts] for row in self.rows.values()]
+        rows = [
+            [tags.format_key(row.key), row.action.describe(), row.action.inserts, row.rank * _is_private(row.key)]
+            for row in self.rows.values()
+        ]
         return hashlib.sha256(json.dumps([content, rows]).encode()).hexdigest()
 
     def visible(self, *, safe: bool = False) -> Iterator[Row]:
@@ -186,15 +203,14 @@ def resolve(
         COMMAND_LINE: assigns,
     }
     users: dict[Key, Row] = {}
-    for source, rules in layers.items():
-        _lay(users, rules, source)
-    order = list(layers)
-    for row in sorted(users.values(), key=lambda row: (order.index(row.source), _width(row))):
+    for rank, (source, rules) in enumerate(layers.items(), 1):
+        _lay(users, rules, source, rank)
+    for row in sorted(users.values(), key=lambda row: (row.rank, _width(row))):
         _place(rows, row)
     if settings["remove_safe_tags"]:
         for key, row in rows.items():
             if isinstance(row.action, Safe) and key != tags.SPECIFIC_CHARACTER_SET:
-                rows[key] = Row(key, Remove(), "option remove_safe_tags")
+                rows[key] = replace(row, action=Remove(), source="option remove_safe_tags")
     _add_needed(rows)
     _check_columns(rows.values(), lookup)
     warnings += _doubtful(users)
@@ -271,7 +287,8 @@ def _add_needed(rows: dict[Key, Row]) -> None:
 def _loses_uid(action: Action) -> bool:
     """Tell whether an object would be left without a UID of its own, as after mercure's `clear` and random UIDs."""
     if isinstance(action, Set):
-        return any(isinstance(part, Call) and part.name == "random_uid" for part in action.template.parts)
+        parts = action.template.parts
+        return not parts or any(isinstance(part, Call) and part.name == "random_uid" for part in parts)
     return isinstance(action, Remove | Clear | Compound)
 
 
@@ -282,10 +299,10 @@ def _doubtful(users: Mapping[Key, Row]) -> Iterator[str]:
             yield f"{row.source}: PS3.6 knows no element {tags.format_key(key)}; look whether it is the one you mean"
         if isinstance(key, PrivateKey):
             exact = (key.group << 16 | block << 8 | key.element for block in range(0x10, 0x100))
-            for other in filter(users.__contains__, exact):
-                if users[other].action != row.action:
-                    first, then = tags.format_key(other), tags.format_key(key)
-                    yield f"{users[other].source}: the rule for {first} goes before that for {then}, in its block"
+            for other in (users[tag] for tag in exact if tag in users):
+                if other.action != row.action and other.rank >= row.rank:
+                    first, then = tags.format_key(other.key), tags.format_key(key)
+                    yield f"{other.source}: the rule for {first} goes before that for {then}, in its block"
 
 
 def _lookup_rows(lookup: Lookup) -> Iterator[Row]:
@@ -319,9 +336,13 @@ def difference(assignment: Assignment, other: Assignment) -> Assignment:
     return replace(assignment, rows=rows)
 
 
-def _lay(rows: dict[Key, Row], rules: Iterable[tuple[Key, Rule]], source: str) -> None:
+def _is_private(key: Key) -> bool:
+    return isinstance(key, PrivateKey) or tags.is_private(key.value if isinstance(key, Pattern) else key)
+
+
+def _lay(rows: dict[Key, Row], rules: Iterable[tuple[Key, Rule]], source: str, rank: int = 0) -> None:
     """Add the rules of one source over those of earlier ones; within a source the narrowest key wins."""
-    for row in sorted((Row(key, rule.action, source) for key, rule in rules), key=_width):
+    for row in sorted((Row(key, rule.action, source, rank) for key, rule in rules), key=_width):
         _place(rows, row)
 
 
@@ -341,24 +362,28 @@ def _place(rows: dict[Key, Row], row: Row) -> None:
         for key, other in list(rows.items()):
             both = _common(key, row.key) if isinstance(key, Pattern) and other.source != row.source else None
             if both is not None:
-                rows[both] = Row(both, row.action, row.source)
+                rows[both] = replace(row, key=both)
     rows[row.key] = row
 
 
 def _common(one: Pattern, other: Pattern) -> int | Pattern | None:
-    """Tags that two patterns both match; `None` where there are none."""
+    """Tags that two patterns both match; `None` where there are none.
+
+    A single private one is a pattern as well, since the rule for its creator is narrower.
+    """
     if (one.value ^ other.value) & one.mask & other.mask:
         return None
     mask, value = one.mask | other.mask, one.value | other.value
-    return value if mask == 0xFFFFFFFF else Pattern(mask, value)
+    return value if mask == 0xFFFFFFFF and not tags.is_private(value) else Pattern(mask, value)
 
 
 def _is_covered(key: Key, pattern: Pattern) -> bool:
+    """Tell whether a pattern matches all that a key names; of a private element, whatever its block."""
     if isinstance(key, int):
         return pattern.matches(key)
     if isinstance(key, Pattern):
         return key.mask & pattern.mask == pattern.mask and pattern.matches(key.value)
-    return pattern.matches(key.group << 16 | 0x1000 | key.element)
+    return not pattern.mask & 0xFF00 and pattern.matches(key.group << 16 | key.element)
 
 
 def _unknown_project(project: str, config: Config) -> Problem:

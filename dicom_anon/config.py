@@ -111,6 +111,8 @@ def _text(value: Any) -> str:
         raise SettingError
     if holds_macro(value):
         raise SettingError("holds a macro, and those are expanded in set(...) and replace(...) only")
+    if any(ord(char) < 32 for char in value):
+        raise SettingError("holds control characters, and macros write it into elements")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -320,10 +322,11 @@ def parse_assign(text: str) -> tuple[Key, Rule]:
             accepted += f", or {_OPTIONS[setting]}"
         problem = "is a setting of a section, and --assign takes a tag"
         raise ConfigError([Problem(COMMAND_LINE, "", written.strip(), problem, accepted)])
-    parsed = _parse_rule(written.strip(), command, COMMAND_LINE, "", problems)
-    if parsed is None:
+    key = _parse_key(written.strip(), COMMAND_LINE, "", problems)
+    rule = None if key is None else _parse_rule(key, written.strip(), command, COMMAND_LINE, "", problems)
+    if key is None or rule is None:
         raise ConfigError(problems)
-    return parsed
+    return key, rule
 
 
 def preset_section(name: str) -> Section:
@@ -374,6 +377,7 @@ def _parse_json(text: str, where: str, problems: list[Problem]) -> Any:
 def _parse_section(name: str, content: _Object, where: str, problems: list[Problem]) -> Section:
     settings: dict[str, Any] = {}
     rules: dict[Key, Rule] = {}
+    written: dict[Key, str] = {}
     for key, value in content.pairs:
         if key.startswith("_"):
             continue
@@ -383,14 +387,16 @@ def _parse_section(name: str, content: _Object, where: str, problems: list[Probl
         if not isinstance(value, str):
             problems.append(Problem(where, name, key, "its command is no text", 'such as "keep"'))
             continue
-        parsed = _parse_rule(key, value, where, name, problems)
-        if parsed is None:
+        canonical = _parse_key(key, where, name, problems)
+        if canonical is None:
             continue
-        canonical, rule = parsed
-        if canonical in rules:
-            problem = f'names the same element as "{rules[canonical].written}"'
+        if canonical in written:
+            problem = f'names the same element as "{written[canonical]}"'
             problems.append(Problem(where, name, key, problem, "one rule for an element"))
-        rules[canonical] = rule
+        written[canonical] = key
+        rule = _parse_rule(canonical, key, value, where, name, problems)
+        if rule is not None:
+            rules[canonical] = rule
     return Section(settings, rules)
 
 
@@ -412,24 +418,25 @@ def _add_setting(
         problems.append(Problem(where, section, key, problem + hint, accepted))
 
 
-def _parse_rule(
-    written: str, command: str, where: str, section: str, problems: list[Problem]
-) -> tuple[Key, Rule] | None:
+def _parse_key(written: str, where: str, section: str, problems: list[Problem]) -> Key | None:
     try:
-        key = tags.parse_key(written)
+        return tags.parse_key(written)
     except TagSyntaxError as error:
         near = tags.nearest(written, tuple(SETTINGS))
         problem = f'is no setting; did you mean "{near}"?' if near else str(error)
         accepted = "a tag (gggg,eeee), a keyword, an option, name, owner, prefix, preset, or a note _..."
         problems.append(Problem(where, section, written, problem, accepted))
         return None
+
+
+def _parse_rule(key: Key, written: str, command: str, where: str, section: str, problems: list[Problem]) -> Rule | None:
     try:
         action = parse_action(command)
         check_fits(key, action)
     except CommandError as error:
         problems.append(Problem(where, section, written, str(error), error.accepted))
         return None
-    return key, Rule(action, where, written)
+    return Rule(action, where, written)
 
 
 parse_action = functools.lru_cache(maxsize=4096)(actions.parse_action)

@@ -230,7 +230,7 @@ def _limits(assignment: Assignment) -> Iterator[str]:
         yield ("- Presentation Creation Date and Time are X in the table and Type 1 in presentation states: a dummy.")
         yield "- Responsible Person is X and Type 2C for animals: emptied where the IOD asks for it."
         yield (
-            "- Beside the table, text that people type is cleaned or removed, and order numbers, locators, machines and "
+            "- Beside the table, text that people type is cleaned or removed; order numbers, locators, machines and "
             "issuers are removed, emptied or replaced."
         )
         yield "- An Overlay Plane without its data is invalid, so the whole group goes, and so do curves."

@@ -6,6 +6,7 @@ Lives here: pydicom's Data Set on its way through the engine, and the report of 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -124,7 +125,9 @@ def anonymize_dataset(
     engine = Engine(make_plan(assignment, key))
     syntax = _syntax_of(dataset)
     encoding = encoding_of(syntax)
-    content = _encoded(dataset, encoding)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's warnings quote values
+        content = _encoded(dataset, encoding)
     data = walk_bytes(content, encoding)
     new = engine.run(data, syntax)
     source = _Bytes(content, syntax, encoding)
@@ -137,6 +140,8 @@ def anonymize_dataset(
     replacement = read_dataset(io.BytesIO(written), not encoding.explicit, encoding.little)
     dataset.clear()
     dataset.update(replacement)
+    implicit, little = replacement.original_encoding
+    dataset.set_original_encoding(implicit, little, replacement.original_character_set)
     if getattr(dataset, "file_meta", None):
         dataset.file_meta = _new_meta(dataset.file_meta, new.sop_class, new.sop_instance)
     if hasattr(dataset, "preamble"):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from dicom_anon import tags, values
 from dicom_anon.actions import Action, Assigned, Compound, Keep, Outcome, Remove, Removed, ShiftDate, Unchanged
-from dicom_anon.assignment import Assignment
+from dicom_anon.assignment import Assignment, Row
 from dicom_anon.crosswalk import Crossing, crossing_of
 from dicom_anon.elements import (
     DataSetBytes,
@@ -22,20 +22,20 @@ from dicom_anon.elements import (
     Malformed,
     Piece,
     Span,
-    implicit_vr,
     joined,
     tag_of,
 )
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.naming import Identifiers, folder_token, identifiers_of, safe_file_name
+from dicom_anon.identity import path_identifiers
+from dicom_anon.naming import Identifiers, folder_token, safe_file_name
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts, classify
 from dicom_anon.pixels import LAYOUT, has_offset_tables, layout_of
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural
-from dicom_anon.safe_private import declared_action, declares_private
+from dicom_anon.safe_private import declared_action, declared_safe, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
-from dicom_anon.tags import Pattern, PrivateKey
+from dicom_anon.tags import Key, Pattern, PrivateKey
 from dicom_anon.template import Learnt, RootOnDemand, Template, Unwalked, kind_of, learn
 from dicom_anon.transcode import to_utf8
 
@@ -167,20 +167,14 @@ def _uid_text(raw: bytes) -> str:
     return raw.decode("latin-1").strip("\0 ")
 
 
-def _identifiers(root: Level) -> Identifiers:
-    """Find identifiers of a file that its path may tell as well."""
-    raw = root.raw(tags.PATIENT_NAME) or b""  # it may be in another character set than the file says
-    return identifiers_of(
-        (root.near(tags.PATIENT_NAME), *(() if raw.isascii() else values.readings(raw))),
-        (root.near(tags.PATIENT_ID), root.near(tags.ACCESSION_NUMBER)),
-        (root.near(tags.PATIENT_BIRTH_DATE),),
-        (root.near(tags.STUDY_INSTANCE_UID).strip("\0"), root.near(tags.SERIES_INSTANCE_UID).strip("\0")),
-    )
-
-
 def _is_always_dropped(tag: int) -> bool:
     """Tell whether an element would no longer be true: group lengths, signatures with parameters, padding."""
     return tag & 0xFFFF == 0 or tag in (0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC)
+
+
+def _has_creator(key: Key) -> bool:
+    """Tell a private element by its tag, of which rules may speak by its creator, too."""
+    return isinstance(key, int) and tags.is_private(key) and not tags.is_private_creator(key)
 
 
 class Engine(Rewriter):
@@ -194,26 +188,18 @@ class Engine(Rewriter):
 
     def __init__(self, plan: Plan) -> None:
         rows = plan.assignment.rows
-        exact = {key: row.action for key, row in rows.items() if isinstance(key, int)}
-        self._private = {key: row.action for key, row in rows.items() if isinstance(key, PrivateKey)}
-        self._safe_private = (
-            frozenset(key for key, row in rows.items() if row.source == f"option {SAFE_PRIVATE}")
-            if SAFE_PRIVATE in plan.assignment.profile_options
-            else None
-        )
-        self._patterns = [(key, row.action) for key, row in rows.items() if isinstance(key, Pattern)]
-        self._patterns.sort(key=lambda row: -row[0].digits)
+        exact = {key: row.action for key, row in rows.items() if isinstance(key, int) and not _has_creator(key)}
+        self._declares_safe = SAFE_PRIVATE in plan.assignment.profile_options
+        self._declared_safe = declared_safe(plan.assignment.profile_options)
+        patterns = sorted((key for key in rows if isinstance(key, Pattern)), key=lambda pattern: -pattern.digits)
+        self._patterns = [(pattern, rows[pattern].action) for pattern in patterns]
         self._private_patterns = [
-            (pattern, action)
-            for pattern, action in self._patterns
-            if pattern.mask & 0x10000 == 0 or pattern.value & 0x10000
+            (pattern, rows[pattern]) for pattern in patterns if pattern.mask & 0x10000 == 0 or pattern.value & 0x10000
         ]
-        self._by_creator: dict[tuple[int, str], Action] = {}
-        self._private_rules = (
-            bool(self._private)
-            or any(tags.is_private(key) for key in exact)
-            or self._safe_private is not None
-            or bool(self._private_patterns)
+        self._private = {key: row for key, row in rows.items() if isinstance(key, PrivateKey) or _has_creator(key)}
+        self._by_creator: dict[tuple[int, str], Row] = {}
+        self._private_rules = bool(self._private or self._private_patterns or self._declares_safe) or any(
+            tags.is_private(key) for key in exact
         )
         self._unknown: Action = REMOVE if plan.assignment.remove_unknown_tags else KEEP
         inserts = tuple((tag, action) for tag, action in exact.items() if action.inserts and not tags.is_private(tag))
@@ -371,11 +357,12 @@ class Engine(Rewriter):
         for tag in tags.INSTANCE_UIDS:
             if tag not in memo:
                 memo[tag] = self._new_text(root, root.look(tag), tag)
+        keeps_class = isinstance(self._table.get(tags.SOP_CLASS_UID) or self._resolve(root, tags.SOP_CLASS_UID), Keep)
         if _IDENTIFIERS not in memo:
-            memo[_IDENTIFIERS] = _identifiers(root)
+            memo[_IDENTIFIERS] = self._identifiers(root)
         return Rewritten(
             pieces,
-            scope.sop_class.strip("\0"),
+            scope.sop_class.strip("\0") if keeps_class else self.new_text(root, tags.SOP_CLASS_UID),
             memo[tags.SOP_INSTANCE_UID],
             memo[tags.STUDY_INSTANCE_UID],
             memo[tags.SERIES_INSTANCE_UID],
@@ -386,12 +373,21 @@ class Engine(Rewriter):
             crossing_of(scope, self._new_top_text(scope), self._shifts) if self._crosswalk else None,
         )
 
+    def _identifiers(self, root: Level) -> Identifiers:
+        return path_identifiers(root, self._new_text(root, root.find(tags.STUDY_DATE), tags.STUDY_DATE))
+
     def _new_top_text(self, scope: FileScope) -> Callable[[int], str]:
         return lambda tag: self._new_text(scope.root, scope.root.find(tag), tag)
 
-    def safe_file_name(self, name: str, identifiers: Identifiers, sop_instance: str) -> str:
+    def identifiers(self, data: DataSetBytes) -> Identifiers:
+        """Identifiers of a file that is not de-identified."""
+        scope = FileScope(data.buf, self._facts, self._pseudonyms)
+        scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
+        return self._identifiers(root)
+
+    def safe_file_name(self, name: str, identifiers: Identifiers) -> str:
         """Name of an output whose source may hold an identifier in its own."""
-        return safe_file_name(name, identifiers, self._pseudonyms, sop_instance)
+        return safe_file_name(name, identifiers, self._pseudonyms)
 
     def code(self, text: str) -> str:
         """Keyed stand-in for a path."""
@@ -460,7 +456,7 @@ class Engine(Rewriter):
         action = self._table.get(tag) or self._resolve(root, tag)
         if span is None and not action.inserts:
             return ""
-        element = Element(root, span or (tag, implicit_vr(tag), 0, 0, 0, None))
+        element = Element(root, span or (tag, b"UN", 0, 0, 0, None))
         match action.decide(element):
             case Unchanged():
                 return element.text.strip("\0 ")
@@ -481,22 +477,27 @@ class Engine(Rewriter):
 
     def _resolve_private(self, level: Level, tag: int) -> Action:
         if tags.is_private_creator(tag):
-            return KEEP if self._block_has_kept(level, tag) else self._by_pattern(tag) or self._unknown
+            row = self._by_pattern(tag)
+            return KEEP if self._block_has_kept(level, tag) else row.action if row else self._unknown
         creator = level.private_creator(tag)
-        action = self._by_creator.get((tag, creator))
-        if action is None:
-            row = self._private.get(PrivateKey(tag >> 16, tag & 0xFF, creator)) if creator else None
-            action = row or self._by_pattern(tag) or self._unknown
+        row = self._by_creator.get((tag, creator))
+        if row is None:
+            row = self._strongest(tag, creator)
             if len(self._by_creator) < _CACHED_TAGS:
-                self._by_creator[tag, creator] = action
-        if self._safe_private is not None and creator and declares_private(level.file):
+                self._by_creator[tag, creator] = row
+        if self._declares_safe and creator and row.rank == 0 and declares_private(level.file):
             key = PrivateKey(tag >> 16, tag & 0xFF, creator)
-            if key not in self._private or key in self._safe_private:
-                return declared_action(level.file, key) or action
-        return action
+            return declared_action(level.file, key, self._declared_safe) or row.action
+        return row.action
 
-    def _by_pattern(self, tag: int) -> Action | None:
-        return next((action for pattern, action in self._private_patterns if pattern.matches(tag)), None)
+    def _strongest(self, tag: int, creator: str) -> Row:
+        """Rule for a private element: that of the strongest source and, in one source, the narrowest."""
+        own = self._private.get(PrivateKey(tag >> 16, tag & 0xFF, creator)) if creator else None
+        found = (self._private.get(tag), own, self._by_pattern(tag))
+        return max(filter(None, found), key=lambda row: row.rank, default=Row(tag, self._unknown, ""))
+
+    def _by_pattern(self, tag: int) -> Row | None:
+        return next((row for pattern, row in self._private_patterns if pattern.matches(tag)), None)
 
     def _block_has_kept(self, level: Level, creator_tag: int) -> bool:
         """Tell whether an element of the block stays, so that its creator must (PS3.15 section E.3.10)."""

@@ -1,6 +1,6 @@
-"""What identifies the patient of one file, gathered from every depth of it, for the scrubber of free text.
+"""What identifies the patient of one file: from every depth of it for the scrubber of free text, and for path names.
 
-Lives here: which elements count as identifiers of which kind. Does not live here: finding them in a text.
+Lives here: which elements count as identifiers of which kind. Does not live here: finding them in a text or a name.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pydicom.datadict import DicomDictionary
 
-from dicom_anon import tags, values
+from dicom_anon import naming, tags, values
 from dicom_anon.elements import Span
 from dicom_anon.freetext import Identifiers, Scrubber, scrubber_for
 from dicom_anon.scope import Element, FileScope, Level
@@ -117,3 +117,33 @@ def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element
         elif span[5]:
             for item in span[5]:
                 yield from _identifying(Level(level.file, item.spans, item.encoding, level, span[0]), item.spans)
+
+
+_LEAST_STUDY_ID = 5
+"""Characters of a Study ID that tells of a study: most are the number of a patient's studies."""
+_SHARED_UIDS = (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.FRAME_OF_REFERENCE_UID)
+
+
+def path_identifiers(root: Level, new_day: str) -> naming.Identifiers:
+    """Gather what the path of a file may tell of it.
+
+    Parameters
+    ----------
+    root : Level
+        Its original top level.
+    new_day : str
+        The Study Date that it has afterwards: the original one identifies only where that is another.
+    """
+    raw = root.raw(tags.PATIENT_NAME) or b""  # it may be in another character set than the file says
+    day, study = root.near(tags.STUDY_DATE), root.near(tags.STUDY_ID)
+    return naming.identifiers_of(
+        (root.near(tags.PATIENT_NAME), *(() if raw.isascii() else values.readings(raw))),
+        (
+            root.near(tags.PATIENT_ID),
+            *(root.text(tags.OTHER_PATIENT_IDS) or "").split("\\"),
+            root.near(tags.ACCESSION_NUMBER),
+            study if len(study) >= _LEAST_STUDY_ID else "",
+        ),
+        (root.near(tags.PATIENT_BIRTH_DATE), "" if day == new_day else day),
+        tuple(root.near(tag).strip("\0") for tag in _SHARED_UIDS),
+    )

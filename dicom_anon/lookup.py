@@ -59,7 +59,7 @@ class Lookup:
     Parameters
     ----------
     subjects : Mapping[str, Subject]
-        By original PatientID, without blanks around it.
+        By original PatientID, without blanks around it; of several values, which no patient should have, by the first.
     headers : tuple of str
         Headers in lower case.
     """
@@ -167,7 +167,7 @@ def _add(
         problem = f"has {len(cells)} columns, the header {len(headers)}"
         problems.append(Problem(where, "", "", problem, "as many"))
         return
-    original, identifier = cells[at["o"]], cells[at["s"]]
+    original, identifier = cells[at["o"]].partition("\\")[0].rstrip(), cells[at["s"]]
     if not original or not identifier:
         problems.append(Problem(where, "", "", "a patient or a subject is empty", "both"))
         return

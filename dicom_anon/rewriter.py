@@ -30,7 +30,7 @@ from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.extents import COUNTED, reach_of, text_behind
 from dicom_anon.hidden import SHORTEST, hides_elements
 from dicom_anon.misfit import says_more, surplus_of
-from dicom_anon.scope import Element, FileScope, Level
+from dicom_anon.scope import Element, FileScope, Level, known_vr
 
 KEEP = Keep()
 REMOVE = Remove()
@@ -175,7 +175,7 @@ class Rewriter:
         try:
             return self._written_in(element, element.vr, value)
         except FileRefused:
-            known = implicit_vr(element.tag).decode()
+            known = known_vr(element.level, element.tag).decode()
             if known in ("UN", element.vr) or tags.is_private(element.tag):
                 raise
             return self._written_in(element, known, value)
@@ -198,7 +198,7 @@ class Rewriter:
             if at < len(spans) and spans[at][0] == tag:
                 continue
             place = spans[at][2] if at < len(spans) else data.end
-            yield Element(root, (tag, implicit_vr(tag), place, place, place, None)), action, place
+            yield Element(root, (tag, b"UN", place, place, place, None)), action, place  # of the dictionary's VR
 
     def _insert(self, root: Level, data: DataSetBytes, after: int, edits: list[Edit]) -> None:
         for element, action, place in self._absent(root, data, after):

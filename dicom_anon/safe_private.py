@@ -5,14 +5,16 @@ Lives here: reading that statement. Does not live here: the Standard's own table
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dicom_anon.actions import Action, Remove, Replace, Uid
+from dicom_anon.actions import Action, Keep, Outcome, Remove, Replace, ShiftDate, Uid
 from dicom_anon.actions.base import ClearPresent
+from dicom_anon.actions.dates import TEMPORAL_VRS
 from dicom_anon.actions.text import CleanSafe
-from dicom_anon.scope import FileScope, Level
+from dicom_anon.profile import FULL_DATES, MODIFIED_DATES
+from dicom_anon.scope import Element, FileScope, Level
 from dicom_anon.tags import PrivateKey
 
 CHARACTERISTICS_SEQUENCE = 0x00080300
@@ -24,10 +26,29 @@ ACTION_SEQUENCE = 0x00080305
 IDENTIFYING = 0x00080306
 ACTION = 0x00080307
 
-_ACTIONS: dict[str, Action] = {"D": Replace(), "Z": ClearPresent(), "X": Remove(), "U": Uid()}
-_SAFE: Action = CleanSafe()
-"""What is declared free of identifiers stays; its text is cleaned all the same."""
-_REMOVE = Remove()
+_EMPTY, _REMOVE = ClearPresent(), Remove()
+_ACTIONS: dict[str, Action] = {"D": Replace(), "Z": _EMPTY, "X": _REMOVE, "U": Uid()}
+
+
+@dataclass(frozen=True)
+class DeclaredSafe(CleanSafe):
+    """What a file declares free of identifiers: its text is cleaned all the same, and dates go the public ones' way.
+
+    Beside a date that has moved, the same day as it was would tell by how much.
+    """
+
+    dates: Action = _EMPTY
+
+    def decide(self, element: Element) -> Outcome:
+        """Treat dates and times as the options say, all else as any safe element."""
+        return self.dates.decide(element) if element.vr in TEMPORAL_VRS else super().decide(element)
+
+
+def declared_safe(options: Collection[str]) -> DeclaredSafe:
+    """What becomes of an element that is declared safe, under some options of the profile."""
+    if MODIFIED_DATES in options:
+        return DeclaredSafe(dates=ShiftDate())
+    return DeclaredSafe(dates=Keep()) if FULL_DATES in options else DeclaredSafe()
 
 
 @dataclass(frozen=True)
@@ -48,12 +69,12 @@ class Block:
     safe: frozenset[int]
     actions: Mapping[int, Action]
 
-    def action(self, element: int) -> Action:
-        """Choose what becomes of an element of the block."""
+    def action(self, element: int, safe: Action) -> Action:
+        """Choose what becomes of an element of the block; `safe` of one that does not identify."""
         if element in self.actions:
             return self.actions[element]
         if self.status == "SAFE" or (self.status == "MIXED" and element in self.safe):
-            return _SAFE
+            return safe
         return _REMOVE
 
 
@@ -61,16 +82,17 @@ Blocks: TypeAlias = "dict[tuple[int, str], list[Block]]"
 """By group and creator."""
 
 
-def declared_action(file: FileScope, key: PrivateKey) -> Action | None:
+def declared_action(file: FileScope, key: PrivateKey, safe: Action) -> Action | None:
     """Find what a file wants done to a private element; `None` where it says nothing of its block.
 
-    A creator that is declared twice in different ways is held to the stricter statement for each element.
+    What it declares safe is for the action `safe`. A creator that is declared twice in different ways is held to the
+    stricter statement for each element.
     """
     declared = _blocks(file).get((key.group, key.creator))
     if declared is None:
         return None
-    found = [block.action(key.element) for block in declared]
-    return next((action for action in found if action is not _SAFE), _SAFE)
+    found = [block.action(key.element, safe) for block in declared]
+    return next((action for action in found if action is not safe), safe)
 
 
 def declares_private(file: FileScope) -> bool:

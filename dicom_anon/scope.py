@@ -66,6 +66,8 @@ class RunFacts:
 OBJECT = "object"
 """In `FileScope.memo`: what kind of object the file is (`objects.ObjectFacts`)."""
 
+PIXEL_REPRESENTATION = 0x00280103
+
 EVERYTHING = -1
 """In place of the tags that were read: all of them, nested ones included."""
 
@@ -191,6 +193,22 @@ class Level:
         return creator
 
 
+def known_vr(level: Level, tag: int) -> bytes:
+    """VR by the dictionary; of ``US or SS`` the one that Pixel Representation says (PS3.3 section C.7.6.3).
+
+    Parameters
+    ----------
+    level : Level
+        Data Set that the element stands in, or will.
+    tag : int
+        Its tag.
+    """
+    vr = implicit_vr(tag)
+    if vr == b"US" and tags.vr_of(tag) != "US" and level.near(PIXEL_REPRESENTATION) == "1":
+        return b"SS"
+    return vr
+
+
 class Element:
     """One element as a rule sees it; also one that is absent and about to be inserted.
 
@@ -212,6 +230,8 @@ class Element:
         # PS3.5 section 6.2.2 note 2: what is stored as unknown is little endian, whatever surrounds it
         self.order = "<" if vr == b"UN" else level.encoding.order
         self.vr = "SQ" if items is not None else (implicit_vr(tag) if vr == b"UN" else vr).decode()
+        if self.vr == "US" and (vr == b"UN" or not level.encoding.explicit):
+            self.vr = known_vr(level, tag).decode()
 
     @property
     def file(self) -> FileScope:

@@ -191,9 +191,9 @@ def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
     Parameters
     ----------
     text : str
-        Several values with ``\`` between them. Numbers in decimal; attribute tags as tag or keyword; OW, OL,
-        OV, OF and OD as numbers; OB and UN as ``hex:`` and hexadecimal digits, or else as the text's own
-        bytes.
+        Several values with ``\`` between them. Numbers in decimal; attribute tags as tag or keyword; OB, UN and OW as
+        ``hex:`` and hexadecimal digits, or else OB and UN as the text's own bytes, and OW as numbers, as OL, OV, OF
+        and OD are.
     vr : str
         VR to pack into.
     encodings : tuple of str
@@ -215,16 +215,16 @@ def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
         return _even(raw, b"\0" if vr == "UI" else b" ")
     if not text:
         return b""
+    if vr in ("OB", "OW", "UN") and text.startswith("hex:"):
+        try:
+            return _even(bytes.fromhex(text[4:]), b"\0")
+        except ValueError:
+            raise ValueNotWritable(f"hex: must be followed by hexadecimal digits, for VR {vr}") from None
     if vr in NUMBER_FORMATS:
         return _pack_numbers(text, vr, order)
     if vr == "AT":
         return b"".join(_pack_tag(value, order) for value in text.split("\\"))
     if vr in ("OB", "UN"):
-        if text.startswith("hex:"):
-            try:
-                return _even(bytes.fromhex(text[4:]), b"\0")
-            except ValueError:
-                raise ValueNotWritable(f"hex: must be followed by hexadecimal digits, for VR {vr}") from None
         return _even(_encode_text(text, encodings), b"\0" if vr == "OB" else b" ")
     raise ValueNotWritable(f"VR {vr} takes no text")
 

@@ -6,6 +6,7 @@ parser.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
@@ -215,6 +216,12 @@ _FORMS = {
 """How values of the more usual VRs look (PS3.5 table 6.2-1)."""
 
 
+_OF_LINES = frozenset(("LT", "ST", "UT"))
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_CONTROL_BUT_LINES = re.compile(r"[\0-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+"""All control characters; all but TAB, LF, FF and CR, which texts of lines may hold (PS3.5 section 6.2)."""
+
+
 def _accepted(vr: str) -> str:
     form = _FORMS.get(vr.split(" or ")[0], "")
     return f"a value of VR {vr}" + (f": {form}" if form else "")
@@ -230,6 +237,9 @@ def check_template(template: Template, vr: str) -> None:
     """
     if vr == "SQ":
         raise CommandError("a sequence takes no text", "keep, remove, clear, replace")
+    control = _CONTROL_BUT_LINES if vr in _OF_LINES else _CONTROL
+    if vr in values.TEXT_VRS and any(isinstance(part, str) and control.search(part) for part in template.parts):
+        raise CommandError(f"control characters in VR {vr}", _accepted(vr))
     sample = template.sample
     if sample is None:
         return

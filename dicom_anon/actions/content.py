@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dicom_anon import standard
-from dicom_anon.actions.base import UNCHANGED, Action, Outcome, Remove
-from dicom_anon.actions.dummies import INSIDE
+from dicom_anon.actions.base import UNCHANGED, Action, Keep, Outcome, Remove
+from dicom_anon.actions.dummies import INSIDE, Uid
 from dicom_anon.actions.text import Clean
 from dicom_anon.scope import Element, Level
 
@@ -20,6 +20,7 @@ LONG_CODE_VALUE = 0x00080119
 RELATIONSHIP_TYPE = 0x0040A010
 VALUE_TYPE = 0x0040A040
 CONCEPT_NAME_CODE_SEQUENCE = 0x0040A043
+UID_VALUE = 0x0040A124
 TEXT_VALUE = 0x0040A160
 
 VALUES = frozenset(
@@ -28,7 +29,7 @@ VALUES = frozenset(
         0x0040A121,  # Date
         0x0040A122,  # Time
         0x0040A123,  # Person Name
-        0x0040A124,  # UID
+        UID_VALUE,
         TEXT_VALUE,
         0x0040A168,  # Concept Code Sequence
         0x0040A300,  # Measured Value Sequence
@@ -41,6 +42,7 @@ VALUES = frozenset(
 """Attributes that hold the value of a content item (PS3.3 sections C.17.3 and C.18, 10.2)."""
 
 REMOVE = Remove()
+_KEEP = Keep()
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class ContentItem(Action):
     Parameters
     ----------
     code : str
-        K leaves the value to the rows of its elements, C cleans its text, D puts a dummy.
+        K keeps a UID and leaves other values to the rows of their elements, U leaves the UID to its row, C cleans the
+        text, D puts a dummy.
     clean : Clean
         The action around it, for its text.
     """
@@ -67,9 +70,11 @@ class ContentItem(Action):
     def over(self, row: Action, tag: int) -> Action:
         """Let the code decide for the value, cleaning for other text."""
         if tag not in VALUES:
-            return row if tag == CONCEPT_NAME_CODE_SEQUENCE or self.code == "K" else self.clean.over(row, tag)
+            return row if tag == CONCEPT_NAME_CODE_SEQUENCE or self.code in "KU" else self.clean.over(row, tag)
         if self.code == "D":
             return row if isinstance(row, Remove) else INSIDE
+        if tag == UID_VALUE and self.code == "K" and isinstance(row, Uid):
+            return _KEEP  # the row is of UIDs whose concept no option knows
         if tag == TEXT_VALUE and self.code == "C":
             return self.clean.over(row, tag)
         return row
@@ -110,7 +115,7 @@ def concept_of(item: Level) -> tuple[str, str] | None:
 
 
 def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, ...]) -> str:
-    """Code of Table E.3.4-1 for a content item: K, C, D or X.
+    """Code of Table E.3.4-1 for a content item: K, C, D or X; U for a UID whose concept is not in it.
 
     Parameters
     ----------
@@ -134,4 +139,4 @@ def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, 
             if codes:
                 return "C" if "C" in codes else "K"
             return "D" if "D" in row.basic else row.basic
-    return "C" if value_type in ("TEXT", "") else "K"
+    return {"TEXT": "C", "": "C", "UIDREF": "U"}.get(value_type, "K")

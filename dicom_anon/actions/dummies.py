@@ -14,6 +14,7 @@ from dicom_anon import tags, values
 from dicom_anon.actions.base import UNCHANGED, Action, Assigned, ClearPresent, Outcome, Remove, check_template
 from dicom_anon.actions.dates import DATE_VRS
 from dicom_anon.macros import Template
+from dicom_anon.pseudonyms import canonical_name
 from dicom_anon.scope import Element, Level
 from dicom_anon.standard import iod_types
 
@@ -88,6 +89,10 @@ _STRUCTURE = frozenset(
 )
 
 
+_PARTIAL = frozenset(("clean", "regexp", "shiftdate", "truncdate"))
+"""Commands that leave a part of a value, and so none of those that take a dummy's place."""
+
+
 @dataclass(frozen=True)
 class ReplaceInside(Replace):
     """`Replace` for the elements of a replaced sequence: every value goes, what makes the items valid stays.
@@ -98,10 +103,10 @@ class ReplaceInside(Replace):
     """
 
     def over(self, row: Action, tag: int) -> Action:
-        """Leave what makes an item valid to its row; what would only be cleaned is replaced as well."""
+        """Leave what makes an item valid to its row; a value of which something would stay is replaced as well."""
         if tag in _STRUCTURE:
             return row
-        return self if row.name == "clean" else super().over(row, tag)
+        return self if row.name in _PARTIAL else super().over(row, tag)
 
     def decide(self, element: Element) -> Outcome:
         """Put a dummy, unless the VR holds terms or counts."""
@@ -207,7 +212,7 @@ def pseudonym(element: Element, value: str) -> str:
     if vr == "UI":
         return keyed.uid(original)
     if vr == "PN":
-        return keyed.person_name(original.casefold())
+        return keyed.person_name(canonical_name(original))
     if vr in DATE_VRS:
         date = datetime.date(1900, 1, 1) + datetime.timedelta(keyed.number("date", original, 36500))
         return date.strftime("%Y%m%d")

@@ -113,6 +113,8 @@ TEXTS: list[tuple[str, tuple[str, ...]]] = [
     ('{"general": {"preset": "none", "preset": "none"}}', ('key "preset"', "is there twice")),
     ('{"general": {"PatientName": "keep", "PatientName": "clear"}}', ('same element as "PatientName"',)),
     ('{"general": {"PatientName": "keep", "00100010": "keep"}}', ('same element as "PatientName"',)),
+    ('{"general": {"(0010,0010)": "set(@nope@)", "(0010,0010 )": "keep"}}',
+     ('unknown macro "@nope@"', 'same element as "(0010,0010)"')),
     ('{"general": {"(0008,103E)": "keep", "(0008,103e)": "clear"}}', ('same element as "(0008,103E)"',)),
     ('{"knee": {"print_assignment": "true"}}', ('section "knee", key "print_assignment"', "general")),
     ('{"general":' * 5000, ("is nested too deeply",)),

@@ -193,11 +193,14 @@ def test_a_tag_that_nobody_knows_is_told(tmp_path: Path) -> None:
 
 
 def test_a_private_rule_that_an_exact_one_goes_before_is_told(tmp_path: Path) -> None:
-    rules = {"general": {"(0019,100c)": "keep", "(0019,110d)": "keep"}, "knee": {'(0019,xx0c,"MAKER")': "remove"}}
-    done = call("print-assignment", "-c", write_config(tmp_path, rules), "--project", "knee")
+    rules = {"(0019,100c)": "keep", "(0019,110d)": "keep", '(0019,xx0c,"MAKER")': "remove"}
+    done = call("print-assignment", "-c", write_config(tmp_path, {"general": rules}))
     assert done.err.splitlines() == [
         'warning: general: the rule for (0019,100c) goes before that for (0019,xx0c,"MAKER"), in its block'
     ]
+    stronger = {"general": {"(0019,100c)": "keep"}, "knee": {'(0019,xx0c,"MAKER")': "remove"}}
+    done = call("print-assignment", "-c", write_config(tmp_path, stronger), "--project", "knee")
+    assert done.err == ""
 
 
 def test_projects_of_which_none_is_picked_are_told(config: Path) -> None:

@@ -459,6 +459,7 @@ def test_keep_for_a_uid_keeps_it(apply: Apply) -> None:
         {"(0008,xxxx)": "keep", "(0020,xxxx)": "keep"},
         {"SOPInstanceUID": "clear", "SeriesInstanceUID": "remove", "StudyInstanceUID": "remove_or_clear"},
         {"SOPInstanceUID": "set(@random_uid@)", "SeriesInstanceUID": "set(@random_uid@)"},
+        {"SOPInstanceUID": "set()", "SeriesInstanceUID": "set()", "StudyInstanceUID": "set()"},
         {"SOPInstanceUID": "safe", "remove_safe_tags": "true"},
     ],
     ids=str,

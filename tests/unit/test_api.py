@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
-from pydicom import dcmread
-from pydicom.data import get_testdata_file
+from pydicom import Dataset, dcmread
+from pydicom.data import get_charset_files, get_testdata_file
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.tag import BaseTag
@@ -20,6 +22,7 @@ from dicom_anon.errors import Reason
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.pixels import BLANKED, TRIMMED
 from dicom_anon.runfolder import RunFolder
+from tests.datasets import real_file
 
 KEY = b"an example of a secret key"
 
@@ -119,6 +122,24 @@ def test_what_cannot_be_encoded_is_refused_and_unchanged() -> None:
     assert data.PatientName == "Doe^Jane"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [Path(name).name for name in get_charset_files("*.dcm")] + ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm"],
+)
+def test_text_that_needs_another_character_set_is_the_same_in_memory_and_in_files(tmp_path: Path, name: str) -> None:
+    path = real_file(name)
+    rules = resolve(assigns=parse_extra_rules({"PatientName": "set(山田)", "PatientComments": "keep"}, "test"))
+    data, original = dcmread(path, force=True), dcmread(path, force=True)
+    anonymize_dataset(data, rules, key=KEY)
+    data.save_as(tmp_path / "saved.dcm")
+    anonymize_file(path, tmp_path / "file.dcm", rules, key=KEY)
+    saved, written = dcmread(tmp_path / "saved.dcm", force=True), dcmread(tmp_path / "file.dcm")
+    for found in (data, saved, written):
+        assert str(found.PatientName) == "山田"
+        assert found.SpecificCharacterSet == written.SpecificCharacterSet
+        assert found.get("PatientComments") == original.get("PatientComments")
+
+
 def test_a_dataset_keeps_its_big_endian_form() -> None:
     data = dcmread(path_of("MR_small_bigendian.dcm"))
     pixels = data.PixelData
@@ -202,3 +223,27 @@ def test_an_empty_key_is_no_key(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="16 bytes"):
             anonymize_tree(path_of("CT_small.dcm"), tmp_path / "out", key=b"", run_folder=folder)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("spelling", ["Doe^Jane^", "DOE^JANE", " doe^jane^^ ", "Doe^Jane^^^="])
+def test_spellings_of_one_name_have_one_pseudonym(spelling: str) -> None:
+    found = []
+    for name in ("Doe^Jane", spelling):
+        dataset = Dataset()
+        dataset.ReferringPhysicianName = name
+        anonymize_dataset(dataset, {"ReferringPhysicianName": "hash"}, key=KEY)
+        found.append(str(dataset.ReferringPhysicianName))
+    assert found[0] == found[1] != "Doe^Jane"
+
+
+def test_no_warning_quotes_a_value() -> None:
+    path = str(get_testdata_file("CT_small.dcm"))
+    dataset = dcmread(path)
+    raw = dataset.get_item("FrameOfReferenceUID")
+    assert isinstance(raw, RawDataElement)
+    dataset._dict[raw.tag] = raw._replace(value=b"1.2.3.Doe", length=9)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with suppress(FileRefused):
+            anonymize_dataset(dataset, key=KEY)
+    assert not [warning for warning in told if "Doe" in str(warning.message)]

@@ -49,3 +49,67 @@ def test_the_strongest_source_decides_and_in_it_the_narrowest_key(
     new = decode(b"".join(piece for piece in rules.run(walked(encode(source))).pieces if isinstance(piece, bytes)))
     found = {tag: "remove" if tag not in new else "keep" if new[tag].value else "clear" for tag in TAGS}
     assert found == {tag: decided(tag, [assigned, project, general]) for tag in TAGS}
+
+
+BLOCKS = ("ACME 1", "OTHER", "ACME 1")
+"""Creators of the blocks 10, 11 and 12 of a Data Set."""
+PRIVATE = (
+    '(0019,xx0c,"ACME 1")', '(0019,xx0d,"ACME 1")', '(0019,xx0c,"OTHER")', "(0019,110c)", "(0019,120d)",
+    "(0019,10xx)", "(0019,11xx)", "(0019,1xxx)", "(0019,xxxx)", "(xx19,120c)", "(0019,x20c)",
+)  # fmt: skip
+PRIVATE_SECTION = st.dictionaries(st.sampled_from(PRIVATE), st.sampled_from(("keep", "remove", "clear")), max_size=4)
+
+
+def decided_private(tag: int, creator: str, sections: list[dict[str, str]]) -> str:
+    """Like `decided`; the creator's own rule is narrower than any pattern, and the exact tag than that."""
+    for section in sections:
+        keys = {tags.parse_key(text): command for text, command in section.items()}
+        own = keys.get(tag) or keys.get(tags.PrivateKey(tag >> 16, tag & 0xFF, creator))
+        matching = [key for key in keys if isinstance(key, Pattern) and key.matches(tag)]
+        if own or matching:
+            return own or keys[max(matching, key=width)]
+    return "keep"
+
+
+@given(PRIVATE_SECTION, PRIVATE_SECTION, PRIVATE_SECTION)
+def test_the_strongest_source_decides_of_private_elements_too(
+    general: dict[str, str], project: dict[str, str], assigned: dict[str, str]
+) -> None:
+    config = parse_config(json.dumps({"general": {"preset": "none", **general}, "knee": project}), "test")
+    assigns = [parse_assign(f"{key}={command}") for key, command in assigned.items()]
+    rules = Engine(Plan(resolve(config, project="knee", assigns=assigns), KEY))
+    source = item(PatientID="1")
+    elements = {}
+    for block, creator in enumerate(BLOCKS, 0x10):
+        source.add_new(0x00190000 | block, "LO", creator)
+        for low in (0x0C, 0x0D):
+            elements[0x00190000 | block << 8 | low] = creator
+    for tag in elements:
+        source.add_new(tag, "LO", "text")
+    new = decode(b"".join(piece for piece in rules.run(walked(encode(source))).pieces if isinstance(piece, bytes)))
+    found = {tag: "remove" if tag not in new else "keep" if new[tag].value else "clear" for tag in elements}
+    sections = [assigned, project, general]
+    assert found == {tag: decided_private(tag, creator, sections) for tag, creator in elements.items()}
+
+
+def test_what_a_rule_is_worth_stays_where_safe_tags_are_removed() -> None:
+    general = {"preset": "none", "remove_safe_tags": "true", "(0019,10xx)": "keep"}
+    sections = {"general": general, "knee": {'(0019,xx0c,"ACME 1")': "safe"}}
+    rules = Engine(Plan(resolve(parse_config(json.dumps(sections), "test"), project="knee"), KEY))
+    source = item(PatientID="1")
+    source.add_new(0x00190010, "LO", "ACME 1")
+    source.add_new(0x0019100C, "LO", "text")
+    new = decode(b"".join(piece for piece in rules.run(walked(encode(source))).pieces if isinstance(piece, bytes)))
+    assert 0x0019100C not in new
+
+
+def test_the_digest_knows_which_private_rule_is_the_stronger_one() -> None:
+    keys = ("(0019,10xx)", '(0019,xx0c,"ACME 1")')
+
+    def digest(general: dict[str, str], knee: dict[str, str]) -> str:
+        config = parse_config(json.dumps({"general": general, "knee": knee}), "test")
+        return resolve(config, project="knee").digest
+
+    one, other = {keys[0]: "keep"}, {keys[1]: "remove"}
+    assert digest(one, other) != digest(other, one)
+    assert digest({"(60xx,3000)": "keep"}, {}) == digest({}, {"(60xx,3000)": "keep"})

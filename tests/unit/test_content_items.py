@@ -9,6 +9,7 @@ from pydicom import Dataset, Sequence
 
 from dicom_anon.actions.content import concept_code
 from dicom_anon.assignment import Assignment, resolve
+from dicom_anon.config import parse_config
 from dicom_anon.engine import Engine, Plan
 from tests.datasets import KEY, decode, encode, item, rewrite, walked
 
@@ -37,7 +38,8 @@ def content(value_type: str, code: str, scheme: str = "DCM", **value: object) ->
         "TEXT", ("clean_descriptors",), "C"),
         (("DCM", "121122"), "TEXT", ("retain_device_identity", "clean_descriptors"), "C"),
         (("99X", "1"), "TEXT", (), "C"), (("99X", "1"), "NUM", (), "K"), (("99X", "1"), "", (), "C"),
-        (("SRT", "121022"), "IMAGE", (), "K"),
+        (("SRT", "121022"), "IMAGE", (), "K"), (("99X", "1"), "UIDREF", ("retain_uids",), "U"),
+        (("DCM", "112040"), "UIDREF", ("retain_uids",), "K"), (("DCM", "112040"), "UIDREF", (), "D"),
     ],
 )  # fmt: skip
 def test_code_of_a_concept(concept: tuple[str, str], value_type: str, options: tuple[str, ...], code: str) -> None:
@@ -106,6 +108,34 @@ def test_no_item_goes_where_items_are_found_by_position() -> None:
     assert birth.Date == "19000101"
     assert age.MeasuredValueSequence[0].NumericValue == "0"
     assert list(found.ContentSequence[-1].ReferencedContentItemIdentifier) == [1, 7, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (("retain_uids",), ["1.2.3.40", "1.2.3.41"]),
+        (("retain_device_identity",), ["1.2.3.41"]),
+        ((), []),
+    ],
+)
+def test_uids_that_an_option_keeps_are_kept_by_the_concepts_that_it_lists(
+    options: tuple[str, ...], kept: list[str]
+) -> None:
+    uids = (
+        content("UIDREF", "112040", UID="1.2.3.40"),  # Tracking Unique Identifier
+        content("UIDREF", "121012", UID="1.2.3.41"),  # Device Observer UID
+        content("UIDREF", "1", "99X", UID="1.2.3.42"),
+    )
+    rules = resolve(preset="basic", profile_options=["clean_structured_content", *options])
+    found = run(report(*uids), rules)
+    assert [entry.UID for entry in found.ContentSequence if entry.get("UID", "").startswith("1.2.3.4")] == (
+        ["1.2.3.4.5", *kept] if "retain_uids" in options else kept
+    )
+    assert codes_of(found)[-3:] == ["112040", "121012", "1"]
+    removed = resolve(
+        parse_config('{"general": {"UID": "remove"}}', "test"), preset="basic", profile_options=rules.profile_options
+    )
+    assert not [entry for entry in run(report(*uids), removed).ContentSequence if "UID" in entry]
 
 
 def test_a_sequence_whose_items_all_go_goes_too() -> None:

@@ -687,6 +687,27 @@ def test_a_note_is_made_only_of_a_file_that_gives_rise_to_it() -> None:
     check_alike(plan, *(slice_bytes(n, PatientID="", ContentDate=date) for n, date in enumerate(dates)))
 
 
+@pytest.mark.parametrize("command", ["set(1.2.840.10008.5.1.4.1.1.7)", "set(1.2.@value(0020,0013)@)", "remove", "uid"])
+def test_the_new_sop_class_is_told(command: str) -> None:
+    plan = Plan(assignment({"SOPClassUID": command}), KEY)
+    check_alike(plan, *map(slice_bytes, range(4)))
+    new = told(Engine(plan), slice_bytes(3), True)[1][0]
+    kept = "1.2.840.10008.5.1.4.1.1.2"
+    assert new == {"set(1.2.@value(0020,0013)@)": "1.2.3", "remove": "", "uid": kept}.get(command, command[4:-1])
+
+
+def test_signs_of_numbers_are_those_of_each_file() -> None:
+    def content(number: int, signed: int) -> bytes:
+        made = datasets.image(InstanceNumber=number, PixelRepresentation=signed)
+        made.add_new("PixelPaddingValue", "SS" if signed else "US", number)
+        return datasets.file_bytes(made, SYNTAXES["implicit"])
+
+    plan = Plan(
+        assignment({"PixelPaddingValue": "set(-5)", "SmallestImagePixelValue": "set(-@value(0020,0013)@)"}), KEY
+    )
+    check_alike(plan, *(content(number, 1) for number in range(4)), content(4, 0), content(5, 1), content(0, 0))
+
+
 @pytest.mark.parametrize("vr", ["UT", "UN", "LO"])
 def test_the_instance_uid_is_told_whatever_its_vr(vr: str) -> None:
     def content(number: int) -> bytes:

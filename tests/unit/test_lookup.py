@@ -112,6 +112,13 @@ def test_rules_of_the_user_stand_over_the_table() -> None:
     assert (found.PatientID, found.PatientName) == ("Ulm-S-01", "")
 
 
+@pytest.mark.parametrize("written", [r"4711\4712", r"4711 \4711", "4711"])
+def test_the_first_of_several_ids_names_the_patient(written: str) -> None:
+    plan = Plan(resolve(lookup=parse_lookup(f"PatientID,SubjectID\n{written},S-01\n", "test")), KEY)
+    for identifiers in (["4711", "4712"], "4711", [" 4711", ""]):
+        assert run(item(PatientID=identifiers), plan).PatientID == "S-01"
+
+
 @pytest.mark.parametrize("patient", ["4713", "", "47110", None])
 @pytest.mark.parametrize("rules", ["{}", '{"PatientID": "keep", "PatientName": "keep"}'])
 def test_a_patient_who_is_not_in_the_table_is_refused(patient: str | None, rules: str) -> None:

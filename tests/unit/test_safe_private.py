@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import json
 
 import pytest
-from pydicom import Sequence
+from pydicom import Dataset, Sequence, dcmread
 
+from dicom_anon import anonymize_dataset
 from dicom_anon.assignment import resolve
+from dicom_anon.config import parse_config
 from dicom_anon.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from dicom_anon.engine import Engine, Plan
-from tests.datasets import KEY, decode, encode, item, walked
+from tests.datasets import KEY, decode, encode, item, real_file, walked
 
 PHILIPS = "Philips Imaging DD 001"
 PATIENT = "Zwickelbart^Ottokar"
@@ -85,3 +88,56 @@ def test_what_does_not_identify_stays_in_a_safe_element(vr: str, offset: int, va
     for encoding in (EXPLICIT_LITTLE, IMPLICIT_LITTLE):
         expected = value.decode() if isinstance(value, bytes) else value
         assert kept_of(vr, value, offset, encoding=encoding) == expected.strip(" \0")
+
+
+def declaring(status: str) -> Dataset:
+    """Real image with a private block of which it says how safe it is."""
+    found = dcmread(real_file("CT_small.dcm"))
+    found.StudyDate = "20040119"
+    block = found.private_block(0x0041, "ONE MAKER", create=True)
+    for low, vr, value in (
+        (1, "LO", "T2 AX"),
+        (2, "DA", "20040119"),
+        (3, "DT", ["20040119101010.5+0100", "2004"]),
+        (4, "TM", "101010"),
+        (5, "DA", ""),
+    ):
+        block.add_new(low, vr, value)
+    says = item(PrivateGroupReference=0x0041, PrivateCreatorReference="ONE MAKER")
+    says.BlockIdentifyingInformationStatus = status
+    found.PrivateDataElementCharacteristicsSequence = [says]
+    return found
+
+
+def values_of(data_set: Dataset) -> list[str]:
+    return [str(data_set[0x00411000 + low].value) for low in range(1, 6) if 0x00411000 + low in data_set]
+
+
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        ({}, ["T2 AX", "", "", "", ""]),
+        ({"profile_options": "retain_full_dates"},
+         ["T2 AX", "20040119", "['20040119101010.5+0100', '2004']", "101010", ""]),
+        ({"profile_options": "retain_modified_dates", "date_shift": {"days": -18}},
+         ["T2 AX", "20040101", "['20040101101010.5+0100', '2003']", "101010", ""]),
+    ],
+)  # fmt: skip
+def test_dates_of_a_safe_block_go_the_way_of_the_public_ones(settings: dict[str, object], left: list[str]) -> None:
+    data = declaring("SAFE")
+    rules = parse_config(json.dumps({"general": {"preset": "basic", **settings}}), "test")
+    report = anonymize_dataset(data, resolve(rules, profile_options=["retain_safe_private"]), key=KEY)
+    assert values_of(data) == left
+    assert "20040119" not in str(report)
+
+
+@pytest.mark.parametrize("status", ["SAFE", "UNSAFE"])
+@pytest.mark.parametrize("pattern", ["(0041,xxxx)", "(00x1,10xx)", "(xx41,100x)"])
+@pytest.mark.parametrize(("command", "left"), [("remove", []), ("keep", values_of(declaring("SAFE")))])
+def test_a_pattern_of_the_user_goes_over_what_a_file_declares(
+    status: str, pattern: str, command: str, left: list[str]
+) -> None:
+    data = declaring(status)
+    rules = parse_config(json.dumps({"general": {"preset": "tcia", pattern: command}}), "test")
+    anonymize_dataset(data, resolve(rules), key=KEY)
+    assert values_of(data) == left

@@ -155,6 +155,7 @@ def test_numbers_come_back(vr: str, data: st.DataObject, order: str) -> None:
         ("0.5", "OD", struct.pack("<d", 0.5)),
         ("hex:0aff01", "OB", b"\x0a\xff\1\0"),
         ("hex:", "UN", b""),
+        ("hex:0aff01", "OW", b"\x0a\xff\1\0"),
         ("text", "UN", b"text"),
         ("odd", "UN", b"odd "),
         ("odd", "OB", b"odd\0"),

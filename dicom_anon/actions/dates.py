@@ -6,6 +6,7 @@ Lives here: reading and writing DA, DT and TM values (PS3.5 section 6.2). Does n
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -66,6 +67,7 @@ _DATETIME = re.compile(
 _TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
 
 
+@functools.lru_cache(maxsize=4096)
 def truncate_date(value: str, vr: str = "DT") -> str:
     """Set month and day of a DA or DT value to the first of January; empty where it is none of its VR.
 
@@ -78,6 +80,7 @@ def truncate_date(value: str, vr: str = "DT") -> str:
     return _as_text(parts.date.replace(month=1, day=1), parts)
 
 
+@functools.lru_cache(maxsize=4096)
 def shift_date(value: str, days: int) -> str:
     """Move a DA or DT value, or a range, by whole days; empty where it is none or leaves the calendar.
 

@@ -74,7 +74,7 @@ def check_frame(stream: Stream, seen: Seen) -> None:
     elif start[:2] == b"\xff\x4f":
         _jpeg_2000(stream, 0, stream.size, seen)
     elif start == b"\0\0\0\x0c":
-        _boxes(stream, 0, stream.size, seen)
+        _boxes(stream, seen)
     elif start[1:] == b"\0\0\0":
         check_rle(stream, seen.cells, seen.segments, seen.planes, seen.cleared)
     else:
@@ -207,21 +207,19 @@ def _jpeg_2000(stream: Stream, pos: int, end: int, seen: Seen) -> None:
 
 
 _BOXES_KEPT = frozenset(
-    b"jP  |ftyp|ihdr|bpcc|colr|pclr|cmap|cdef|res |resc|resd|rreq|JXL |jxlc|jxlp|jxll|jxli|jbrd".split(b"|")
+    b"jP  |ftyp|ihdr|bpcc|colr|pclr|cmap|cdef|resc|resd|rreq|JXL |jxlc|jxlp|jxll|jxli|jbrd".split(b"|")
 )
-_SUPERBOXES = frozenset((b"jp2h", b"res "))
+_SUPERBOXES = {b"jp2h": 0, b"res ": 0}
 _UNSURE = frozenset((b"jxlc", b"jxlp", b"jbrd"))
 """Where a JPEG XL codestream ends, only a decoder finds; `jbrd` holds the comments of a JPEG, compressed."""
 
 
-def _boxes(stream: Stream, pos: int, end: int, seen: Seen) -> None:
+def _boxes(stream: Stream, seen: Seen) -> None:
     """Check a JP2 or JPEG XL file (ITU-T T.800 annex I, ISO/IEC 18181-2): only boxes that decode stay."""
     unsure = False
-    for kind, start, stop in boxes(stream, pos, end):
+    for kind, start, stop in boxes(stream, _SUPERBOXES):
         if kind == b"jp2c":
             _jpeg_2000(stream, start, stop, seen)
-        elif kind in _SUPERBOXES:
-            _boxes(stream, start, stop, seen)
         elif kind not in _BOXES_KEPT:
             stream.blank(start, stop - start)
         unsure |= kind in _UNSURE

@@ -1,14 +1,14 @@
 """Text that hides beside pixels: what has to change in pixel data so that it goes and every pixel stays.
 
-Lives here: what a header says of cells and frames, and what follows from it. Does not live here: the bits of cells,
-codestreams, files, rules, decoding.
+Lives here: what a header says of cells and frames, and what follows from it. Does not live here: carrying that out, the
+bits of cells, codestreams, files, rules, decoding.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from dicom_anon import tags
@@ -26,6 +26,7 @@ from dicom_anon.fragments import (
     frames_of,
     offset_table,
 )
+from dicom_anon.pixelplan import UNUSED_BITS, PixelPlan, pieces
 from dicom_anon.scope import Level
 
 PIXEL_DATA = 0x7FE00010
@@ -38,8 +39,6 @@ BLANKED = "pixel-comments-blanked"
 """Note: comments, application data, bytes behind a codestream or a senseless Basic Offset Table went."""
 TRIMMED = "pixel-surplus-trimmed"
 """Note: native pixel data was longer than rows, columns and frames account for."""
-UNUSED_BITS = "unused-bits-cleared"
-"""Note: bits outside Bits Stored held something."""
 
 NATIVE = frozenset(f"1.2.840.10008.1.2{suffix}" for suffix in ("", ".1", ".1.98", ".1.99", ".2"))
 VIDEO = frozenset(
@@ -52,44 +51,6 @@ _CHECKS = {"1.2.840.10008.1.2.1.98": check_uncompressed, "1.2.840.10008.1.2.8.1"
 LAYOUT = "pixel layout"
 """In `FileScope.memo`: what the header says of native pixel data (`Layout`)."""
 
-CHUNK = 1 << 16
-"""Bytes that are masked at a time: they stay in the processor's cache."""
-
-
-@dataclass(frozen=True)
-class PixelPlan:
-    """What has to change in one value of pixel data.
-
-    Parameters
-    ----------
-    patches : tuple of (int, bytes)
-        Bytes to overwrite, in order and not overlapping; offsets are those of the file.
-    length : int or None
-        Length in bytes to which the value is cut; `None` where it keeps its own. The length field of the
-        element, the four bytes before the value, has to say the same.
-    transform : callable or None
-        Turns a run of whole cells into the run to write; gives the very same object back where nothing
-        changes. The value goes through it from its start on, in runs of a multiple of eight bytes but the
-        last.
-    notes : frozenset of str
-        Codes for the report.
-    table : int
-        Length in bytes of a Basic Offset Table that is written empty: it points to no fragments.
-    """
-
-    patches: tuple[tuple[int, bytes], ...] = ()
-    length: int | None = None
-    transform: Callable[[bytes], bytes] | None = None
-    notes: frozenset[str] = frozenset()
-    table: int = 0
-
-    @property
-    def changes(self) -> bool:
-        """Whether a plain copy would not do."""
-        return bool(self.patches or self.table) or self.length is not None or self.transform is not None
-
-
-_NO_TABLE = b"\xfe\xff\x00\xe0\0\0\0\0"
 _NOTHING = PixelPlan()
 _UNSURE = PixelPlan(notes=frozenset((NOT_CHECKED,)))
 
@@ -183,62 +144,6 @@ def of_item(level: Level, span: Span) -> bytes | None:
     found = pieces(content, plan, read_at, notes)
     new = b"".join(piece if isinstance(piece, bytes) else read_at(piece.offset, piece.length) for piece in found)
     return buf[start:first] + new if encapsulated else element_bytes(tag, vr.decode(), new, level.encoding)
-
-
-def pieces(content: FileRange, plan: PixelPlan, read_at: ReadAt, notes: set[str]) -> Iterator[bytes | FileRange]:
-    """Give the new value in order: ranges to copy from the file, and bytes to write.
-
-    Parameters
-    ----------
-    content, plan, read_at
-        As given to and got from `plan_pixels`.
-    notes : set of str
-        Gets `UNUSED_BITS` where the transform changed a cell. The plan's own notes are not added.
-
-    Yields
-    ------
-    bytes or FileRange
-        Bytes are short (1 MB at most).
-
-    Raises
-    ------
-    FileRefused
-        The file became shorter while it was read.
-    """
-    skip = len(_NO_TABLE) + plan.table if plan.table else 0
-    if skip:
-        yield _NO_TABLE
-    start = content.offset + skip
-    end = content.offset + (content.length if plan.length is None else plan.length)
-    if plan.transform is None:
-        for offset, patch in plan.patches:
-            if offset > start:
-                yield FileRange(start, offset - start)
-            yield patch
-            start = offset + len(patch)
-        if end > start:
-            yield FileRange(start, end - start)
-        return
-    while start < end:
-        chunk = read_at(start, min(CHUNK, end - start))
-        if len(chunk) < min(CHUNK, end - start):
-            raise FileRefused(Reason.TRUNCATED, "shrank while it was read")
-        cleared = plan.transform(chunk)
-        if cleared is not chunk:
-            notes.add(UNUSED_BITS)
-        yield _patched(cleared, start, plan)
-        start += len(chunk)
-
-
-def _patched(chunk: bytes, start: int, plan: PixelPlan) -> bytes:
-    """Apply the patches to the bytes from `start` on; with a transform there is at most one, of one byte."""
-    inside = [row for row in plan.patches if start <= row[0] < start + len(chunk)]
-    if not inside:
-        return chunk
-    result = bytearray(chunk)
-    for offset, patch in inside:
-        result[offset - start : offset - start + len(patch)] = patch
-    return bytes(result)
 
 
 # Native pixel data (PS3.5 section 8.1, PS3.3 section C.7.6.3)

@@ -6,7 +6,7 @@ Most of it is whoever's date it is; `own_dates` needs the patient's. Every quant
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
@@ -207,10 +207,10 @@ def named_dates(seen: View, names: Iterable[str]) -> Iterator[Span]:
         yield from (found.span() for found in _VIETNAMESE_DATE.finditer(seen.folded))
 
 
-def own_dates(folded: str, year: str, days: frozenset[int]) -> Iterator[Span]:
+def own_dates(folded: str, days: Mapping[str, Container[int]]) -> Iterator[Span]:
     """Yield where one of these days of a year stands with some word for the month, in whatever language."""
     for pattern in _WORDED_DATES:
         for found in pattern.finditer(folded):
-            own = found["y"] == year and int(found["d"]) in days
+            own = int(found["d"]) in days.get(found["y"], ())
             if own and _may_be_month(found["m"]) and not unit_at(folded, found.start("m")):
                 yield found.span()

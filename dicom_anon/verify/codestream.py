@@ -62,8 +62,8 @@ def text_ranges(data: bytes, rle_cells: int | None = None) -> list[Range]:
     if data.startswith(b"\xff\x4f\xff"):
         return merged(_jpeg_2000(data, 0, len(data)))
     if data.startswith(_JP2):
-        return merged(_boxes(data, 0, len(data), _PICTURE_BOXES))
-    return merged(_boxes(data, 0, len(data), _INNER_BOXES)) if data.startswith(_JXL) else []
+        return merged(_boxes(data, _PICTURE_BOXES))
+    return merged(_boxes(data, _INNER_BOXES)) if data.startswith(_JXL) else []
 
 
 def behind_deflated(data: bytes) -> list[Range]:
@@ -89,24 +89,34 @@ def merged(ranges: list[Range]) -> list[Range]:
     return result
 
 
-def _boxes(data: bytes, position: int, stop: int, picture: frozenset[bytes]) -> list[Range]:
-    """Return the contents of boxes that hold no picture."""
+def _boxes(data: bytes, picture: frozenset[bytes]) -> list[Range]:
+    """Return the contents of boxes that hold no picture, and what is too short for a box."""
     found: list[Range] = []
-    while position + 8 <= stop:
+    position, stops = 0, [len(data)]
+    while stops:
+        stop = stops[-1]
+        if position + 8 > stop:
+            found.append((position, stop))
+            position = stops.pop()
+            continue
         length, head = int.from_bytes(data[position : position + 4], "big"), 8
         kind = data[position + 4 : position + 8]
         if length == 1:
             length, head = int.from_bytes(data[position + 8 : position + 16], "big"), 16
         start, end = position + head, position + length if length else stop
-        if end > stop and picture is _PICTURE_BOXES and kind not in _SUPERBOXES:
+        inner = len(stops) > 1
+        if end > stop and picture is _PICTURE_BOXES and not inner and kind not in _SUPERBOXES:
             end = stop  # the file is cut off
-        if not start <= end <= stop:
-            break
+        if not start <= end <= stop:  # broken, up to the end of the box that it is in
+            position = stops.pop()
+            continue
+        if kind in _SUPERBOXES:
+            stops.append(end)
+            position = start
+            continue
         if kind == b"jp2c":
             found += _jpeg_2000(data, start, end)
-        elif kind in _SUPERBOXES:
-            found += _boxes(data, start, end, _INNER_BOXES)
-        elif kind not in picture:
+        elif kind not in (_INNER_BOXES if inner else picture):
             found.append((start, end))
         position = end
     return found

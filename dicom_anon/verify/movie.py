@@ -14,13 +14,16 @@ from .search import Area
 
 CHUNK = 1 << 20
 
-_OUTER = frozenset(b"moov trak edts mdia minf dinf stbl mvex moof traf mfra".split())
+_OUTER = dict.fromkeys(b"moov trak edts mdia minf dinf stbl mvex moof traf mfra".split(), 0) | {b"dref": 8}
+"""Boxes of boxes, and how many bytes are before these."""
 _NEEDED = frozenset(
-    b"ftyp styp sidx pdin mdat mvhd iods tkhd tref elst mdhd elng hdlr vmhd smhd nmhd hmhd dref "
+    b"ftyp styp sidx pdin mdat mvhd iods tkhd tref elst mdhd elng hdlr vmhd smhd nmhd hmhd "
     b"stsd stts ctts cslg stss stsh stdp sdtp stsc stsz stz2 stco co64 padb subs sbgp sgpd saiz saio "
     b"mehd trex mfhd tfhd tfdt trun tfra mfro".split()
 )
 _DATED = frozenset(b"mvhd tkhd mdhd".split())
+_BEGUN = {b"hdlr": 24, b"url ": 4, b"urn ": 4, b"alis": 4, b"rsrc": 4}
+"""Boxes of which only so many bytes are needed: names, and places of data outside the file."""
 
 
 class Video:
@@ -61,25 +64,32 @@ def same_video(ours: Video, theirs: Video) -> bool:
 
 def spare_ranges(video: Video) -> list[Range]:
     """Return the ranges of a video that are not needed to show it, as far as that is known."""
-    return merged(list(_spare(video, 0, video.size))) if video.read(4, 8) == b"ftyp" else []
+    return merged(list(_spare(video))) if video.read(4, 8) == b"ftyp" else []
 
 
-def _spare(video: Video, position: int, stop: int) -> Iterator[Range]:
-    while position + 8 <= stop:
-        head = video.read(position, position + 16)
+def _spare(video: Video) -> Iterator[Range]:
+    position, stops = 0, [video.size]
+    while stops:
+        head = video.read(position, min(position + 16, stops[-1]))
         length, kind, start = int.from_bytes(head[:4], "big"), head[4:8], position + 8
+        if len(head) < 8:
+            yield position, stops[-1]
+            position = stops.pop()
+            continue
         if length == 1:
-            length, start = int.from_bytes(head[8:16], "big"), position + 16
-        end = position + length if length else stop
-        if not start <= end <= stop:
-            return
+            length, start = int.from_bytes(head[8:], "big"), position + 16
+        end = position + length if length else stops[-1]
+        if not start <= end <= stops[-1]:  # broken, up to the end of the box that it is in
+            position = stops.pop()
+            continue
         if kind in _OUTER:
-            yield from _spare(video, start, end)
-        elif kind in _DATED:
+            stops.append(end)
+            position = min(start + _OUTER[kind], end)
+            continue
+        if kind in _DATED:
             yield start + 4, min(end, start + (20 if video.read(start, start + 1) == b"\1" else 12))
-        elif kind == b"hdlr":
-            yield min(start + 24, end), end
+        elif kind in _BEGUN:
+            yield start + _BEGUN[kind], end
         elif kind not in _NEEDED:
             yield start, end
         position = end
-    yield position, stop

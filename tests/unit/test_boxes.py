@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from dicom_anon.boxes import clean_movie
 from dicom_anon.fragments import HEAD, Part, Stream, UnknownStructure
-from tests.unit.test_codestreams import SECRET, box
+from tests.unit.test_codestreams import SECRET, box, checked
 
 NOTHING = bytes(len(SECRET))
 
@@ -78,6 +79,32 @@ def test_what_cannot_be_followed_is_said(wrong: bytes) -> None:
         cleaned(box(b"ftyp", b"isom") + wrong)
 
 
+@pytest.mark.parametrize("depth", [1, 20, 5000])
+def test_boxes_in_boxes_are_followed_however_deep(depth: int) -> None:
+    def nested(content: bytes) -> bytes:
+        for _ in range(depth):
+            content = box(b"moov", content)
+        return content
+
+    def whole(text: bytes) -> bytes:
+        return box(b"ftyp", b"isom") + nested(box(b"udta", text) + text[:7]) + box(b"free", text)
+
+    assert cleaned(whole(SECRET)) == whole(NOTHING)
+    frame = b"\0\0\0\x0cjP  \r\n\x87\n"
+    nested_image = nested(box(b"uuid", SECRET)).replace(b"moov", b"jp2h")
+    assert checked(frame + nested_image) == frame + nested_image.replace(SECRET, NOTHING)
+
+
+def test_where_the_data_of_a_movie_are_said_to_be_becomes_zeros() -> None:
+    def movie_at(flags: bytes, place: bytes) -> bytes:
+        entries = (box(kind, flags + place) for kind in (b"url ", b"urn ", b"alis", b"rsrc"))
+        return box(b"ftyp", b"isom") + box(b"dinf", box(b"dref", b"\0\0\0\0\0\0\0\4" + b"".join(entries)))
+
+    for flags in (b"\0\0\0\0", b"\0\0\0\1"):
+        assert cleaned(movie_at(flags, SECRET)) == movie_at(flags, NOTHING)
+        assert cleaned(movie_at(flags, b"")) == movie_at(flags, b"")
+
+
 @given(st.data())
 def test_broken_movies_end_in_order(data: st.DataObject) -> None:
     content = bytearray(movie(SECRET, bytes(range(16))))
@@ -88,3 +115,27 @@ def test_broken_movies_end_in_order(data: st.DataObject) -> None:
     except UnknownStructure:
         return
     assert all(new in (old, 0) for old, new in zip(content, result, strict=True))
+
+
+LEAVES = st.tuples(
+    st.sampled_from([b"mdat", b"stsd", b"stco", b"stsz", b"udta", b"free", b"meta"]), st.binary(max_size=20)
+)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.tuples(st.sampled_from([b"moov", b"trak", b"minf", b"traf"]), st.lists(inner, max_size=4)),
+)
+SPARE = {b"udta", b"free", b"meta"}
+
+
+@given(st.lists(TREES, max_size=5), st.booleans())
+def test_pictures_and_their_tables_stay_and_all_else_goes_wherever_it_is(trees: list[Any], long: bool) -> None:
+    def written(kind: bytes, content: Any, *, blank: bool) -> bytes:
+        if isinstance(content, list):
+            content = b"".join(written(*inner, blank=blank) for inner in content)
+        elif blank and kind in SPARE:
+            content = bytes(len(content))
+        return box(kind, content, long=long)
+
+    before, after = (b"".join(written(*tree, blank=blank) for tree in trees) for blank in (False, True))
+    start = box(b"ftyp", b"isom")
+    assert cleaned(start + before) == start + after

@@ -34,7 +34,7 @@ FLOORS = {
         "accessions",
     ),
     2: ("scope",),
-    3: ("macros", "identity", "crosswalk", "extents", "pixels", "objects"),
+    3: ("macros", "identity", "crosswalk", "extents", "pixelplan", "pixels", "objects"),
     4: ("actions",),
     5: ("config", "presets", "stamps", "profile", "safe_private"),
     6: ("assignment", "extra_rules", "conformance"),

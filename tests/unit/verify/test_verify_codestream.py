@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from itertools import pairwise
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from pydicom.uid import JPEG2000, MPEG2MPML, UID, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from dicom_anon.verify.codestream import behind_deflated, rle_planes, text_ranges, without
+from dicom_anon.verify.layout import Reader, Span
+from dicom_anon.verify.movie import Video, spare_ranges
 from tests.unit.verify.trees import Trees, clean_file, compressed, jpeg, raw, segment
 
 TEXT = b"by Adaeze and another"
@@ -162,6 +165,41 @@ def test_segments_of_rle_decode_or_the_frame_is_broken() -> None:
 def test_a_tile_part_that_ends_where_its_header_does_is_no_way_round_and_round() -> None:
     frame = SIZ + segment(0x90, b"\0\0" + struct.pack(">L", 12) + b"\0\1") + b"\xff\x93" + bytes(10) + EOC + TEXT
     assert text_ranges(frame) == []
+
+
+@pytest.mark.parametrize("depth", [1, 20, 5000])
+def test_boxes_in_boxes_are_followed_however_deep(depth: int) -> None:
+    def nested(kind: bytes, content: bytes) -> bytes:
+        for _ in range(depth):
+            content = box(kind, content)
+        return content
+
+    head = box(b"jP  ", b"\r\n\x87\n")
+    frame = head + nested(b"jp2h", box(b"uuid", TEXT))
+    assert without(frame, text_ranges(frame)) == frame.removesuffix(TEXT)
+    movie = MOVIE + nested(b"moov", box(b"udta", TEXT))
+    reader = Reader(io.BytesIO(movie), len(movie))
+    span = Span("(7FE0,0010)[2]", 0x7FE00010, "OB", 0, len(movie))
+    assert without(movie, spare_ranges(Video(reader, [span]))) == movie.removesuffix(TEXT)
+
+
+def test_what_is_too_short_for_a_box_is_no_picture() -> None:
+    frame = box(b"jP  ", b"\r\n\x87\n") + box(b"jp2h", b"by") + box(b"jp2c", SIZ + EOC) + b"Adaeze"
+    assert without(frame, text_ranges(frame)) == frame.removesuffix(b"Adaeze").replace(b"by", b"")
+
+
+def test_places_of_the_data_of_a_movie_are_no_picture(tmp_path: Path) -> None:
+    def movie(text: bytes) -> bytes:
+        entries = b"".join(box(kind, bytes(4) + text) for kind in (b"url ", b"urn ", b"alis", b"rsrc"))
+        return MOVIE + box(b"moov", box(b"dref", bytes(7) + b"\4" + entries)) + box(b"mdat", b"12")
+
+    pair = Trees(tmp_path)
+    for number, (name, output) in enumerate({"same": movie(bytes(len(TEXT))), "left": movie(TEXT)}.items(), 1):
+        source, result = (compressed(content, number) for content in (movie(TEXT), output))
+        for data_set in (source, result):
+            data_set.file_meta.TransferSyntaxUID = VIDEO
+        pair.add(name, source, clean_file(raw(result)))
+    assert {finding.file for finding in pair.verify().findings} == {"left"}
 
 
 def test_times_of_a_movie_are_no_difference_and_pictures_beyond_one_read_are(tmp_path: Path) -> None:

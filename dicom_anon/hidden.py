@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 from dicom_anon.elements import LONG_VRS, SHORT_VRS, Encoding
 from dicom_anon.tags import vr_of
@@ -56,8 +57,10 @@ def hides_elements(buf: bytes, start: int, end: int, vr: bytes, encoding: Encodi
         places = _ANY_VR.finditer(buf, start + 4, last)
         return any(_explicit_at(buf, match.start() - 4, end, encoding, binary) for match in places)
     # Implicit VR is always little endian (PS3.5 section A.1).
-    places = _IMPLICIT.finditer(buf, start, last)
-    return any(_implicit_at(buf, match.start(), end, binary) for match in places)
+    starts = (match.start() for match in _IMPLICIT.finditer(buf, start, last))
+    if binary:
+        return _reaches(buf, starts, end)
+    return any((found := _implicit_at(buf, pos, end)) is not None and found[1] > 0 for pos in starts)
 
 
 _BINARY = frozenset(b"AT FD FL OB OD OF OL OV OW SL SS SV UL UN US UV".split())
@@ -80,15 +83,27 @@ def _explicit_at(buf: bytes, pos: int, end: int, encoding: Encoding, binary: boo
     return known is not None and (vr in known or vr == "UN")
 
 
-def _implicit_at(buf: bytes, pos: int, end: int, to_the_end: bool) -> bool:
-    """Tell whether a whole element of PS3.6 with a value starts here and, if it has to, others up to the end."""
-    last = 0
-    while pos + 8 <= end:
-        group, element, length = struct.unpack_from("<HHL", buf, pos)
-        tag = group << 16 | element
-        if tag <= last or length & 1 or pos + 8 + length > end or vr_of(tag) is None:
-            return False
-        if not to_the_end:
-            return bool(length)
-        pos, last = pos + 8 + length, tag
-    return pos == end and bool(last)
+def _reaches(buf: bytes, starts: Iterator[int], end: int) -> bool:
+    """Tell whether elements of PS3.6 follow each other from one of these places up to the end.
+
+    What led nowhere once is not gone through again, so that the time grows with the length only.
+    """
+    nowhere: set[int] = set()
+    for start in starts:
+        pos, last, way = start, 0, []
+        while pos not in nowhere and (found := _implicit_at(buf, pos, end)) is not None and found[0] > last:
+            way.append(pos)
+            pos, last = pos + 8 + found[1], found[0]
+        if pos == end and way:
+            return True
+        nowhere.update(way)
+    return False
+
+
+def _implicit_at(buf: bytes, pos: int, end: int) -> tuple[int, int] | None:
+    """Tag, and length of the value, of a whole element of PS3.6 that starts here."""
+    if pos + 8 > end:
+        return None
+    group, element, length = struct.unpack_from("<HHL", buf, pos)
+    tag = group << 16 | element
+    return None if length & 1 or pos + 8 + length > end or vr_of(tag) is None else (tag, length)

@@ -6,7 +6,9 @@ import struct
 
 import pytest
 from pydicom import Dataset
+from pydicom.datadict import DicomDictionary
 
+from dicom_anon import hidden, tags
 from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, element_bytes, item_bytes
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import hides_elements
@@ -108,3 +110,18 @@ def test_encrypted_attributes_are_refused_unless_they_go() -> None:
             rewrite_bytes(encode(data_set), rules)
         assert refusal.value.reason is Reason.ENCRYPTED
     assert rewrite_bytes(encode(data_set), {"EncryptedAttributesSequence": "remove"}) == encode(item(PatientID="1"))
+
+
+def test_no_place_of_a_long_value_is_gone_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = sorted(tag for tag in DicomDictionary if tag >> 16)[:2000]
+    value = b"".join(struct.pack("<HHL", tag >> 16, tag & 0xFFFF, 2) + b"\1\1" for tag in known) + b"\1\1"
+    asked = []
+
+    def vr_of(tag: int) -> str | None:
+        asked.append(tag)
+        return tags.vr_of(tag)
+
+    monkeypatch.setattr(hidden, "vr_of", vr_of)
+    assert not hides_elements(value, 0, len(value), b"OB", IMPLICIT_LITTLE)
+    assert len(asked) < 2 * len(known)
+    assert hides_elements(value[:-2], 0, len(value) - 2, b"OB", IMPLICIT_LITTLE)

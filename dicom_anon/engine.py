@@ -383,7 +383,10 @@ class Engine(Rewriter):
         """Identifiers of a file that is not de-identified."""
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
-        return self._identifiers(root)
+        try:
+            return self._identifiers(root)
+        except FileRefused:  # the rules give it no other day, such as that of a patient who is not in the lookup table
+            return path_identifiers(root, "")
 
     def safe_file_name(self, name: str, identifiers: Identifiers) -> str:
         """Name of an output whose source may hold an identifier in its own."""

@@ -5,6 +5,7 @@ Lives here: which elements count as identifiers of which kind. Does not live her
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pydicom.datadict import DicomDictionary
@@ -119,8 +120,8 @@ def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element
                 yield from _identifying(Level(level.file, item.spans, item.encoding, level, span[0]), item.spans)
 
 
-_LEAST_STUDY_ID = 5
-"""Characters of a Study ID that tells of a study: most are the number of a patient's studies."""
+_TELLING_STUDY_ID = re.compile(r"(?=.{5}).*[1-9]\d\d.*")
+"""A Study ID that tells of a study, without leading zeros: most are the number of a patient's studies, some a word."""
 _SHARED_UIDS = (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.FRAME_OF_REFERENCE_UID)
 
 
@@ -142,7 +143,7 @@ def path_identifiers(root: Level, new_day: str) -> naming.Identifiers:
             root.near(tags.PATIENT_ID),
             *(root.text(tags.OTHER_PATIENT_IDS) or "").split("\\"),
             root.near(tags.ACCESSION_NUMBER),
-            study if len(study) >= _LEAST_STUDY_ID else "",
+            study if _TELLING_STUDY_ID.fullmatch(study.lstrip("0")) else "",
         ),
         (root.near(tags.PATIENT_BIRTH_DATE), "" if day == new_day else day),
         tuple(root.near(tag).strip("\0") for tag in _SHARED_UIDS),

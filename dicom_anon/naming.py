@@ -20,6 +20,8 @@ MODES = ("keep", "safe", "uid")
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _SEPARATORS = re.compile(r"[\W_]+")
+_DAY = re.compile(r"(?<!\d)(?=(\d\d)(?:(\d\d)(\d\d)|[\W_]+(\d\d)[\W_]+(\d\d)))")
+"""Six digits at the start of a number, or in pairs: `010319` and `01.03.19`, but not slice 319 in `IM-0001-0319`."""
 _NAME_PARTS = re.compile(r"[\s^=,.\-_]+")
 _TAIL = re.compile(r"(?:(?<!\d)(\d{1,5}))?((?:\.[A-Za-z]{1,4})?)$")
 _MIN_INSIDE = 4
@@ -30,7 +32,10 @@ Scripts without blanks between words have names of two characters, which count a
 _MIN_DIGITS = 5
 """Digits of an ID that are looked for without its letters and leading zeros."""
 _SHORT_NUMBER = re.compile(r"(.*(?<!\d))0*([1-9]\d{1,3})")
-"""An ID that ends in a number of less digits than those, which may be written with more or less zeros before it."""
+"""An ID that ends in a number of less digits than those, which may be written with more or less zeros before it.
+
+Behind no more than one letter, it counts only as a whole word: `IM0012` is a slice, and no patient `M12`.
+"""
 _WIDEST = 8
 _MIN_UID = 6
 """A shorter UID is a number that may stand in any name."""
@@ -44,7 +49,7 @@ RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 class Identifiers(NamedTuple):
     """What a path must not tell of a file: all folded, for comparison only.
 
-    `inside` count wherever they occur, `whole` only as a whole word or number.
+    `inside` count wherever they occur, `whole` only as a whole word, number or day.
     """
 
     inside: frozenset[str]
@@ -105,23 +110,22 @@ def _telling(
     """What tells of a patient anywhere in a name, and what only as a whole word; the same for many series."""
     found = {_SEPARATORS.sub("", form) for name in names for part in _name_parts(name) for form in spellings(part)}
     telling = {letters for letters in found if len(letters) >= 2}
-    numbers = set()
+    words: set[str] = set()
     for text in ids:
         folded = _SEPARATORS.sub("", fold(text))
         telling |= {folded} - {""}
         telling |= {digits for digits in re.findall(r"[1-9]\d*", folded) if len(digits) >= _MIN_DIGITS}
         if short := _SHORT_NUMBER.fullmatch(folded):
             forms = {short[1] + short[2].zfill(width) for width in range(len(short[2]), _WIDEST + 1)}
-            telling |= forms if short[1] else set()
-            numbers |= set() if short[1] else forms
+            (telling if len(short[1]) > 1 else words).update(forms)
     for date in dates:
         if re.fullmatch(r"\d{8}", date):
             century, year, month, day = date[:2], date[2:4], date[4:6], date[6:]
             telling |= {date, day + month + century + year, month + day + century + year}
-            telling |= {year + month + day, day + month + year, month + day + year}
+            words |= {year + month + day, day + month + year, month + day + year}
     inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
     least = {text for text in inside if not any(other in text for other in inside - {text})}
-    return frozenset(least), frozenset(telling - inside | numbers)
+    return frozenset(least), frozenset(telling - inside | words)
 
 
 def _name_parts(name: str) -> Iterator[str]:
@@ -143,11 +147,12 @@ def holds_identifier(component: str, identifiers: Identifiers) -> bool:
     if _holds_any(component, identifiers.uids):
         return True
     folded = fold(component if component.isascii() else _as_utf8(component))
-    if _holds_any(_SEPARATORS.sub("", folded), identifiers.inside):
+    letters = _SEPARATORS.sub("", folded)
+    if _holds_any(letters, identifiers.inside):
         return True
-    if not _holds_any(folded, identifiers.whole):
+    if not _holds_any(letters, identifiers.whole):
         return False
-    words = set(_TOKEN.findall(folded)) | set(_SEPARATORS.split(folded))
+    words = {*_TOKEN.findall(folded), *_SEPARATORS.split(folded), *map("".join, _DAY.findall(folded))}
     return not identifiers.whole.isdisjoint(words)
 
 

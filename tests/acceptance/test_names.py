@@ -123,6 +123,8 @@ def test_however_an_identifier_is_written_it_is_replaced(
     [
         ("30012", {"PatientID": "12"}), ("series 3", {"StudyID": "3"}), ("1", {"StudyID": "1"}),
         ("420", {"PatientID": "0042"}), ("2019", {"StudyDate": "20190614"}), ("1_2_826_0", {}),
+        ("SER00001", {"StudyID": "00001"}), ("IM000123", {"StudyID": "000123"}), ("CHEST", {"StudyID": "CHEST"}),
+        ("STUDY1", {"StudyID": "Study1"}), ("IM000120", {"PatientID": "M12"}), ("SER0012", {"PatientID": "R12"}),
     ],
 )  # fmt: skip
 def test_what_only_looks_like_an_identifier_stays(
@@ -151,6 +153,18 @@ def test_a_file_that_is_not_passed_on_speaks_for_the_folders_above_it(
     run(source, tmp_path / "out", key_file)
     assert not any("ottoline" in name.lower() for name in folders_below(tmp_path / "out"))
     assert [name[:5] for name in files_below(tmp_path / "out")] == ["both/"]
+
+
+def test_a_patient_that_is_not_in_the_lookup_table_is_not_named_by_a_folder_either(
+    tmp_path: Path, key_file: Path
+) -> None:
+    source = tree(tmp_path / "in", "both/Ottoline/1.dcm", PatientID="gone")
+    tree(source, "both/Ottoline/2.dcm", patient=1, PatientID="there")
+    table = tmp_path / "table.csv"
+    table.write_text("PatientID,SubjectID\nthere,S-1\n")
+    run(source, tmp_path / "out", key_file, "--lookup", str(table), "--assign", "StudyDate=shiftdate")
+    assert "Ottoline" not in folders_below(tmp_path / "out")
+    assert len(files_below(tmp_path / "out")) == 1
 
 
 def test_a_folder_with_nothing_but_an_index_keeps_its_token(tmp_path: Path, key_file: Path) -> None:

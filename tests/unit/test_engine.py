@@ -541,6 +541,7 @@ ACTIONS_OF = {
     "SQ": ("clean", "uid", "shiftdate", "clean(clean_descriptors)"),
     "OB": (),
     "OW": (),
+    "SS": ("hash", "set(-5)"),
     "US": (),
     "UL": (),
 }
@@ -589,6 +590,7 @@ def plans(draw: st.DrawFn) -> Plan:
                     ("basic",),
                     ("basic", "clean_descriptors", "retain_safe_private", "retain_modified_dates"),
                     ("basic", "clean_structured_content", "retain_safe_private"),
+                    ("basic", "clean_structured_content", "retain_uids", "retain_safe_private", "retain_full_dates"),
                     ("tcia",),
                 )
             )

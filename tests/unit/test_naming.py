@@ -89,6 +89,22 @@ def test_an_id_without_its_letters_and_a_birth_date_without_its_century() -> Non
         assert not holds_identifier(name, whose), name
 
 
+def test_a_day_of_six_digits_begins_a_number_or_stands_in_three() -> None:
+    whose = identifiers_of((), (), ("20190301",), ())
+    for name in ("010319", "CT190301x", "030119_2", "190301123000.dcm", "12.01.03.19", "knee 19 - 03 - 01"):
+        assert holds_identifier(name, whose), name
+    for name in ("IM-0001-0319.dcm", "IM-0019-0301.dcm", "IM_0003_0119", "CT5010319", "01-0319", "0103-19"):
+        assert not holds_identifier(name, whose), name
+
+
+def test_a_short_id_with_other_zeros() -> None:
+    whose = identifiers_of((), ("M12", "SUB045", "77"), (), ())
+    for name in ("M0012", "scan_m12_1", "SUB-45 T1", "sub00045x", "IMG00077"):
+        assert holds_identifier(name, whose), name
+    for name in ("IM0012", "IM000120", "M120", "SUB4", "IMG00770"):
+        assert not holds_identifier(name, whose), name
+
+
 def test_a_name_is_read_as_utf_8_in_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
     whose = identifiers_of(("Müller^Jürgen",), (), (), ())
     as_latin = "Müller".encode().decode("latin-1")

@@ -317,11 +317,11 @@ def _run_on_record(
         manifest = stack.enter_context(contextlib.closing(run_folder.manifest(target)))
         if overwrite:
             start_afresh(manifest, target, Pseudonyms(request.order.plan.key))
-        is_new = manifest.is_new
+        is_first = manifest.is_empty
         begun = manifest.begin(facts)
         request = _resumed(request, manifest, begun)
         listed = stack.enter_context(run_folder.problems())
-        request = replace(request, risks=stack.enter_context(run_folder.risks(anew=is_new)))
+        request = replace(request, risks=stack.enter_context(run_folder.risks(anew=is_first)))
         run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules}, key {facts.key_id}")
         report = _told_of_version(run(request, watcher, listed), begun)
         beside.write(request, report)

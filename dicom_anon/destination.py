@@ -23,7 +23,11 @@ from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.output import PART_PREFIX
 from dicom_anon.pseudonyms import Pseudonyms
+from dicom_anon.runfolder import RunFolder, default_run_folder
 from dicom_anon.worker import Order
+
+_BEHIND = 2.0
+"""Seconds by which times of files may be behind: those of FAT are even."""
 
 
 def check_paths(
@@ -49,7 +53,8 @@ def check_paths(
     Raises
     ------
     UsageError
-        The source is missing, one folder lies within the other, or the destination is not an empty folder.
+        The source is missing, one folder lies within the other or within the destination of another run, or the
+        destination is not an empty folder.
     """
     if not source.exists():
         raise UsageError("SRC does not exist")
@@ -70,6 +75,7 @@ def check_paths(
                     "them back, or choose a new DST; with --key-file and the old key, pseudonyms stay the same"
                 )
             raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
+    _check_no_others(destination, "DST")
     for private, what in ((run_folder, "the run folder"), (quarantine, "the quarantine folder")):
         if private is not None:
             check_apart(private, what, source, destination)
@@ -106,6 +112,15 @@ def check_apart(private: Path, what: str, source: Path, destination: Path) -> No
         top = Path(os.path.realpath(tree))
         if top == real or top in real.parents:
             raise UsageError(f"{what} lies inside {name}: choose a place outside of it")
+    _check_no_others(private, what)
+
+
+def _check_no_others(path: Path, what: str) -> None:
+    """Refuse what lies inside the destination of another run: who hands that over hands it over, be it a key."""
+    for folder in {*Path(os.path.abspath(path)).parents, *Path(os.path.realpath(path)).parents}:
+        with contextlib.suppress(OSError):  # what cannot be looked into is not ours
+            if folder.name and RunFolder(default_run_folder(folder)).knows(folder):
+                raise UsageError(f"{what} lies inside the DST of another run: choose a place outside of it")
 
 
 def places_now(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> Iterator[tuple[str, str]]:
@@ -181,11 +196,14 @@ class Destination:
             self.remove_parts()
             if self._book is not None and self._manifest is not None:
                 self._book.rename(Path(self._top), self._manifest.names())
-            if self._manifest is not None and self._manifest.was_open:
-                self._remove_unrecorded(self._manifest)
+            if self._manifest is not None and self._manifest.open_since is not None:
+                self._remove_unrecorded(self._manifest, self._manifest.open_since - _BEHIND)
 
-    def _remove_unrecorded(self, manifest: Manifest) -> None:
-        """Remove outputs that a run had no time to record: from changed sources they may get other names, or none."""
+    def _remove_unrecorded(self, manifest: Manifest, since: float) -> None:
+        """Remove outputs that a run had no time to record: from changed sources they may get other names, or none.
+
+        What is older than that run is what somebody else made of our outputs.
+        """
         top = Path(self._top)
         known = {place for _, place in places_now(manifest, top, self._pseudonyms)} | manifest.documents()
         for folder, _, names in walk_up(top):
@@ -194,7 +212,8 @@ class Destination:
                 path = os.path.join(folder, name)
                 if os.path.normpath(os.path.join(above, name)) not in known and own_head(path):
                     with contextlib.suppress(OSError):
-                        os.unlink(path)
+                        if os.stat(path).st_mtime >= since:
+                            os.unlink(path)
             if self._arranger is not None:
                 remove_if_empty(Path(folder), top)
 

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from dicom_anon.worker import FileResult
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tree (
     id INTEGER PRIMARY KEY, destination BLOB UNIQUE,
-    source BLOB, rules TEXT, key_id TEXT, process_date TEXT, process_time TEXT, version TEXT, open INTEGER
+    source BLOB, rules TEXT, key_id TEXT, process_date TEXT, process_time TEXT, version TEXT, open REAL
 );
 CREATE TABLE IF NOT EXISTS file (
     tree INTEGER, path BLOB, size INTEGER, modified INTEGER, target BLOB, outcome TEXT, PRIMARY KEY (tree, path)
@@ -85,8 +86,9 @@ class Manifest:
 
     Attributes
     ----------
-    was_open : bool
-        The run before this one was killed, or had files in flight when it ended: there may be outputs not on record.
+    open_since : float or None
+        When a run began that was killed, or that had files in flight when it ended: there may be outputs since then
+        that are not on record.
     """
 
     def __init__(self, path: Path, destination: Path) -> None:
@@ -112,8 +114,13 @@ class Manifest:
             raise UsageError(_DAMAGED) from None
         found = self._database.execute("SELECT id FROM tree WHERE destination = ?", (self._destination,)).fetchone()
         self._tree: int = found[0] if found else 0
-        self.was_open = False
+        self.open_since: float | None = None
         self._has_crossed = self._database.execute("SELECT 1 FROM crossed LIMIT 1").fetchone() is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is on record for any destination."""
+        return self._database.execute("SELECT 1 FROM tree LIMIT 1").fetchone() is None
 
     @property
     def is_new(self) -> bool:
@@ -137,8 +144,9 @@ class Manifest:
             )
             self._tree = int(cursor.lastrowid or 0)
         row = self._database.execute("SELECT open FROM tree WHERE id = ?", (self._tree,)).fetchone()
-        self.was_open = bool(row[0])
-        self._set_open(True)
+        self.open_since = row[0]
+        if self.open_since is None:
+            self._set_open(time.time())
         return known
 
     def begun(self, facts: TreeFacts) -> TreeFacts:
@@ -169,10 +177,10 @@ class Manifest:
 
     def end(self) -> None:
         """Record that every output of this run is on record."""
-        self._set_open(False)
+        self._set_open(None)
 
-    def _set_open(self, is_open: bool) -> None:
-        self._database.execute("UPDATE tree SET open = ? WHERE id = ?", (is_open, self._tree))
+    def _set_open(self, since: float | None) -> None:
+        self._database.execute("UPDATE tree SET open = ? WHERE id = ?", (since, self._tree))
 
     @property
     def key_id(self) -> str:

@@ -31,8 +31,16 @@ _NAMES = (KEY_NAME, PROBLEMS_NAME, MANIFEST_NAME, BURNED_IN_NAME, LOG_NAME)
 
 
 def default_run_folder(destination: Path) -> Path:
-    """Folder that belongs to a destination: ``DST.private`` beside it."""
+    """Folder that belongs to a destination: ``DST.private`` beside it.
+
+    Raises
+    ------
+    UsageError
+        Nothing can be beside it.
+    """
     resolved = Path(os.path.abspath(destination))
+    if not resolved.name:
+        raise UsageError("DST is the top of a drive: choose a folder on it, or say --run-dir or --no-run-dir")
     return resolved.with_name(resolved.name + ".private")
 
 

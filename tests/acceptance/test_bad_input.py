@@ -268,6 +268,12 @@ def test_a_destination_in_use(tmp_path: Path, source: Path) -> None:
     refused(call(source, tmp_path / "used/file"), tmp_path, "DST is not a folder")
 
 
+@pytest.mark.parametrize("words", [(), ("verify",)])
+def test_a_destination_without_a_place_beside_it(tmp_path: Path, source: Path, words: tuple[str, ...]) -> None:
+    done = call(*words, source, tmp_path.anchor)
+    refused(done, tmp_path, "DST is the top of a drive", "--run-dir")
+
+
 @pytest.mark.parametrize("place", ["in/private", "out/private", "out"])
 def test_a_run_folder_within_source_or_destination(tmp_path: Path, source: Path, place: str) -> None:
     done = call(source, tmp_path / "out", "--run-dir", tmp_path / place)

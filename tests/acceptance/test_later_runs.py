@@ -99,6 +99,41 @@ def test_files_given_one_by_one_are_of_one_source(tmp_path: Path, key_file: Path
     assert run(source, tmp_path / "out", key_file) == {"code": 0, "written": 0, "unchanged": 3}
 
 
+# Another destination
+
+
+@pytest.mark.parametrize("words", [(), ("--no-run-dir",), ("--run-dir", "apart"), ("--dry-run",)])
+def test_nothing_of_another_run_goes_into_a_destination(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, out = put(tmp_path / "in", x__1=picture(0, 1)), tmp_path / "out"
+    run(source, out, key_file)
+    (tmp_path / "link").symlink_to(out)
+    before = state(out)
+    for inside in (out / "more", out / "x/more", tmp_path / "link/more"):
+        refused(call(source, inside, *words), "DST lies inside the DST of another run: choose a place outside of it")
+    for option, what in (("--run-dir", "the run folder"), ("--crosswalk", "the crosswalk")):
+        done = call(source, tmp_path / "more", option, out / "more")
+        refused(done, f"{what} lies inside the DST of another run")
+    assert state(out) == before
+    assert run(source, out, key_file)["unchanged"] == 1
+
+
+def test_two_destinations_with_one_run_folder_have_one_list_of_what_to_look_at(tmp_path: Path, key_file: Path) -> None:
+    private = ("--run-dir", tmp_path / "private")
+    first = put(tmp_path / "a", x__1=picture(0, 1, BurnedInAnnotation="YES"))
+    second = put(tmp_path / "b", y__2=picture(1, 2, BurnedInAnnotation="YES"))
+    for _ in range(2):
+        for source, out in ((first, tmp_path / "out1"), (second, tmp_path / "out2")):
+            run(source, out, key_file, *private)
+            assert "x/1.dcm" in (tmp_path / "private/burned-in.csv").read_text()
+    assert (tmp_path / "private/burned-in.csv").read_text().count("\n") == 3
+    for _ in range(2):
+        assert run(second, tmp_path / "out2", key_file, *private, "--overwrite")["written"] == 1
+        assert (tmp_path / "private/burned-in.csv").read_text().count("\n") == 3
+
+
 # Other options
 
 

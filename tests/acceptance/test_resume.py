@@ -429,6 +429,28 @@ def test_a_source_that_changes_or_goes_after_a_kill_leaves_no_output_of_before(
         assert folders_below(out) == folders_below(tmp_path / f"whole{moment}")
 
 
+@pytest.mark.parametrize("options", [(), ("--layout", "study"), ("--names", "uid"), ("--names", "keep")])
+def test_what_somebody_made_of_an_output_before_a_run_that_was_killed_stays(
+    tmp_path: Path, key_file: Path, killer: Path, options: tuple[str, ...]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "kill"
+    (source / "x").mkdir(parents=True)
+    (source / "x/1.dcm").write_bytes(picture(0, 1))
+    run(source, out, key_file, *options)
+    image = next(out / name for name in files_below(out) if name.endswith(".dcm"))
+    mine = image.with_name("masked.dcm")
+    masked = read(image)
+    masked.InstanceNumber = 9
+    masked.save_as(mine)  # pydicom leaves our Implementation Class UID in it
+    os.utime(mine, (time.time() - 60,) * 2)
+    (source / "x/2.dcm").write_bytes(picture(0, 2))
+    for moment in (8, 6):
+        assert _kill(moment, killer, source, out, "--key-file", key_file, "-j", 1, *options)
+    run(source, out, key_file, *options)
+    assert read(mine).InstanceNumber == 9
+    assert len([name for name in files_below(out) if name.endswith(".dcm")]) == 3
+
+
 def test_a_crosswalk_is_whole_whatever_ended_the_runs_before(tmp_path: Path, key_file: Path, killer: Path) -> None:
     source, table = delivery(tmp_path / "in", 3), tmp_path / "table.csv"
     run(source, tmp_path / "whole", key_file, "--crosswalk", tmp_path / "whole.csv")

@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS taint (tree INTEGER, name BLOB, PRIMARY KEY (tree, na
 CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY KEY (tree, name)) WITHOUT ROWID;
 """
 
+_FORM = 1
+"""Number of this form of the tables; one more with every change of them."""
+
 WRITTEN = "written"
 
 
@@ -103,7 +106,13 @@ class Manifest:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
+            form = self._database.execute("PRAGMA user_version").fetchone()[0]
+            is_made = self._database.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+            if is_made and form != _FORM:
+                self._database.close()
+                raise UsageError(_OTHER_FORM)
+            mark = "" if is_made else f"PRAGMA user_version = {_FORM};"
+            self._database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} {mark} COMMIT;")
         except sqlite3.OperationalError as error:
             self._database.close()
             if not _is_locked(error):
@@ -392,6 +401,10 @@ def knows(path: Path, destination: Path) -> bool:
 
 
 _DAMAGED = "the manifest in the run folder is damaged: choose a new DST, or remove it"
+_OTHER_FORM = (
+    "the manifest in the run folder is of another version of dicom-anon: go on with that version, or choose a new DST "
+    "and give --key-file the old key"
+)
 _CLOSED = "the manifest in the run folder cannot be opened for writing: see to its permissions and to the space there"
 
 

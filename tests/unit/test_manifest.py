@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,17 @@ def test_a_file_of_another_kind_is_damaged(tmp_path: Path) -> None:
     for use in (knows, Manifest):
         with pytest.raises(UsageError, match="damaged"):
             use(path, tmp_path / "out")
+
+
+def test_one_with_the_tables_of_another_version_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.sqlite"
+    with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
+        manifest.begin(FACTS)
+    with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
+        assert not manifest.is_new
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 0")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="of another version"):
+        Manifest(path, tmp_path / "out")
+    assert path.read_bytes() == before

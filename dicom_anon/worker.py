@@ -265,7 +265,8 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
             )
     except FileRefused as refusal:
         ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
-        tainted, whose = _still_told(job, order, engine) if order.names == "safe" else ((), None)
+        is_asked = order.names == "safe" and refusal.reason is not Reason.NOT_DICOM  # which would be read twice in vain
+        tainted, whose = _still_told(job, order, engine) if is_asked else ((), None)
         return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run, tainted=tainted, identifiers=whose)
     except OutputError as error:
         ends_run = error.errno in _RUN_ENDING or not os.path.isdir(order.destination)

@@ -36,13 +36,18 @@ def decided(tag: int, sections: list[dict[str, str]]) -> str:
     return "keep"
 
 
+def engine_of(general: dict[str, str], project: dict[str, str], assigned: dict[str, str]) -> Engine:
+    """Engine of three sources over a preset that keeps everything, the strongest last."""
+    config = parse_config(json.dumps({"general": {"preset": "none", **general}, "knee": project}), "test")
+    assigns = [parse_assign(f"{key}={command}") for key, command in assigned.items()]
+    return Engine(Plan(resolve(config, project="knee", assigns=assigns), KEY))
+
+
 @given(SECTION, SECTION, SECTION)
 def test_the_strongest_source_decides_and_in_it_the_narrowest_key(
     general: dict[str, str], project: dict[str, str], assigned: dict[str, str]
 ) -> None:
-    config = parse_config(json.dumps({"general": {"preset": "none", **general}, "knee": project}), "test")
-    assigns = [parse_assign(f"{key}={command}") for key, command in assigned.items()]
-    rules = Engine(Plan(resolve(config, project="knee", assigns=assigns), KEY))
+    rules = engine_of(general, project, assigned)
     source = item(PatientID="1")
     for tag in TAGS:
         source.add_new(tag, "OW" if tag & 0xFFFF == 0x3000 else "LO", b"\1\2" if tag & 0xFFFF == 0x3000 else "text")
@@ -75,9 +80,7 @@ def decided_private(tag: int, creator: str, sections: list[dict[str, str]]) -> s
 def test_the_strongest_source_decides_of_private_elements_too(
     general: dict[str, str], project: dict[str, str], assigned: dict[str, str]
 ) -> None:
-    config = parse_config(json.dumps({"general": {"preset": "none", **general}, "knee": project}), "test")
-    assigns = [parse_assign(f"{key}={command}") for key, command in assigned.items()]
-    rules = Engine(Plan(resolve(config, project="knee", assigns=assigns), KEY))
+    rules = engine_of(general, project, assigned)
     source = item(PatientID="1")
     elements = {}
     for block, creator in enumerate(BLOCKS, 0x10):

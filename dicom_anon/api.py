@@ -24,8 +24,9 @@ from dicom_anon.dicomfile import DicomFile
 from dicom_anon.directory import write_directories
 from dicom_anon.discovery import FileJob
 from dicom_anon.documents import write_documents
-from dicom_anon.engine import Decision, Engine
+from dicom_anon.engine import Engine
 from dicom_anon.errors import FileRefused, UsageError
+from dicom_anon.explaining import Decision, Explainer
 from dicom_anon.extract import Extract, parse_extract
 from dicom_anon.layout import LAYOUTS, NAMERS
 from dicom_anon.manifest import Manifest, TreeFacts
@@ -81,15 +82,12 @@ class Explained(NamedTuple):
 
     Parameters
     ----------
-    engine : Engine
-        Decided for it.
     result : FileResult
         What a run would say of it.
     decisions : list of Decision
         For every element; none where the file cannot be walked.
     """
 
-    engine: Engine
     result: FileResult
     decisions: list[Decision]
 
@@ -106,7 +104,7 @@ def explain_file(
     """
     path, decisions = Path(source), []
     plan = make_plan(assignment, key)
-    engine = Engine(plan)
+    engine = Explainer(plan)
     with open(path, "rb", buffering=0) as handle:
         size = os.fstat(handle.fileno()).st_size
         order = Order(plan, os.fspath(path.parent), "", dry_run=True)
@@ -114,7 +112,7 @@ def explain_file(
         with contextlib.suppress(FileRefused):  # the result has the reason
             file = DicomFile(handle, size)
             decisions = list(engine.explain(file.data, file.transfer_syntax))
-    return Explained(engine, result, decisions)
+    return Explained(result, decisions)
 
 
 class _Unwatched:

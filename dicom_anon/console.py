@@ -31,7 +31,7 @@ from dicom_anon.actions import Removed, Unchanged
 from dicom_anon.errors import Kind, Reason
 
 if TYPE_CHECKING:
-    from dicom_anon.engine import Decision, Engine
+    from dicom_anon.explaining import Decision
     from dicom_anon.report import RunReport
     from dicom_anon.runner import Watcher
     from dicom_anon.verify import VerifyReport
@@ -233,7 +233,7 @@ def show_reasons() -> None:
     Console().print(table)
 
 
-def show_decisions(engine: Engine, decisions: Iterable[Decision]) -> None:
+def show_decisions(decisions: Iterable[Decision]) -> None:
     """Print what is decided for each element of one file, before and after; nested ones indented."""
     console = Console()
     table = Table(title="values below are the patient's own", title_justify="left", title_style="red")
@@ -246,7 +246,7 @@ def show_decisions(engine: Engine, decisions: Iterable[Decision]) -> None:
         name = tags.keyword_of(decision.tag) or decision.creator
         if decision.creator:
             creators.add(decision.creator)
-        if engine.is_unknown(decision):
+        if decision.unknown:
             unknown.append(tags.format_tag(decision.tag))
         gone = isinstance(decision.outcome, Removed)
         same = isinstance(decision.outcome, Unchanged)

@@ -23,8 +23,8 @@ from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.config import Rule
 from dicom_anon.dicomfile import walk_bytes
 from dicom_anon.elements import LONG_VRS, SHORT_VRS, Encoding, implicit_vr
-from dicom_anon.engine import Decision, Engine
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.explaining import Decision, Explainer
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, encoding_of
 from dicom_anon.planned import carried_out, pixels_planned
@@ -122,7 +122,7 @@ def anonymize_dataset(
     """
     if not isinstance(assignment, Assignment):
         assignment = _with_extra_rules(assignment or extra_rules or {}, delete_private_tags)
-    engine = Engine(make_plan(assignment, key))
+    engine = Explainer(make_plan(assignment, key))
     syntax = _syntax_of(dataset)
     encoding = encoding_of(syntax)
     with warnings.catch_warnings():

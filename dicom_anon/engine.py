@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dicom_anon import tags, values
-from dicom_anon.actions import Action, Assigned, Compound, Keep, Outcome, Remove, Removed, ShiftDate, Unchanged
+from dicom_anon.actions import Action, Assigned, Compound, Keep, Remove, Removed, ShiftDate, Unchanged
 from dicom_anon.assignment import Assignment, Row
 from dicom_anon.crosswalk import Crossing, crossing_of
 from dicom_anon.elements import (
@@ -32,7 +32,7 @@ from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts, classify
 from dicom_anon.pixels import LAYOUT, has_offset_tables, layout_of
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
-from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place, is_structural
+from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place
 from dicom_anon.safe_private import declared_action, declared_safe, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
 from dicom_anon.tags import Key, Pattern, PrivateKey
@@ -115,30 +115,7 @@ class Rewritten(NamedTuple):
     crossing: Crossing | None = None
 
 
-class Decision(NamedTuple):
-    """What is decided for one element, in words; only `inspect` asks for it.
-
-    `before` and `after` are values; `None` for a sequence, and `after` also for an element that goes.
-    """
-
-    depth: int
-    tag: int
-    vr: str
-    creator: str
-    action: Action
-    outcome: Outcome
-    before: str | None
-    after: str | None
-    inserted: bool = False
-
-
-def _as_text(element: Element, value: str | bytes) -> str:
-    if isinstance(value, str):
-        return value
-    return values.decode(value, element.vr, element.level.encodings, element.level.encoding.order)
-
-
-def _classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> Level:
+def classified(scope: FileScope, data: DataSetBytes, transfer_syntax: str) -> Level:
     """Top level of a file of which the kind is known."""
     scope.root = root = Level(scope, data.spans, data.encoding, None, 0)
     root.check_encodings()  # here, so that nonsense is refused in a file of plain ASCII too
@@ -167,7 +144,7 @@ def _uid_text(raw: bytes) -> str:
     return raw.decode("latin-1").strip("\0 ")
 
 
-def _is_always_dropped(tag: int) -> bool:
+def is_always_dropped(tag: int) -> bool:
     """Tell whether an element would no longer be true: group lengths, signatures with parameters, padding."""
     return tag & 0xFFFF == 0 or tag in (0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC)
 
@@ -230,14 +207,14 @@ class Engine(Rewriter):
         """
         scope = FileScope(data.buf, self._facts, self._pseudonyms)
         try:
-            root = _classified(scope, data, transfer_syntax)
+            root = classified(scope, data, transfer_syntax)
             self._check_kind(scope.memo[OBJECT])
             edits = self._edits(root, data)
         except values.NeedsWiderCharacterSet:
             data = to_utf8(data, self._facts, self._pseudonyms)
             scope = FileScope(data.buf, self._facts, self._pseudonyms)
             scope.notes.add("widened-to-utf8")
-            root = _classified(scope, data, transfer_syntax)
+            root = classified(scope, data, transfer_syntax)
             try:
                 edits = self._edits(root, data)
             except values.NeedsWiderCharacterSet:
@@ -341,7 +318,7 @@ class Engine(Rewriter):
         """What the source of a template teaches by the elements that are the same; others may have left notes too."""
         source = template.source
         scope = FileScope(source.data.buf, self._facts, self._pseudonyms)
-        root = _classified(scope, source.data, source.transfer_syntax)
+        root = classified(scope, source.data, source.transfer_syntax)
         self._edit(root, [span for span in source.data.spans if span[0] in template.same], None, [])
         self._insert(root, source.data, 0, [])
         self._rewritten([], scope)
@@ -400,54 +377,6 @@ class Engine(Rewriter):
         """Keyed UID of an instance that only its file meta names."""
         return self._pseudonyms.instance_uid(uid)
 
-    def explain(self, data: DataSetBytes, transfer_syntax: str = "") -> Iterator[Decision]:
-        """Say what is decided for every element, nested ones after their sequence, in tag order.
-
-        The decisions are those of `run` with the same transfer syntax.
-        """
-        scope = FileScope(data.buf, self._facts, self._pseudonyms)
-        root = _classified(scope, data, transfer_syntax)
-        inserted = sorted(self._absent(root, data, 0), key=lambda row: row[0].tag)
-        for span in data.spans:
-            while inserted and inserted[0][0].tag < span[0]:
-                yield self._decision(*inserted.pop(0)[:2], 0, True)
-            yield from self._explain(root, span, None, 0)
-        for element, action, _ in inserted:
-            yield self._decision(element, action, 0, True)
-
-    def _explain(self, level: Level, span: Span, inside: Action | None, depth: int) -> Iterator[Decision]:
-        tag = span[0]
-        action = self._table.get(tag) or self._resolve(level, tag)
-        if inside is not None and not is_structural(tag):
-            action = inside.over(action, tag)
-        decision = self._decision(Element(level, span), action, depth, False)
-        yield decision
-        if isinstance(decision.outcome, Unchanged):
-            kept = isinstance(action, Keep)
-            for item in span[5] or ():
-                child = Level(level.file, item.spans, item.encoding, level, tag)
-                within = None if kept else action.enter(child) or inside
-                for inner in item.spans:
-                    yield from self._explain(child, inner, within, depth + 1)
-
-    def _decision(self, element: Element, action: Action, depth: int, inserted: bool) -> Decision:
-        outcome = action.decide(element)
-        before = None if element.vr == "SQ" or inserted else element.text
-        after: str | None = before
-        match outcome:
-            case Unchanged():
-                pass
-            case Removed():
-                after = None
-            case Assigned(value):
-                after = None if element.vr == "SQ" else _as_text(element, value)
-        creator = element.level.private_creator(element.tag) if tags.is_private(element.tag) else ""
-        return Decision(depth, element.tag, element.vr, creator, action, outcome, before, after, inserted)
-
-    def is_unknown(self, decision: Decision) -> bool:
-        """Tell whether no row speaks of the element, so that `remove_unknown_tags` decides."""
-        return decision.action is self._unknown and not _is_always_dropped(decision.tag)
-
     def new_text(self, root: Level, tag: int) -> str:
         """Text that a top-level element has afterwards, of a file that is decided; empty where it has none."""
         if isinstance(root, RootOnDemand):
@@ -469,7 +398,7 @@ class Engine(Rewriter):
                 return (value if isinstance(value, str) else value.decode("ascii", "replace")).strip("\0 ")
 
     def _resolve(self, level: Level, tag: int) -> Action:
-        if _is_always_dropped(tag):
+        if is_always_dropped(tag):
             return REMOVE
         if tags.is_private(tag) and self._private_rules:
             return self._resolve_private(level, tag)

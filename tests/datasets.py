@@ -45,7 +45,8 @@ from dicom_anon.elements import (
     item_bytes,
     walk,
 )
-from dicom_anon.engine import Engine, Plan
+from dicom_anon.engine import Plan
+from dicom_anon.explaining import Explainer
 from dicom_anon.filemeta import write_meta
 from dicom_anon.tags import Key, parse_key, sort_key
 
@@ -151,9 +152,9 @@ def _in_order(row: tuple[Key, Action]) -> tuple[int, int, str]:
     return sort_key(row[0])
 
 
-def engine(rules: Mapping[str, str], *, remove_unknown: bool = False) -> Engine:
+def engine(rules: Mapping[str, str], *, remove_unknown: bool = False) -> Explainer:
     """Engine with exactly these rules."""
-    return Engine(Plan(assignment(rules, remove_unknown=remove_unknown), KEY, "11212026", "101112000"))
+    return Explainer(Plan(assignment(rules, remove_unknown=remove_unknown), KEY, "11212026", "101112000"))
 
 
 def rewrite_bytes(

@@ -61,11 +61,11 @@ def inspect(file: Path, rules: Rules, key_file: Path | None) -> None:
     assignment = rules.resolve()
     warn(assignment)
     try:
-        engine, result, decisions = explain_file(file, assignment, key=read_key_file(key_file))
+        result, decisions = explain_file(file, assignment, key=read_key_file(key_file))
     except OSError as error:
         raise UsageError(f"FILE cannot be read: {error.strerror}") from None
     if decisions:
-        console.show_decisions(engine, decisions)
+        console.show_decisions(decisions)
     if result.reason is None:
         console.show_answer(result)
         return

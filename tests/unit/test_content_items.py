@@ -11,6 +11,7 @@ from dicom_anon.actions.content import concept_code
 from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.config import parse_config
 from dicom_anon.engine import Engine, Plan
+from dicom_anon.explaining import Explainer
 from tests.datasets import KEY, decode, encode, item, rewrite, walked
 
 
@@ -147,7 +148,7 @@ def test_a_sequence_whose_items_all_go_goes_too() -> None:
 
 
 def test_an_explanation_shows_that_a_whole_item_goes() -> None:
-    engine = Engine(Plan(resolve(preset="basic", profile_options=["clean_structured_content"]), KEY))
+    engine = Explainer(Plan(resolve(preset="basic", profile_options=["clean_structured_content"]), KEY))
     decisions = list(engine.explain(walked(encode(report()))))
     accession = next(decision for decision in decisions if decision.before == "ACC-1")
     assert (accession.tag, accession.action.describe(), accession.after) == (0x0040A160, "remove", None)

@@ -39,8 +39,9 @@ from dicom_anon.elements import (
     item_bytes,
     walk,
 )
-from dicom_anon.engine import Decision, Engine, Plan, Rewritten
+from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.explaining import Decision, Explainer
 from dicom_anon.lookup import parse_lookup
 from dicom_anon.pixels import LAYOUT, layout_of
 from dicom_anon.pseudonyms import Pseudonyms
@@ -736,7 +737,7 @@ def test_a_file_that_only_pydicom_can_read_is_read_as_a_whole() -> None:
 
 def test_explains_what_it_does_to_a_file_of_its_transfer_syntax() -> None:
     data, video = walked(encode(item(Modality="CT", PatientID="1"))), "1.2.840.10008.1.2.4.102"
-    eng = Engine(preset_plan("default", (), False))
+    eng = Explainer(preset_plan("default", (), False))
     after = decode(b"".join(p for p in eng.run(data, video).pieces if isinstance(p, bytes)))
     (stamp,) = [decision.after for decision in eng.explain(data, video) if decision.tag == 0x00120062]
     assert after.PatientIdentityRemoved == stamp == "NO"
@@ -744,7 +745,7 @@ def test_explains_what_it_does_to_a_file_of_its_transfer_syntax() -> None:
 
 def test_a_patient_that_is_not_in_the_lookup_table_is_refused_when_explained_too() -> None:
     lookup = parse_lookup("PatientID,SubjectID\nID-1,S-1\n", "")
-    eng = Engine(Plan(replace(assignment({}), lookup=lookup), KEY))
+    eng = Explainer(Plan(replace(assignment({}), lookup=lookup), KEY))
     data = walked(encode(item(PatientID="ID-2")))
     for decide in (eng.run, eng.explain):
         with pytest.raises(FileRefused, match="identity-missing"):
@@ -1106,7 +1107,7 @@ def test_inspection_tells_what_no_rule_speaks_of() -> None:
     source.add(DataElement(0x00090010, "LO", CREATOR))
     source.add(DataElement(0x00091001, "LO", "secret"))
     decisions: list[Decision] = list(eng.explain(walked(encode(source))))
-    assert [(d.tag, eng.is_unknown(d), d.creator, d.before, d.after) for d in decisions] == [
+    assert [(d.tag, d.unknown, d.creator, d.before, d.after) for d in decisions] == [
         (0x00080060, False, "", "CT", "CT"),
         (0x00081010, True, "", "X", None),
         (0x00090010, True, "", CREATOR, None),

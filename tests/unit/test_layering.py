@@ -38,7 +38,7 @@ FLOORS = {
     4: ("actions",),
     5: ("config", "presets", "stamps", "profile", "safe_private"),
     6: ("assignment", "extra_rules", "conformance"),
-    7: ("engine", "planning", "rewriter", "template", "transcode"),
+    7: ("engine", "explaining", "planning", "rewriter", "template", "transcode"),
     8: ("filemeta", "dicomfile", "planned", "output"),
     9: (
         "discovery",

@@ -65,9 +65,10 @@ def crossing_of(file: FileScope, new_text: Callable[[int], str], shifts: bool) -
     shifts : bool
         Whether the rules shift dates at all.
     """
-    found = file.memo.get("crossing")
-    if isinstance(found, Crossing):
-        return found
+    return file.recall("crossing", lambda: _crossing(file, new_text, shifts))
+
+
+def _crossing(file: FileScope, new_text: Callable[[int], str], shifts: bool) -> Crossing:
     root = file.root
 
     def pair(tag: int) -> tuple[str, str]:
@@ -77,9 +78,7 @@ def crossing_of(file: FileScope, new_text: Callable[[int], str], shifts: bool) -
     accession = pair(tags.ACCESSION_NUMBER)
     study, series = pair(tags.STUDY_INSTANCE_UID), pair(tags.SERIES_INSTANCE_UID)
     days = str(file.day_offset(root)) if shifts else ""
-    made = Crossing(patient[0], *name, patient[1], days, *date, *accession, *study, *series)
-    file.memo["crossing"] = made
-    return made
+    return Crossing(patient[0], *name, patient[1], days, *date, *accession, *study, *series)
 
 
 class Crosswalk:

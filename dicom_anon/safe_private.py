@@ -101,10 +101,7 @@ def declares_private(file: FileScope) -> bool:
 
 
 def _blocks(file: FileScope) -> Blocks:
-    blocks: Blocks | None = file.memo.get("private blocks")
-    if blocks is None:
-        blocks = file.memo["private blocks"] = _declared(file.root)
-    return blocks
+    return file.recall("private blocks", lambda: _declared(file.root))
 
 
 def _declared(root: Level) -> Blocks:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dicom_anon import tags, values
 from dicom_anon.elements import Encoding, Span, implicit_vr
@@ -34,6 +34,8 @@ class DateShift:
     max_days: int = 3650
     days: int | None = None
 
+
+T = TypeVar("T")
 
 DEFAULT_SHIFT: Final = DateShift()
 
@@ -304,7 +306,7 @@ class FileScope:
     @property
     def sop_class(self) -> str:
         """SOP Class UID, empty where there is none."""
-        found = self.memo.get("sop class")  # not by `_cached`: this is asked of many elements
+        found = self.memo.get("sop class")  # not by `recall`: this is asked of many elements
         if found is None:
             found = self.memo["sop class"] = self.root.near(tags.SOP_CLASS_UID)
         return str(found)
@@ -312,7 +314,7 @@ class FileScope:
     @property
     def study(self) -> str:
         """Text that all files of the source study share and no other study has."""
-        return self._cached("study", self._find_study)
+        return self.recall("study", self._find_study)
 
     def patient(self, level: Level) -> str:
         """Text that names the patient of a Data Set; nested items without an ID of their own are the file's patient."""
@@ -320,7 +322,7 @@ class FileScope:
         if own:
             issuer = (level.text(tags.ISSUER_OF_PATIENT_ID) or "").strip()
             return self.pseudonyms.patient(Patient("id", own, issuer))
-        return self._cached("patient", self._find_patient)
+        return self.recall("patient", self._find_patient)
 
     def _other_patient(self, level: Level) -> str:
         """ID of a nested item's patient where it is not the file's, such as a mother's in a fetal study."""
@@ -357,29 +359,31 @@ class FileScope:
     @property
     def has_content_references(self) -> bool:
         """Whether content items may refer to others by their position (0040,DB73), so that none of them can go."""
-        if "content references" not in self.memo:
-            self.reads.add(EVERYTHING)
-            spans = self.root.walked()
-            place = (spans[0][2], spans[-1][4]) if spans else (0, 0)
-            found = max(self.buf.find(tag, *place) for tag in (b"\x40\x00\x73\xdb", b"\x00\x40\xdb\x73"))
-            self.memo["content references"] = found >= 0
-        return bool(self.memo["content references"])
+        return self.recall("content references", self._find_content_references)
+
+    def _find_content_references(self) -> bool:
+        self.reads.add(EVERYTHING)
+        spans = self.root.walked()
+        place = (spans[0][2], spans[-1][4]) if spans else (0, 0)
+        return any(self.buf.find(tag, *place) >= 0 for tag in (b"\x40\x00\x73\xdb", b"\x00\x40\xdb\x73"))
 
     def accession(self, level: Level) -> str:
         """Text under which an accession number is keyed; a blank one belongs to its study."""
         own = level.distinct(tags.ACCESSION_NUMBER)
         return f"acc\x1f{own}" if own else f"study\x1f{self.study}"
 
-    def _cached(self, name: str, find: Callable[[], str]) -> str:
+    def recall(self, name: str, find: Callable[[], T]) -> T:
+        """What is found out about the file when it is first asked for."""
         if name not in self.memo:
             self.memo[name] = find()
-        return str(self.memo[name])
+        found: T = self.memo[name]
+        return found
 
     def _find_study(self) -> str:
         for tag in (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.SOP_INSTANCE_UID):
             if uid := self.root.near(tag).strip("\0 "):
                 return uid
-        return self._cached("patient", self._find_patient)
+        return self.recall("patient", self._find_patient)
 
     def _find_patient(self) -> str:
         root = self.root

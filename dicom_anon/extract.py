@@ -19,6 +19,7 @@ from dicom_anon._version import __version__
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.elements import DataSetBytes, Encoding, Item, Span, implicit_vr
 from dicom_anon.errors import UsageError
+from dicom_anon.scope import PIXEL_REPRESENTATION
 
 MAIN = {
     "patient": "PatientID PatientName PatientSex PatientAge PatientSize PatientWeight PatientIdentityRemoved "
@@ -52,6 +53,9 @@ _BINARY = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 _INTEGERS = frozenset(("IS", "US", "SS", "UL", "SL", "SV", "UV"))
 _REALS = frozenset(("DS", "FL", "FD"))
 _TEMPORAL = frozenset(("DA", "TM", "DT"))
+_TELLING = frozenset((tags.SPECIFIC_CHARACTER_SET, PIXEL_REPRESENTATION))
+"""Elements that say how others are read."""
+
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 Json: TypeAlias = "dict[str, Any]"
@@ -113,20 +117,66 @@ def main_tags() -> frozenset[int]:
     return frozenset(tag for tag in found if tag is not None)
 
 
+class Reading(NamedTuple):
+    """How values are read that stand in one Data Set, or in one item of a sequence.
+
+    Parameters
+    ----------
+    buf : bytes
+        The walked bytes.
+    encoding : Encoding
+        How it is written.
+    encodings : values.Encodings
+        Codecs of its text: its own, else those around it (PS3.3 section C.12.1.1.2).
+    signed : bool
+        Whether ``US or SS`` is SS, by its Pixel Representation or the one around it (PS3.3 section C.7.6.3).
+    """
+
+    buf: bytes
+    encoding: Encoding
+    encodings: values.Encodings = values.DEFAULT_ENCODINGS
+    signed: bool = False
+
+    def of(self, spans: list[Span], encoding: Encoding) -> Reading:
+        """Find out how the values of a Data Set inside of this one are read."""
+        found = {span[0]: self.raw(span) for span in spans if span[0] in _TELLING}
+        charset, cells = found.get(tags.SPECIFIC_CHARACTER_SET), found.get(PIXEL_REPRESENTATION)
+        return Reading(
+            self.buf,
+            encoding,
+            self.encodings if charset is None else values.encodings_of(values.decode(charset, "CS", ())),
+            self.signed if cells is None else cells.strip(b"\0") == b"\1",
+        )
+
+    def raw(self, span: Span) -> bytes:
+        """Encoded value of an element."""
+        return self.buf[span[3] : span[4]]
+
+    def vr(self, span: Span) -> str:
+        """VR of an element, by the dictionary where the file does not say it."""
+        tag, vr, items = span[0], span[1], span[5]
+        if items is not None:
+            return "SQ"
+        if self.signed and (vr == b"UN" or not self.encoding.explicit) and tags.vr_of(tag) == "US or SS":
+            return "SS"
+        return (implicit_vr(tag) if vr == b"UN" else vr).decode()
+
+    def text(self, span: Span) -> str:
+        """Value of an element, several with backslashes between them; what is UN is little endian."""
+        order = "<" if span[1] == b"UN" else self.encoding.order
+        return values.decode(self.raw(span), self.vr(span), self.encodings, order)
+
+
 class Output(NamedTuple):
     """A de-identified file, its header read."""
 
     data: DataSetBytes
-    encodings: values.Encodings
+    reading: Reading
 
     def text(self, tag: int) -> str:
         """Value of a top-level element; empty where it has none."""
         span = next((span for span in self.data.spans if span[0] == tag), None)
-        if span is None or span[5] is not None:
-            return ""
-        vr = _vr_of(span)
-        raw = self.data.buf[span[3] : span[4]]
-        return values.decode(raw, vr, self.encodings, self.data.encoding.order).strip("\0 ")
+        return "" if span is None or span[5] is not None else self.reading.text(span).strip("\0 ")
 
 
 def read_output(path: Path) -> Output:
@@ -141,45 +191,29 @@ def read_output(path: Path) -> Output:
     """
     with open(path, "rb", buffering=0) as handle:
         data = DicomFile(handle, path.stat().st_size).data
-    return Output(data, _encodings(data.buf, data.spans, values.DEFAULT_ENCODINGS))
+    return Output(data, Reading(data.buf, data.encoding).of(data.spans, data.encoding))
 
 
-def _encodings(buf: bytes, spans: list[Span], outer: values.Encodings) -> values.Encodings:
-    """Codecs of a Data Set, its own or else those around it (PS3.3 section C.12.1.1.2)."""
-    for span in spans:
-        if span[0] == tags.SPECIFIC_CHARACTER_SET:
-            return values.encodings_of(values.decode(buf[span[3] : span[4]], "CS", ()))
-        if span[0] > tags.SPECIFIC_CHARACTER_SET:
-            break
-    return outer
-
-
-def _vr_of(span: Span) -> str:
-    return "SQ" if span[5] is not None else (implicit_vr(span[0]) if span[1] == b"UN" else span[1]).decode()
-
-
-Mark: TypeAlias = "tuple[bytes, str, values.Encodings, bytes]"
+Mark: TypeAlias = "tuple[bytes, str, values.Encodings, bool, bytes]"
 """What tells the encoded value of an element from others; compared first, so that like values are decoded once."""
 
 
 def _mark(output: Output, span: Span) -> Mark:
-    bulk = output.data.bulk.get(span[2])
-    raw = b"%d" % bulk.length if bulk is not None else output.data.buf[span[3] : span[4]]
+    reading, bulk = output.reading, output.data.bulk.get(span[2])
+    raw = reading.buf[span[3] : span[4]] if bulk is None else b"%d" % bulk.length
     short = raw if len(raw) <= _SHORT else hashlib.blake2b(raw, digest_size=16).digest()
-    return span[1], output.data.encoding.order, output.encodings, short
+    return span[1], reading.encoding.order, reading.encodings, reading.signed, short
 
 
 def _told(output: Output, span: Span) -> Json:
     """One attribute under its tag, with its creator if it is private."""
-    data, tag = output.data, span[0]
-    bulk = data.bulk.get(span[2])
+    tag, bulk = span[0], output.data.bulk.get(span[2])
+    head = {"tag": f"{tag:08X}"}
+    if tags.is_private(tag) and (creator := output.text(tag & 0xFFFF0000 | tag >> 8 & 0xFF)):
+        head["creator"] = creator
     if bulk is not None:
-        attribute: Json = {"vr": span[1].decode("ascii"), "Length": bulk.length}
-    else:
-        attribute = _attribute(data.buf, span, output.encodings, data.encoding)
-    creator = output.text(tag & 0xFFFF0000 | tag >> 8 & 0xFF) if tags.is_private(tag) else ""
-    head = {"tag": f"{tag:08X}", "creator": creator} if creator else {"tag": f"{tag:08X}"}
-    return {**head, **attribute}
+        return {**head, "vr": span[1].decode("ascii"), "Length": bulk.length}
+    return {**head, **_attribute(span, output.reading)}
 
 
 def _name_of(tag: int) -> str:
@@ -188,32 +222,24 @@ def _name_of(tag: int) -> str:
     return keyword if keyword and tags.tag_for_keyword(keyword) == tag else f"{tag:08X}"
 
 
-def _attribute(buf: bytes, span: Span, encodings: values.Encodings, encoding: Encoding) -> Json:
+def _attribute(span: Span, reading: Reading) -> Json:
     """Write an attribute as PS3.18 section F.2.2 does; a binary value is left out and its length told."""
-    vr = _vr_of(span)
+    vr = reading.vr(span)
     if span[5] is not None:
-        items = [_item(buf, item, encodings) for item in span[5]]
+        items = [_item(item, reading) for item in span[5]]
         return {"vr": vr, "Value": items} if items else {"vr": vr}
-    raw = buf[span[3] : span[4]]
     if vr in _BINARY:
-        return {"vr": vr, "Length": len(raw)}
-    order = "<" if span[1] == b"UN" else encoding.order
-    text = values.decode(raw, vr, encodings, order)
+        return {"vr": vr, "Length": span[4] - span[3]}
+    text = reading.text(span)
     if not text:
         return {"vr": vr}
     parts = [text] if vr in values.SINGLE_VALUED else text.split("\\")
     return {"vr": vr, "Value": [_value(part, vr) for part in parts]}
 
 
-def _item(buf: bytes, item: Item, outer: values.Encodings) -> Json:
-    encodings = _encodings(buf, item.spans, outer)
-    return {
-        _name_of(span[0]): {
-            "tag": f"{span[0]:08X}",
-            **_attribute(buf, span, encodings, item.encoding),
-        }
-        for span in item.spans
-    }
+def _item(item: Item, around: Reading) -> Json:
+    reading = around.of(item.spans, item.encoding)
+    return {_name_of(span[0]): {"tag": f"{span[0]:08X}", **_attribute(span, reading)} for span in item.spans}
 
 
 def _value(text: str, vr: str) -> Any:
@@ -278,12 +304,10 @@ class _Summed:
             content |= {"Minimum": self.low, "Maximum": self.high}
             if self.others:
                 content["Values"] = self.others
+        elif (self.others or self.more) and length is not None:
+            content["Lengths"] = [length, *(other[0] for other in self.others if other)]
         elif self.others or self.more:
-            content["Lengths" if length is not None else "Values"] = (
-                [length, *(other[0] for other in self.others if other)]
-                if length is not None
-                else [own or [], *self.others]
-            )
+            content["Values"] = [own or [], *self.others]
         elif own is not None:
             content["Value"] = own
         elif length is not None:

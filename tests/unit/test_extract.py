@@ -8,7 +8,7 @@ from typing import Any
 
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_anon.errors import FileRefused, UsageError
 from dicom_anon.extract import MAIN, MAX_VALUES, as_json, main_tags, parse_extract, read_output, summarise
@@ -76,6 +76,24 @@ def test_values_are_those_of_pydicoms_json_model(name: str) -> None:
         assert [v for v in mine["Value"] if v is not None] == [v for v in attribute["Value"] if v is not None], key
         compared += 1
     assert compared > 15
+
+
+def test_signed_values_are_signed_in_implicit_vr_and_un_too(tmp_path: Path) -> None:
+    data_set = pydicom.dcmread(real_file("CT_small.dcm"))
+    assert (data_set.PixelRepresentation, data_set.PixelPaddingValue) == (1, -2000)
+    data_set.ReferencedImageSequence = [pydicom.Dataset()]
+    data_set.ReferencedImageSequence[0].add_new(0x00280106, "SS", -1024)
+    data_set.save_as(tmp_path / "explicit.dcm")
+    data_set.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    data_set.save_as(tmp_path / "implicit.dcm", implicit_vr=True, little_endian=True)
+    written = (tmp_path / "explicit.dcm").read_bytes()
+    assert b"(\0\x20\x01SS\x02\0" in written
+    (tmp_path / "unknown.dcm").write_bytes(written.replace(b"(\0\x20\x01SS\x02\0", b"(\0\x20\x01UN\0\0\x02\0\0\0"))
+    for name in ("explicit", "implicit", "unknown"):
+        found = elements_of(tmp_path / f"{name}.dcm")
+        assert found["PixelPaddingValue"] == {"tag": "00280120", "vr": "SS", "Value": [-2000]}
+        nested = found["ReferencedImageSequence"]["Value"][0]
+        assert nested["SmallestImagePixelValue"] == {"tag": "00280106", "vr": "SS", "Value": [-1024]}
 
 
 def test_sequences_are_nested_under_their_keywords() -> None:

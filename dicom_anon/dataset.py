@@ -16,6 +16,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_anon import tags
 from dicom_anon.actions import Assigned, Keep, Removed, Unchanged
@@ -23,7 +24,7 @@ from dicom_anon.assignment import Assignment, resolve
 from dicom_anon.config import Rule
 from dicom_anon.dicomfile import walk_bytes
 from dicom_anon.elements import LONG_VRS, SHORT_VRS, Encoding, implicit_vr
-from dicom_anon.errors import FileRefused, Reason
+from dicom_anon.errors import FileRefused, Reason, UsageError
 from dicom_anon.explaining import Decision, Explainer
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, encoding_of
@@ -109,6 +110,8 @@ def anonymize_dataset(
     ------
     ConfigError
         The extra rules have problems.
+    UsageError
+        There are extra rules beside other rules, or `delete_private_tags` is false beside an assignment.
     FileRefused
         It cannot be de-identified safely, or is of a kind that the rules do not pass on; it is unchanged then.
 
@@ -120,7 +123,12 @@ def anonymize_dataset(
     >>> ds.PatientName == "", ds.PatientIdentityRemoved, report.changes[-1].keyword
     (True, 'YES', 'LongitudinalTemporalInformationModified')
     """
-    if not isinstance(assignment, Assignment):
+    if assignment and extra_rules:
+        raise UsageError("extra rules cannot stand beside other rules: `resolve` puts them into an assignment")
+    if isinstance(assignment, Assignment):
+        if not delete_private_tags:
+            raise UsageError("whether private elements stay is part of an assignment: give it as a rule")
+    else:
         assignment = _with_extra_rules(assignment or extra_rules or {}, delete_private_tags)
     engine = Explainer(make_plan(assignment, key))
     syntax = _syntax_of(dataset)
@@ -186,12 +194,13 @@ def _encoded(dataset: Dataset, encoding: Encoding) -> bytes:
     buffer.is_implicit_VR, buffer.is_little_endian = not encoding.explicit, encoding.little
     try:
         copy = Dataset()
-        copy.update({element.tag: element for element in dataset})
         implicit, little = dataset.original_encoding
         copy.set_original_encoding(implicit, little, dataset.original_character_set)
         for element in dataset:
-            if element.VR not in SHORT_VRS | LONG_VRS and " or " not in element.VR:
-                copy[element.tag] = DataElement(element.tag, implicit_vr(element.tag).decode(), element.value)
+            if element.VR in SHORT_VRS | LONG_VRS or " or " in element.VR:
+                copy.add(element)
+            else:
+                copy.add(DataElement(element.tag, implicit_vr(element.tag).decode(), element.value))
         write_dataset(buffer, copy)
     except (TypeError, ValueError, AttributeError, NotImplementedError, OSError) as error:
         raise FileRefused(Reason.NOT_PARSABLE, f"cannot be encoded: {type(error).__name__}") from None
@@ -223,8 +232,8 @@ def _syntax_of(dataset: Dataset) -> str:
         return syntax
     implicit, little = dataset.original_encoding
     if implicit:
-        return "1.2.840.10008.1.2"
-    return "1.2.840.10008.1.2.2" if little is False else "1.2.840.10008.1.2.1"
+        return ImplicitVRLittleEndian
+    return ExplicitVRBigEndian if little is False else ExplicitVRLittleEndian
 
 
 def _new_meta(old: Dataset, sop_class: str, sop_instance: str) -> FileMetaDataset:

@@ -18,7 +18,7 @@ from pydicom.uid import UID, EncapsulatedPDFStorage, generate_uid
 
 from dicom_anon import ConfigError, FileRefused, anonymize_dataset, anonymize_file, anonymize_tree, resolve
 from dicom_anon.config import parse_config
-from dicom_anon.errors import Reason
+from dicom_anon.errors import Reason, UsageError
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.pixels import BLANKED, TRIMMED
 from dicom_anon.runfolder import RunFolder
@@ -90,6 +90,20 @@ def test_rules_may_stand_in_the_second_place() -> None:
     data = dcmread(path_of("CT_small.dcm"))
     anonymize_dataset(data, {(0x0010, 0x0040): "delete"})
     assert "PatientSex" not in data
+
+
+@pytest.mark.parametrize("assignment", [resolve(), {(0x0010, 0x0040): "delete"}], ids=["assignment", "rules"])
+def test_extra_rules_beside_other_rules_are_refused_and_not_passed_over(assignment: Any) -> None:
+    data = dcmread(path_of("CT_small.dcm"))
+    before = data.to_json()
+    with pytest.raises(UsageError, match="extra rules"):
+        anonymize_dataset(data, assignment, extra_rules={(0x0008, 0x0060): "delete"})
+    assert data.to_json() == before
+
+
+def test_private_elements_cannot_be_asked_for_beside_an_assignment() -> None:
+    with pytest.raises(UsageError, match="private elements"):
+        anonymize_dataset(pydicom.Dataset(), resolve(), delete_private_tags=False)
 
 
 def test_private_elements_stay_when_asked_for() -> None:

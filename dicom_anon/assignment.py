@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,13 +118,13 @@ class Assignment:
         return (row for row in self.rows.values() if safe or not isinstance(row.action, Safe))
 
 
-def project_for_aet(config: Config, aet: str) -> str:
+def project_for_aet(projects: Collection[str], aet: str) -> str:
     """Section that belongs to a receiving AE title, as mercure finds it; empty where there is none.
 
     The title is lower-cased and loses one leading ``az_``.
     """
     name = aet.strip().lower().removeprefix("az_")
-    return name if name in config.projects else ""
+    return name if name in projects else ""
 
 
 def resolve(
@@ -168,8 +168,8 @@ def resolve(
     Raises
     ------
     ConfigError
-        Where `project` is no section, none of the sections that there are applies, options cannot stand
-        together or with the preset, or a column is missing.
+        Where `project` is no section or `preset` no preset, none of the sections that there are applies, options cannot
+        stand together or with the preset, or a column is missing.
     """
     config = config or Config()
     name, warnings = _project_of(config, project, aet)
@@ -262,7 +262,7 @@ def _project_of(config: Config, project: str | None, aet: str | None) -> tuple[s
         if name not in config.projects:
             raise ConfigError([_unknown_project(project, config)])
     elif aet is not None:
-        name = project_for_aet(config, aet)
+        name = project_for_aet(config.projects, aet)
         if not name:
             warnings.append("the AE title has no section of its own; only the general section applies")
     elif config.projects and GENERAL in config.sections:
@@ -357,7 +357,7 @@ def _place(rows: dict[Key, Row], row: Row) -> None:
     Of several patterns that match a tag the narrowest decides, and that may be the weaker source's.
     """
     if isinstance(row.key, Pattern):
-        for key in [key for key in rows if _is_covered(key, row.key)]:
+        for key in [key for key in rows if row.key.covers(key)]:
             del rows[key]
         for key, other in list(rows.items()):
             both = _common(key, row.key) if isinstance(key, Pattern) and other.source != row.source else None
@@ -377,18 +377,8 @@ def _common(one: Pattern, other: Pattern) -> int | Pattern | None:
     return value if mask == 0xFFFFFFFF and not tags.is_private(value) else Pattern(mask, value)
 
 
-def _is_covered(key: Key, pattern: Pattern) -> bool:
-    """Tell whether a pattern matches all that a key names; of a private element, whatever its block."""
-    if isinstance(key, int):
-        return pattern.matches(key)
-    if isinstance(key, Pattern):
-        return key.mask & pattern.mask == pattern.mask and pattern.matches(key.value)
-    return not pattern.mask & 0xFF00 and pattern.matches(key.group << 16 | key.element)
-
-
 def _unknown_project(project: str, config: Config) -> Problem:
-    near = tags.nearest(project.lower(), config.projects)
-    hint = f'; did you mean "{near}"?' if near else ""
+    hint = tags.did_you_mean(project.lower(), config.projects)
     if not config.projects:
         hint = ": no project sections are configured"
     return Problem(COMMAND_LINE, "", "--project", f'no section "{project}"{hint}', ", ".join(config.projects))

@@ -53,9 +53,7 @@ class Named:
 
     @functools.cached_property
     def _patterns(self) -> list[Pattern]:
-        """The narrowest first."""
-        found = [key for key in self.rows if isinstance(key, Pattern)]
-        return sorted(found, key=lambda pattern: -pattern.digits)
+        return tags.patterns_of(self.rows)
 
 
 def kept_on_purpose(assignment: Assignment) -> Named:

@@ -81,9 +81,9 @@ class Config:
 
 
 class SettingError(ValueError):
-    """A setting has a value it cannot have; `accepted` is what it could be, if that is less than all."""
+    """A setting has a value that it cannot have; `accepted` is what would do, where that is less than all it takes."""
 
-    def __init__(self, problem: str = "", accepted: str | None = None) -> None:
+    def __init__(self, problem: str = "", accepted: str = "") -> None:
         super().__init__(problem)
         self.accepted = accepted
 
@@ -121,8 +121,10 @@ def _text(value: Any) -> str:
 
 
 def _preset(value: Any) -> str:
-    if not isinstance(value, str) or value not in PRESETS:
+    if not isinstance(value, str):
         raise SettingError
+    if value not in PRESETS:
+        raise SettingError(f"{_shown(value)} is no value for it{tags.did_you_mean(value, PRESETS)}")
     return value
 
 
@@ -159,12 +161,11 @@ def _objects(value: Any) -> dict[str, str]:
     policies = _once(value)
     for kind, policy in policies.items():
         accepted = objects.ACCEPTED.get(kind)
-        if accepted is not None and policy not in accepted:
+        if accepted is None:
+            hint = tags.did_you_mean(kind, tuple(objects.ACCEPTED))
+            raise SettingError(f'"{kind}" is no kind of object{hint}', ", ".join(objects.ACCEPTED))
+        if policy not in accepted:
             raise SettingError(f'{_shown(policy)} is no policy for "{kind}"', ", ".join(accepted))
-    try:
-        objects.parse_policies(policies)
-    except ValueError as error:
-        raise SettingError(str(error), "") from None  # it says itself what is accepted
     return policies
 
 
@@ -330,8 +331,15 @@ def parse_assign(text: str) -> tuple[Key, Rule]:
 
 
 def preset_section(name: str) -> Section:
-    """Read settings and rules of a preset by the same code as a user's own."""
-    problems: list[Problem] = []
+    """Read settings and rules of a preset by the same code as a user's own.
+
+    Raises
+    ------
+    ConfigError
+        There is no such preset.
+    """
+    if problems := check_preset(name):
+        raise ConfigError(problems)
     pairs = list(load(name)[GENERAL].items())
     section = _parse_section(GENERAL, _Object(pairs), f"preset {name}", problems)
     if problems:
@@ -343,9 +351,8 @@ def check_preset(name: str, option: str = "--preset") -> list[Problem]:
     """Problem of a preset named on the command line; none where it exists."""
     if name in PRESETS:
         return []
-    near = tags.nearest(name, PRESETS)
-    hint = f'; did you mean "{near}"?' if near else ""
-    return [Problem(COMMAND_LINE, "", option, f'no preset "{name}"{hint}', ", ".join(PRESETS))]
+    problem = f'no preset "{name}"{tags.did_you_mean(name, PRESETS)}'
+    return [Problem(COMMAND_LINE, "", option, problem, ", ".join(PRESETS))]
 
 
 class _Object(NamedTuple):
@@ -411,11 +418,8 @@ def _add_setting(
     try:
         settings[key] = setting.parse(value)
     except SettingError as error:
-        near = tags.nearest(value, PRESETS) if key == "preset" and isinstance(value, str) else ""
-        hint = f'; did you mean "{near}"?' if near else ""
         problem = str(error) or f"{_shown(value)} is no value for it"
-        accepted = setting.accepted if error.accepted is None else error.accepted
-        problems.append(Problem(where, section, key, problem + hint, accepted))
+        problems.append(Problem(where, section, key, problem, error.accepted or setting.accepted))
 
 
 def _parse_key(written: str, where: str, section: str, problems: list[Problem]) -> Key | None:

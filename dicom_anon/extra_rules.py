@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -53,7 +53,7 @@ _TUPLE = re.compile(r"\(?\s*((?:0[xX])?[0-9A-Fa-f]{1,8}(?:\s*,\s*(?:0[xX])?[0-9A
 
 
 @dataclass(frozen=True)
-class Call(Action):
+class CallFunction(Action):
     """A Python function changes the element; it sees the original Data Set, and only this element counts."""
 
     function: DatasetFunction
@@ -106,7 +106,7 @@ def _element_of(level: Level, span: Span) -> DataElement | RawDataElement:
 def _encoded(data_element: DataElement, element: Element) -> str | bytes:
     value = data_element.value
     if data_element.VR in values.TEXT_VRS:
-        several = value if isinstance(value, list | tuple) or hasattr(value, "insert") else [value]
+        several = value if isinstance(value, MutableSequence | tuple) else [value]
         return "\\".join("" if one is None else str(one) for one in several)
     single = Dataset()
     single.add(data_element)
@@ -261,7 +261,7 @@ def _action(command: Any) -> Action:
     if isinstance(command, Mapping):
         return _with_options({str(name): value for name, value in command.items()})
     if callable(command):
-        return Call(command)
+        return CallFunction(command)
     if command == "empty":
         return ClearPresent()
     if command in ("regexp", "replace_with_value"):
@@ -271,8 +271,7 @@ def _action(command: Any) -> Action:
     except CommandError:
         if str(command).partition("(")[0].strip() in actions.COMMANDS:
             raise
-        near = tags.nearest(str(command), tuple(COMMANDS))
-        hint = f'; did you mean "{near}"?' if near else ""
+        hint = tags.did_you_mean(str(command), tuple(COMMANDS))
         raise CommandError(f'unknown action "{command}"{hint}', ", ".join(COMMANDS)) from None
 
 

@@ -60,8 +60,7 @@ def parse_options(value: Any) -> tuple[str, ...]:
         if name in NOT_OFFERED:
             raise ValueError(f"{name} is not offered: {NOT_OFFERED[name]}")
         if name not in known:
-            near = tags.nearest(name, known)
-            raise ValueError(f'no option "{name}"' + (f'; did you mean "{near}"?' if near else ""))
+            raise ValueError(f'no option "{name}"{tags.did_you_mean(name, known)}')
     return tuple(name for name in known if name in found)
 
 

@@ -9,7 +9,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import NamedTuple, TypeAlias, TypeGuard
 
@@ -36,6 +36,14 @@ class Pattern(NamedTuple):
     def matches(self, tag: int) -> bool:
         """Tell whether `tag` is one of them."""
         return tag & self.mask == self.value
+
+    def covers(self, key: Key) -> bool:
+        """Tell whether it matches all that a key names; of a private element, whatever its block."""
+        if isinstance(key, int):
+            return self.matches(key)
+        if isinstance(key, Pattern):
+            return key.mask & self.mask == self.mask and self.matches(key.value)
+        return not self.mask & 0xFF00 and self.matches(key.group << 16 | key.element)
 
 
 class PrivateKey(NamedTuple):
@@ -182,6 +190,15 @@ def format_key(key: Key) -> str:
     return format_tag(key)
 
 
+def patterns_of(keys: Iterable[Key]) -> list[Pattern]:
+    """Patterns among keys, those first that say most of a tag: of several that match, the first decides.
+
+    >>> [format_key(key) for key in patterns_of([0x00100010, parse_key("60xx,xxxx"), parse_key("60xx,3000")])]
+    ['(60xx,3000)', '(60xx,xxxx)']
+    """
+    return sorted((key for key in keys if isinstance(key, Pattern)), key=lambda key: (-key.digits, sort_key(key)))
+
+
 def sort_key(key: Key) -> tuple[int, int, str]:
     """Order keys as a Data Set would hold them."""
     if isinstance(key, PrivateKey):
@@ -235,8 +252,7 @@ def parse_key(text: str) -> Key:
         return _from_digits(_repeating()[text])
     if text.isidentifier() and (outside := datadict.tag_for_keyword(text)) is not None:
         return _from_digits(f"{outside:08x}")  # which says why it is none
-    near = nearest_keyword(text)
-    raise TagSyntaxError("names no DICOM element" + (f'; did you mean "{near}"?' if near else ""))
+    raise TagSyntaxError("names no DICOM element" + did_you_mean(text, _keywords()))
 
 
 def _from_digits(digits: str) -> Key:
@@ -298,6 +314,16 @@ def _keywords() -> tuple[str, ...]:
 def nearest_keyword(text: str) -> str:
     """Nearest keyword of PS3.6, empty where none is near."""
     return nearest(text, _keywords())
+
+
+def did_you_mean(text: str, known: tuple[str, ...]) -> str:
+    """End of a message on a word that is not known: the nearest one, if one is near.
+
+    >>> did_you_mean("keepp", ("keep", "remove"))
+    '; did you mean "keep"?'
+    """
+    near = nearest(text, known)
+    return f'; did you mean "{near}"?' if near else ""
 
 
 _LONGEST_WORD, _MANY_WORDS, _NEAR = 80, 500, 6

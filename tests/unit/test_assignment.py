@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from dicom_anon import tags
 from dicom_anon.assignment import resolve
 from dicom_anon.config import parse_assign, parse_config
 from dicom_anon.engine import Engine, Plan
+from dicom_anon.errors import ConfigError
 from dicom_anon.tags import Key, Pattern
 from tests.datasets import KEY, decode, encode, item, walked
 
@@ -116,3 +118,8 @@ def test_the_digest_knows_which_private_rule_is_the_stronger_one() -> None:
     one, other = {keys[0]: "keep"}, {keys[1]: "remove"}
     assert digest(one, other) != digest(other, one)
     assert digest({"(60xx,3000)": "keep"}, {}) == digest({}, {"(60xx,3000)": "keep"})
+
+
+def test_a_preset_that_does_not_exist_is_a_problem_of_the_configuration() -> None:
+    with pytest.raises(ConfigError, match='no preset "basics"; did you mean "basic"'):
+        resolve(preset="basics")

@@ -178,8 +178,8 @@ def anonymize_tree(
         ``safe``: names of files and folders that hold an identifier are replaced; ``keep``: none is; ``uid``: outputs
         are named by their new Study, Series and SOP Instance UID.
     on_burned_in : str
-        What becomes of them: ``warn`` counts objects whose pixels may show text, ``quarantine`` leaves them out,
-        ``fail`` ends the run there.
+        What becomes of objects whose pixels may show text: ``warn`` counts them, ``quarantine`` leaves them out,
+        ``fail`` ends the run at the first one.
     crosswalk : path, optional
         CSV file that gets the old and new identities of patients, studies and series; outside of `destination`.
     whole_tree : bool

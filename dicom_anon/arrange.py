@@ -34,8 +34,8 @@ from dicom_anon.manifest import Manifest
 class Arranger:
     """The names of one destination.
 
-    Nearly all it knows it reads from the outputs, so that it finds its way in a destination of an earlier run. Whose
-    a name without a code is, they do not say: of several that wanted it, who has it may be gone.
+    Nearly all that it knows it reads from the outputs, so that it finds its way in the destination of an earlier run.
+    Only whose a name without a code is, they do not tell: the one of several files that got it may be gone.
 
     Parameters
     ----------

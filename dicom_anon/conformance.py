@@ -6,7 +6,7 @@ Lives here: saying what an assignment does. Does not live here: doing it, or dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from dicom_anon import standard, tags
@@ -62,83 +62,77 @@ def statement(assignment: Assignment) -> str:
         _consistency(assignment),
         _limits(assignment),
     )
-    return "\n".join(line for part in parts for line in part) + "\n"
+    return "\n\n".join(block for part in parts for block in part) + "\n"
 
 
 def _head(assignment: Assignment, claimed: Claim) -> Iterator[str]:
     yield "# De-identification conformance statement"
-    yield ""
-    yield f"dicom-anon {__version__}, preset `{assignment.preset}`" + (
-        f", project `{assignment.project}`." if assignment.project else "."
+    project = f", project `{assignment.project}`" if assignment.project else ""
+    yield (
+        f"dicom-anon {__version__}, preset `{assignment.preset}`{project}.\n"
+        f"Assignment `{assignment.digest}`, measured against {standard.EDITION}, Annex E."
     )
-    yield f"Assignment `{assignment.digest}`, measured against {standard.EDITION}, Annex E."
-    yield ""
-    if claimed.options is not None:
-        yield "It conforms to the **Basic Application Level Confidentiality Profile** as a de-identifier" + (
-            ", with the options below." if claimed.options else ", with no option."
-        )
+    if claimed.options is None:
+        yield "It **does not claim** conformance to the Basic Application Level Confidentiality Profile, because:"
+        yield _bullets(claimed.hindrances)
     else:
-        yield ("It **does not claim** conformance to the Basic Application Level Confidentiality Profile, because:")
-        yield ""
-        yield from (f"- {hindrance}" for hindrance in claimed.hindrances)
-    yield ""
+        options = "the options below" if claimed.options else "no option"
+        yield (
+            "It conforms to the **Basic Application Level Confidentiality Profile** as a de-identifier, "
+            f"with {options}."
+        )
+
+
+def _bullets(texts: Iterable[str]) -> str:
+    return "\n".join(f"- {text}" for text in texts)
 
 
 def _options(claimed: Claim) -> Iterator[str]:
     yield "## Options"
-    yield ""
     codes = standard.method_codes()
-    yield "| option | code | applied | what it does here |"
-    yield "|---|---|---|---|"
+    lines = ["| option | code | applied | what it does here |", "|---|---|---|---|"]
     for option in standard.PROFILE_OPTIONS:
         code, meaning = codes[option]
         applied = "yes" if claimed.options and option in claimed.options else "no"
-        yield f"| {meaning} | {code} | {applied} | {_MEANINGS[option]} |"
+        lines.append(f"| {meaning} | {code} | {applied} | {_MEANINGS[option]} |")
     for option, why in NOT_OFFERED.items():
         code, meaning = codes[option]
-        yield f"| {meaning} | {code} | not offered | {why[0].upper()}{why[1:]}. |"
-    yield ""
+        lines.append(f"| {meaning} | {code} | not offered | {why[0].upper()}{why[1:]}. |")
+    yield "\n".join(lines)
 
 
 def _stamps(assignment: Assignment) -> Iterator[str]:
     yield "## What every output says of itself"
-    yield ""
-    for tag in (
+    stamps = (
         tags.PATIENT_IDENTITY_REMOVED,
         tags.DEIDENTIFICATION_METHOD,
         tags.DEIDENTIFICATION_METHOD_CODES,
         tags.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED,
-    ):
-        row = assignment.rows.get(tag)
-        if row is not None:
-            text = row.action.parameter.replace("\\", ", ") if row.action.parameter else row.action.describe()
-            yield f"- {tags.name_of(tag)} {tags.format_tag(tag)}: {text}"
-    yield ""
+    )
+    told = []
+    for tag in stamps:
+        if row := assignment.rows.get(tag):
+            text = row.action.parameter.replace("\\", ", ") or row.action.describe()
+            told.append(f"{tags.name_of(tag)} {tags.format_tag(tag)}: {text}")
+    yield _bullets(told)
 
 
 def _table(assignment: Assignment) -> Iterator[str]:
     rows = [row for row in assignment.rows.values() if row.source != "stamp"]
     yield "## Attributes"
-    yield ""
-    yield (
-        "Rules apply at every depth. A sequence that is kept is kept with its items, whose elements have their rules."
-    )
+    yield "Rules apply at every depth. A sequence that is kept is kept with its items, whose elements have their rules."
     for title, chosen in (
         ("Removed", [r for r in rows if isinstance(r.action, Remove)]),
         ("Replaced, emptied or changed", [r for r in rows if not isinstance(r.action, Remove | Keep)]),
         ("Kept by name", [r for r in rows if isinstance(r.action, Keep) and not isinstance(r.action, Safe)]),
     ):
-        yield ""
         yield f"### {title} ({len(chosen)})"
         for command, group in groupby(sorted(chosen, key=_by_command), key=lambda row: row.action.describe()):
             found = list(group)
-            yield ""
             yield f"`{command}`{_inserted(found)}: " + ", ".join(_named(row) for row in found)
     safe = sum(isinstance(row.action, Safe) for row in rows)
     unknown = "removed, private ones among them" if assignment.remove_unknown_tags else "kept"
-    yield ""
     yield f"Kept as not identifying: {safe} more attributes. Elements without a rule are {unknown}."
-    yield ""
 
 
 def _by_command(row: Row) -> tuple[str, tuple[int, int, str]]:
@@ -159,44 +153,28 @@ def _dummies(assignment: Assignment) -> Iterator[str]:
     if not _uses(assignment, (Replace, Compound)):
         return
     yield "## Dummy values"
-    yield ""
     yield ", ".join(f"{vr} `{dummy}`" for vr, dummy in DUMMIES.items())
-    yield ""
     yield (
-        "Numbers and bytes become zeros, UIDs the keyed UID. A command with `_or_` chooses by the Type that PS3.3 gives"
+        "Numbers and bytes become zeros, UIDs the keyed UID. A command with `_or_` chooses by the Type that PS3.3 "
+        "gives the attribute in the file's IOD: a dummy for Type 1, empty for Type 2, removal otherwise. In a sequence "
+        "that is replaced every value becomes a dummy; codes of structure, counts and concept names stay, so that it "
+        "is valid."
     )
-    yield (
-        "the attribute in the file's IOD: a dummy for Type 1, empty for Type 2, removal otherwise. "
-        "In a sequence that is"
-    )
-    yield (
-        "replaced every value becomes a dummy; codes of structure, counts and concept names stay, so that it is valid."
-    )
-    yield ""
 
 
 def _consistency(assignment: Assignment) -> Iterator[str]:
     yield "## Referential integrity and keys"
-    yield ""
-    yield (
-        "- Every pseudonym is keyed BLAKE2b of the kind and the original value. With one key the "
-        "same original gives the"
-    )
-    yield (
-        "  same replacement in every file, at every depth, in file meta, in any order, on any "
-        "machine and in later runs."
-    )
+    told = [
+        "Every pseudonym is keyed BLAKE2b of the kind and the original value. With one key the same original gives the "
+        "same replacement in every file, at every depth, in file meta, in any order, on any machine and in later runs."
+    ]
     if _uses(assignment, (Uid, Compound)):
-        yield "- UIDs become `2.25.` and a number. UIDs that PS3.6 registers, SOP Classes among them, stay."
-    yield (
-        "- The key is secret. It is kept beside the output folder, never in it, and whoever has it "
-        "can link originals to"
-    )
-    yield "  replacements; without it nobody can. Destroying it makes the replacement final."
-    yield (
-        "- Without a PatientID a patient is known by name and birth date, else by study; the account "
-        "says how many were."
-    )
+        told.append("UIDs become `2.25.` and a number. UIDs that PS3.6 registers, SOP Classes among them, stay.")
+    told += [
+        "The key is secret. It is kept beside the output folder, never in it, and whoever has it can link originals to "
+        "replacements; without it nobody can. Destroying it makes the replacement final.",
+        "Without a PatientID a patient is known by name and birth date, else by study; the account says how many were.",
+    ]
     if _uses(assignment, (ShiftDate,)):
         shift = assignment.date_shift
         how = (
@@ -204,50 +182,43 @@ def _consistency(assignment: Assignment) -> Iterator[str]:
             if shift.days is not None
             else f"{shift.min_days} to {shift.max_days} days back, chosen by the key for each patient"
         )
-        yield (
-            f"- Dates move by {how}{', or as the lookup table says' if assignment.lookup else ''}; order and intervals"
-        )
-        yield "  within a patient stay, and so do times of day."
+        table = ", or as the lookup table says" if assignment.lookup else ""
+        told.append(f"Dates move by {how}{table}; order and intervals within a patient stay, and so do times of day.")
     if assignment.lookup is not None:
-        yield "- Patients are named by a lookup table; a patient who is not in it is not passed on."
+        told.append("Patients are named by a lookup table; a patient who is not in it is not passed on.")
     if _uses(assignment, (Clean,)):
-        yield (
-            "- Cleaned text loses the names, numbers, dates, addresses, telephone numbers and "
-            "institutions that the file"
+        told.append(
+            "Cleaned text loses the names, numbers, dates, addresses, telephone numbers and institutions that the file "
+            "holds anywhere, and whatever has the shape of a date, a number of a person, an address of the network or "
+            "a name after a title. No dictionary of surnames and no statistical model is used."
         )
-        yield (
-            "  holds anywhere, and whatever has the shape of a date, a number of a person, an "
-            "address of the network or a"
-        )
-        yield "  name after a title. No dictionary of surnames and no statistical model is used."
-    yield ""
+    yield _bullets(told)
 
 
 def _limits(assignment: Assignment) -> Iterator[str]:
     yield "## Decisions where the Standard leaves a choice"
-    yield ""
+    told = []
     if assignment.preset in ("basic", "tcia", "default"):
-        yield ("- Presentation Creation Date and Time are X in the table and Type 1 in presentation states: a dummy.")
-        yield "- Responsible Person is X and Type 2C for animals: emptied where the IOD asks for it."
-        yield (
-            "- Beside the table, text that people type is cleaned or removed; order numbers, locators, machines and "
-            "issuers are removed, emptied or replaced."
-        )
-        yield "- An Overlay Plane without its data is invalid, so the whole group goes, and so do curves."
+        told += [
+            "Presentation Creation Date and Time are X in the table and Type 1 in presentation states: a dummy.",
+            "Responsible Person is X and Type 2C for animals: emptied where the IOD asks for it.",
+            "Beside the table, text that people type is cleaned or removed; order numbers, locators, machines and "
+            "issuers are removed, emptied or replaced.",
+            "An Overlay Plane without its data is invalid, so the whole group goes, and so do curves.",
+        ]
     if not {FULL_DATES, MODIFIED_DATES} & set(assignment.profile_options) and assignment.preset == "basic":
-        yield (
-            "- Instance creation and secondary capture dates and times are removed besides, unless that is turned off."
+        told.append(
+            "Instance creation and secondary capture dates and times are removed besides, unless that is turned off."
         )
     if SAFE_PRIVATE not in assignment.profile_options and assignment.remove_unknown_tags:
-        yield "- Private elements go, but for those that a rule names."
-    yield ("- File meta information is written anew; the preamble is zeros; digital signatures, group lengths and what")
+        told.append("Private elements go, but for those that a rule names.")
     rebuilt = "made anew over the outputs" if assignment.objects.get("dicomdir") == REBUILD else "not passed on"
-    yield (
-        f"  follows the Data Set are dropped. A DICOMDIR is {rebuilt}. An object with encrypted attributes is refused."
-    )
-    yield (
-        "- Pixel data are not looked at: text burned into them stays, and Burned In Annotation is not changed to NO."
-    )
+    told += [
+        "File meta information is written anew; the preamble is zeros; digital signatures, group lengths and what "
+        f"follows the Data Set are dropped. A DICOMDIR is {rebuilt}. An object with encrypted attributes is refused.",
+        "Pixel data are not looked at: text burned into them stays, and Burned In Annotation is not changed to NO.",
+    ]
+    yield _bullets(told)
 
 
 def _uses(assignment: Assignment, kinds: tuple[type[Action], ...]) -> bool:

@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from dicom_anon import tags
 from dicom_anon.arrange import Arranger, files_in, remove_if_empty
 from dicom_anon.directory import NAME
 from dicom_anon.errors import FileRefused
-from dicom_anon.extract import Extract, Output, Summary, as_json, read_output, summarise
-from dicom_anon.folders import walk
+from dicom_anon.extract import Extract, Summary, as_json, read_output, summarise
+from dicom_anon.fileset import files_below
 from dicom_anon.layout import EXTRACTED, NAMERS, PENDING, TASK, component
 from dicom_anon.manifest import Manifest
-from dicom_anon.output import PART_PREFIX, write_whole
+from dicom_anon.output import write_whole
 from dicom_anon.report import RunReport
 from dicom_anon.taskjson import SeriesFacts, TaskFacts, task_document
 from dicom_anon.worker import Order
@@ -87,7 +87,7 @@ def _write_studies(
     for folder in Arranger(destination, "study").series_folders():
         if folder.name.startswith(PENDING):
             continue
-        summary = summarise(_outputs_in(folder), extract)
+        summary = summarise((read_output(folder / name) for name in files_in(folder)), extract)
         if not summary.instances:
             continue
         study = folder.parent.parent
@@ -107,7 +107,8 @@ def _write_series(destination: Path, extract: Extract, known: frozenset[str], an
     Documents of an earlier run, which are `known`, may be replaced; nothing else is.
     """
     series: dict[tuple[str, str], tuple[Path, Summary]] = {}
-    for path in _all_files(destination):
+    for parts in files_below(destination):
+        path = destination.joinpath(*parts)
         try:
             output = read_output(path)
         except FileRefused:
@@ -124,18 +125,6 @@ def _write_series(destination: Path, extract: Extract, known: frozenset[str], an
             name += "_"
             path = folder / f"{name}.json"
         _write(destination, path, summary.document(), announce)
-
-
-def _outputs_in(folder: Path) -> Iterator[Output]:
-    for name in files_in(folder):
-        yield read_output(folder / name)
-
-
-def _all_files(top: Path) -> Iterator[Path]:
-    for folder, _, names in walk(top):
-        for name in names:
-            if not name.startswith(PART_PREFIX):
-                yield Path(folder, name)
 
 
 def _write(destination: Path, path: Path, document: dict[str, Any], announce: Announce) -> None:

@@ -114,7 +114,7 @@ def directory_over(folder: Path, pseudonyms: Pseudonyms) -> Directory:
     left_out = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote values
-        for parts in _files_below(folder):
+        for parts in files_below(folder) if folder.is_dir() else ():
             path = folder.joinpath(*parts)
             head = own_head(path)
             if head and not is_directory(head):
@@ -122,10 +122,14 @@ def directory_over(folder: Path, pseudonyms: Pseudonyms) -> Directory:
     return Directory(made.content(), made.listed, left_out)
 
 
-def _files_below(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Paths of all files below a folder, as parts, in a fixed order; what is still being written is none."""
-    if not folder.is_dir():
-        return
+def files_below(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Paths of all files below a folder, as parts, in a fixed order; what is still being written is none.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be listed.
+    """
     for top, _, names in walk(folder):
         above = Path(top).relative_to(folder).parts
         yield from ((*above, name) for name in names if not name.startswith(PART_PREFIX))

@@ -7,6 +7,7 @@ not needed. So nothing is overwritten, and it does not matter who was first. Doe
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import unicodedata
@@ -100,9 +101,15 @@ def instance_name(number: str) -> str:
     >>> instance_name("7"), instance_name("123456"), instance_name("-1"), instance_name("1a"), instance_name("1" * 13)
     ('00007', '123456', '', '', '')
     """
+    whole = _whole(number)
+    return "" if whole is None else f"{whole:05d}"
+
+
+def _whole(number: str) -> int | None:
+    """Value of an Instance or Series Number, `None` where it is none; negative ones do not count."""
     text = number.strip().removeprefix("+")
     is_number = text.isascii() and text.isdigit() and len(text) <= 12  # as many as VR IS can have (PS3.5 section 6.2)
-    return f"{int(text):05d}" if is_number else ""
+    return int(text) if is_number else None
 
 
 def _pending(name: str, code: str) -> str:
@@ -173,8 +180,8 @@ def safe_name(text: str) -> str:
     >>> safe_name("T1 a/b\\c:d"), safe_name(".."), safe_name(" con "), len(safe_name("x" * 300))
     ('T1 a_b_c_d', '', '_con', 60)
     """
-    composed = unicodedata.normalize("NFC", text)
-    clean = " ".join(_UNSAFE.sub("_", " ".join(composed.split())).split())[:MAX_NAME]
+    words = unicodedata.normalize("NFC", text).split()
+    clean = _UNSAFE.sub("_", " ".join(words))[:MAX_NAME]
     while len(clean.encode("utf-8", "replace")) > _MAX_BYTES:
         clean = clean[:-1]
     clean = clean.strip(". ")
@@ -222,24 +229,18 @@ def series_folders(new: Iterable[Series], taken: Set[str]) -> dict[Series, str]:
     used = {name.casefold() for name in taken}
     names: dict[Series, str] = {}
     for series in sorted(set(new), key=_in_order):
-        number = instance_name(series.number).lstrip("0") or ("0" if instance_name(series.number) else "")
+        whole = _whole(series.number)
+        number = "" if whole is None else str(whole)
         base = safe_name(series.description) or number or "series"
         uid = component(series.uid, "no-series")
         wanted = [base, f"{base}-{number}"] if number and base != number else [base]
         wanted += [f"{base}-{uid[-8:]}", f"{base}-{uid}"]
-        names[series] = next(name for name in _and_so_on(wanted) if name.casefold() not in used)
+        more = (f"{base}-{uid}-{count}" for count in itertools.count(2))
+        names[series] = next(name for name in itertools.chain(wanted, more) if name.casefold() not in used)
         used.add(names[series].casefold())
     return names
 
 
 def _in_order(series: Series) -> tuple[int, Series]:
-    number = instance_name(series.number)
-    return int(number) if number else 1 << 62, series
-
-
-def _and_so_on(wanted: list[str]) -> Iterable[str]:
-    yield from wanted
-    count = 2
-    while True:
-        yield f"{wanted[-1]}-{count}"
-        count += 1
+    whole = _whole(series.number)
+    return 1 << 62 if whole is None else whole, series

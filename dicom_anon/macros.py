@@ -22,15 +22,23 @@ class MacroError(DicomAnonError):
 
 
 class Macro(NamedTuple):
-    """One macro: what it inserts for an element and its argument, which argument it takes, and a line for people.
+    """One macro.
 
-    `takes` is ``tag`` (may be left out, and is 0 then), ``column`` (of the lookup table) or empty for none.
-    `sample` is a text of the form that it always gives, empty where it may give any.
+    Parameters
+    ----------
+    insert : callable
+        Gives what it inserts for an element and its argument.
+    meaning : str
+        A line for people.
+    takes : str
+        Its argument: ``tag`` (may be left out, and is 0 then), ``column`` (of the lookup table), or empty for none.
+    sample : str
+        A text of the form that it always gives; empty where it may give any.
     """
 
     insert: Callable[[Element, Argument], str]
-    takes: str
     meaning: str
+    takes: str = ""
     sample: str = ""
 
 
@@ -56,67 +64,43 @@ def _hash_acc(element: Element, _: Argument) -> str:
 
 MACROS: dict[str, Macro] = {
     "project_name": Macro(
-        lambda e, _: e.file.facts.project_name,
-        "",
-        "name of the project section, else of general, else Undefined",
+        lambda e, _: e.file.facts.project_name, "name of the project section, else of general, else Undefined"
     ),
     "project_owner": Macro(
-        lambda e, _: e.file.facts.project_owner,
-        "",
-        "owner of the project section, else of general, else Unknown",
+        lambda e, _: e.file.facts.project_owner, "owner of the project section, else of general, else Unknown"
     ),
     "project_prefix": Macro(
-        lambda e, _: e.file.facts.project_prefix,
-        "",
-        "prefix of the project section, else of general, else empty",
+        lambda e, _: e.file.facts.project_prefix, "prefix of the project section, else of general, else empty"
     ),
-    "process_date": Macro(
-        lambda e, _: e.file.facts.process_date,
-        "",
-        "start of the run, MMddyyyy",
-        "10102026",
-    ),
-    "process_time": Macro(
-        lambda e, _: e.file.facts.process_time,
-        "",
-        "start of the run, hhmmsszzz",
-        "101010100",
-    ),
+    "process_date": Macro(lambda e, _: e.file.facts.process_date, "start of the run, MMddyyyy", sample="10102026"),
+    "process_time": Macro(lambda e, _: e.file.facts.process_time, "start of the run, hhmmsszzz", sample="101010100"),
     "random_uid": Macro(
-        lambda e, _: e.file.pseudonyms.study_uid(e.file.study),
-        "",
-        "a UID with no meaning, one per source study",
+        lambda e, _: e.file.pseudonyms.study_uid(e.file.study), "a UID with no meaning, one per source study"
     ),
     "fake_name": Macro(
-        lambda e, _: e.file.pseudonyms.person_name(e.file.patient(e.level)),
-        "",
-        "Greek^Greek^^^, one per source patient",
+        lambda e, _: e.file.pseudonyms.person_name(e.file.patient(e.level)), "Greek^Greek^^^, one per source patient"
     ),
     "fake_mrn": Macro(
         lambda e, _: e.file.pseudonyms.digits("fake-mrn", e.file.patient(e.level)),
-        "",
         "16 digits, one number per source patient",
-        "1000000000000000",
+        sample="1000000000000000",
     ),
     "fake_acc": Macro(
         lambda e, _: e.file.pseudonyms.digits("fake-acc", e.file.accession(e.level)),
-        "",
         "16 digits, one number per source accession",
-        "1000000000000000",
+        sample="1000000000000000",
     ),
-    "hash_acc": Macro(_hash_acc, "", "mercure's SipHash-2-4 of the accession, bit for bit"),
+    "hash_acc": Macro(_hash_acc, "mercure's SipHash-2-4 of the accession, bit for bit"),
     "hash_mrn": Macro(
         lambda e, _: e.file.pseudonyms.code("hash-mrn", e.file.patient(e.level)),
-        "",
         "keyed pseudonym of the patient, 16 hexadecimal digits",
     ),
     "hash_uid": Macro(
         lambda e, _: e.file.pseudonyms.uid(e.values[0]) if e.values else "",
-        "",
         "keyed pseudonym of the element's own UID, the one that the command uid gives",
     ),
-    "value": Macro(_value, "tag", "first original value of this element, or of @value(gggg,eeee)@"),
-    "lookup": Macro(_lookup, "column", "the patient's entry in a column of the lookup table, @lookup(column)@"),
+    "value": Macro(_value, "first original value of this element, or of @value(gggg,eeee)@", takes="tag"),
+    "lookup": Macro(_lookup, "the patient's entry in a column of the lookup table, @lookup(column)@", takes="column"),
 }
 
 _CALL = re.compile(r"@([A-Za-z_]\w*)(?:\(([^@]*)\))?@")
@@ -181,7 +165,7 @@ def parse_template(text: str) -> Template:
     Raises
     ------
     MacroError
-        Where it does not, or its argument is wrong.
+        A macro does not exist, is only half written, or has a wrong argument.
 
     Examples
     --------

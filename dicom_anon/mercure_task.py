@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,14 +104,7 @@ def _retains_originals(value: object) -> bool:
 
 def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping[str, str], say: Say) -> Task:
     sections = {name: value for name, value in settings.items() if isinstance(value, dict) and not name.startswith("_")}
-    names = {name.lower() for name in sections} - {config.GENERAL}
-    known = config.Config({name: config.Section() for name in names})
-    projects = {project_for_aet(known, title) for title in titles}
-    if len(projects) > 1:
-        raise UsageError("the images were sent to AE titles of different projects: one task, one project")
-    if not projects and names:
-        raise UsageError("no AE title is on record for the images, so that their project is not known")
-    project = next(iter(projects), "")
+    project = _project_of({name.lower() for name in sections} - {config.GENERAL}, titles)
     chosen = {name: value for name, value in sections.items() if name.lower() in (config.GENERAL, project)}
     own = _own_settings(settings, chosen, project)
     beside = {name: value for name, value in settings.items() if not isinstance(value, dict)}
@@ -132,6 +125,16 @@ def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping
     except config.SettingError:
         raise UsageError('the setting "notify" has no such value (accepted: "true" or "false")') from None
     return Task(assignment, layout or "mercure", extract, wants_notice, facts)
+
+
+def _project_of(names: Set[str], titles: frozenset[str]) -> str:
+    """Section that the AE titles pick, empty where it is none of them; a task has one."""
+    projects = {project_for_aet(names, title) for title in titles}
+    if len(projects) > 1:
+        raise UsageError("the images were sent to AE titles of different projects: one task, one project")
+    if not projects and names:
+        raise UsageError("no AE title is on record for the images, so that their project is not known")
+    return next(iter(projects), "")
 
 
 def _own_settings(settings: Mapping[str, Any], chosen: Mapping[str, dict[str, Any]], project: str) -> dict[str, Any]:

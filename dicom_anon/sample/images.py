@@ -150,8 +150,7 @@ def secondary_capture(visit: Visit, series: int, number: int) -> Dataset:
     dataset.PatientOrientation = None
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit = 7
-    dataset["PixelData"].VR = "OB"
-    dataset.PixelData = bytes(phantom(SIDE, SIDE, 0, 255))
+    dataset.add_new(0x7FE00010, "OB", bytes(phantom(SIDE, SIDE, 0, 255)))
     return dataset
 
 

@@ -1,6 +1,7 @@
 """Tables of the DICOM Standard (PS3.3, PS3.6, PS3.15, PS3.16), shipped as JSON and read as typed values.
 
-Lives here: the tables and their loader. Does not live here: what a rule does with a row, or which row wins.
+Lives here: the tables, and the loader of all but the additions to PS3.6 (`tags`). Does not live here: what a rule does
+with a row, or which row wins.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def safe_private() -> Mapping[PrivateKey, str]:
 def sr_concepts() -> Mapping[tuple[str, str], tuple[ConceptRow, ...]]:
     """Concept Names of the Clean Structured Content Option (PS3.15 Table E.3.4-1) by scheme and code value.
 
-    Nine concepts have several rows, one per Value Type, whose actions may differ.
+    Some concepts have several rows, one for each Value Type, whose actions may differ.
 
     >>> [row.basic for row in sr_concepts()["DCM", "121022"]]
     ['X']

@@ -21,7 +21,7 @@ from dicom_anon.fileset import own_head
 from dicom_anon.folders import walk_up
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
-from dicom_anon.output import PART_PREFIX
+from dicom_anon.output import PART_PREFIX, part_name
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.runfolder import RunFolder, default_run_folder
 from dicom_anon.worker import Order
@@ -59,11 +59,11 @@ def check_paths(
     if not source.exists():
         raise UsageError("SRC does not exist")
     real_source, real_destination = Path(os.path.realpath(source)), Path(os.path.realpath(destination))
-    if real_source == real_destination:
+    if _is_same(real_source, real_destination):
         raise UsageError("SRC and DST are the same")
-    if real_source in real_destination.parents and source.is_dir():
+    if _lies_in(real_destination, real_source) and source.is_dir():
         raise UsageError("DST lies inside SRC: choose a folder outside of it")
-    if real_destination in real_source.parents:
+    if _lies_in(real_source, real_destination):
         raise UsageError("SRC lies inside DST: choose another DST")
     if destination.exists():
         if not destination.is_dir():
@@ -86,7 +86,7 @@ def check_paths(
     for reason in Reason if quarantine is not None else ():
         copies = Path(os.path.realpath(quarantine / reason.value))
         for name, folder in (("DST", real_destination), ("SRC", real_source)):
-            if copies == folder or copies in folder.parents:
+            if _lies_in(folder, copies):
                 raise UsageError(f"{name} lies inside the quarantine folder, where copies go: choose another folder")
 
 
@@ -109,10 +109,25 @@ def check_apart(private: Path, what: str, source: Path, destination: Path) -> No
     """
     real = Path(os.path.realpath(private))
     for name, tree in (("SRC", source), ("DST", destination)):
-        top = Path(os.path.realpath(tree))
-        if top == real or top in real.parents:
+        if _lies_in(real, Path(os.path.realpath(tree))):
             raise UsageError(f"{what} lies inside {name}: choose a place outside of it")
     _check_no_others(private, what)
+
+
+def _lies_in(inner: Path, outer: Path) -> bool:
+    """Tell whether something is a folder, or lies in it."""
+    return any(_is_same(each, outer) for each in (inner, *inner.parents))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Tell whether real paths are of one file: by name, or by number, where names may be spelt in several ways."""
+    if one == other:
+        return True
+    try:
+        status = os.stat(one)
+        return status.st_ino != 0 and os.path.samestat(status, os.stat(other))
+    except OSError:
+        return False
 
 
 def _check_no_others(path: Path, what: str) -> None:
@@ -162,6 +177,11 @@ class Destination:
         Names of folders, where those that hold an identifier are replaced.
     arranger : Arranger or None
         Names of outputs, where they are made of what the outputs say.
+
+    Attributes
+    ----------
+    case_is_lost : bool
+        Names of sources that differ in case only would be one name in it; `prepare` finds out.
     """
 
     def __init__(
@@ -177,6 +197,7 @@ class Destination:
         self._arranger = arranger
         self._resumes = manifest is not None and os.path.isdir(order.destination)
         self._began = time.time() - 0.1  # clocks of file systems are coarse
+        self.case_is_lost = False
 
     def prepare(self) -> None:
         """Make the folder, or put right what a run that was killed left in it.
@@ -192,6 +213,7 @@ class Destination:
             os.makedirs(self._top, exist_ok=True)
         except OSError as error:
             raise UsageError(f"DST cannot be made: {error.strerror}") from None
+        self.case_is_lost = self._arranger is None and _loses_case(self._top)
         if self._resumes:
             self.remove_parts()
             if self._book is not None and self._manifest is not None:
@@ -328,6 +350,18 @@ class Destination:
         if self._arranger is not None:
             return self._arranger.find(written_as) != ""
         return os.path.exists(os.path.join(self._top, _settled(job, written_as)))
+
+
+def _loses_case(folder: str) -> bool:
+    """Tell whether a file of a folder is found under its name in capitals as well, as on Windows, macOS and FAT."""
+    part = part_name(os.path.join(folder, "any"))
+    with contextlib.suppress(OSError):  # of a folder that takes no file, each file will say so
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT))
+        try:
+            return os.path.exists(os.path.join(folder, os.path.basename(part).upper()))
+        finally:
+            os.unlink(part)
+    return False
 
 
 def _is_gone(path: str) -> bool:

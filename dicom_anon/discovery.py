@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -47,6 +48,7 @@ class NotTried(NamedTuple):
 
     relative: str
     reason: Reason
+    detail: str = ""
 
 
 Found: TypeAlias = "FileJob | Folder | NotTried"
@@ -58,7 +60,12 @@ _JUNCTION = 0xA0000003
 
 
 def discover(
-    source: Path, *, whole_tree: bool = True, follow_links: bool = False, closed: Iterable[str] = ()
+    source: Path,
+    *,
+    whole_tree: bool = True,
+    follow_links: bool = False,
+    closed: Iterable[str] = (),
+    case_is_lost: bool = False,
 ) -> Iterator[Found]:
     """List what is below a folder, or a single file.
 
@@ -76,31 +83,40 @@ def discover(
         Follow symbolic links that lead out of the source folder.
     closed : iterable of str
         Folders into which no link is followed, such as the destination.
+    case_is_lost : bool
+        The destination cannot have both ``a`` and ``A`` in one folder: what has such a name, or is below it, is not
+        tried, but for the first of them.
     """
     if not source.is_dir():
         yield _told(source.name, source.stat())
         return
     links = _Links(source, closed) if follow_links else None
-    pending = [""]
+    pending = [("", False)]
     while pending:
-        relative = pending.pop()
+        relative, is_lost = pending.pop()
         try:
             with os.scandir(os.path.join(source, relative)) as entries:
                 listed = sorted(entries, key=_NAME)
         except OSError:
             yield NotTried(relative, Reason.UNREADABLE)
             continue
-        folders = []
+        folders: list[tuple[Folder, bool]] = []
+        taken: set[str] = set()
         above = relative + os.sep if relative else ""
         for entry in listed:
             found = _look(entry, above + entry.name, links)
-            if isinstance(found, Folder):
-                if whole_tree:
-                    folders.append(found)
-            else:
+            if isinstance(found, NotTried):
                 yield found
-        yield from folders
-        pending.extend(folder.relative for folder in reversed(folders))
+                continue
+            lost = is_lost or (case_is_lost and _is_taken(entry.name, taken))
+            if isinstance(found, FileJob):
+                yield (
+                    NotTried(found.relative, Reason.WRITE_FAILED, "a name that differs in case only") if lost else found
+                )
+            elif whole_tree:
+                folders.append((found, lost))
+        yield from (folder for folder, lost in folders if not lost)
+        pending.extend((folder.relative, lost) for folder, lost in reversed(folders))
 
 
 class _Links:
@@ -154,6 +170,14 @@ def _look(entry: os.DirEntry[str], relative: str, links: _Links | None) -> Found
         return NotTried(relative, Reason.VANISHED)
     except OSError:
         return NotTried(relative, Reason.UNREADABLE)
+
+
+def _is_taken(name: str, taken: set[str]) -> bool:
+    """Tell whether a name would be one with an earlier one on Windows, macOS or FAT; it is taken from now on."""
+    alike = unicodedata.normalize("NFC", name).casefold().rstrip(". ")
+    known = alike in taken
+    taken.add(alike)
+    return known
 
 
 def _told(relative: str, status: os.stat_result) -> FileJob | NotTried:

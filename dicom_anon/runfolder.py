@@ -156,12 +156,13 @@ class RunFolder:
             return ProblemList(_private_file(self.problems_path))
 
     def unreadable(self) -> set[str]:
-        """Relative paths that the last run could not read, folders among them, as its list has them."""
+        """Relative paths that the last run could not read or had no place for, with folders, as its list has them."""
+        reasons = (Reason.UNREADABLE.value, Reason.WRITE_FAILED.value)
         with _usable(PROBLEMS_NAME):
             if not self.problems_path.exists():
                 return set()
             with open(self.problems_path, encoding="utf-8", newline="") as file:
-                return {row[0] for row in csv.reader(file) if row[2:3] == [Reason.UNREADABLE.value]}
+                return {row[0] for row in csv.reader(file) if row[2:3] and row[2] in reasons}
 
     def risks(self, *, anew: bool) -> RiskList:
         """List of objects that were written though their pixels may show text, of all runs since `anew`."""

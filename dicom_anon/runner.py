@@ -159,6 +159,7 @@ class _Run:
             whole_tree=self._request.whole_tree,
             follow_links=self._request.follow_links,
             closed=(order.destination, *filter(None, [order.quarantine])),
+            case_is_lost=self._destination.case_is_lost,
         )
         for found in found_in_order:
             if self._report.interrupted:
@@ -205,7 +206,7 @@ class _Run:
             self._report.add_not_tried(entry)
             if self._problems is not None:
                 with self._on_record():
-                    self._problems.add([(entry.relative, entry.reason, "")])
+                    self._problems.add([(entry.relative, entry.reason, entry.detail)])
         if self._request.book is not None and entry.reason.kind is not Kind.SKIPPED:
             self._request.book.doubt(os.path.join(entry.relative, ""))  # it may be a folder, of which nothing is known
         if self._request.stop_on_trouble and self._report.trouble:

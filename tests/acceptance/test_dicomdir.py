@@ -338,7 +338,7 @@ def test_a_run_killed_near_its_end_is_resumed_to_the_same_end(tmp_path: Path, ru
     (tmp_path / "site/sitecustomize.py").write_text(KILLER)
     words = ("--key-file", key_file, "-c", tmp_path / "rules.json", "-j", 1)
     met: set[str] = set()
-    for moment in range(14, 60):
+    for moment in range(16, 62):
         out = tmp_path / f"kill{moment}"
         if not _kill(moment, tmp_path / "site", source, out, *words):
             break

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from dicom_anon import anonymize_tree
 from dicom_anon.runfolder import RunFolder
-from tests.acceptance.command import Done, call, contents, files_below, folders_below, read
+from tests.acceptance.command import COMMAND, Done, call, contents, environment, files_below, folders_below, read
 from tests.acceptance.test_resume import picture, state
 
 
@@ -51,6 +52,45 @@ def output_of(number: int, out: Path) -> Path:
 def refused(done: Done, said: str) -> None:
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+
+
+# Another system
+
+
+@pytest.mark.parametrize("names", ["safe", "keep"])
+def test_a_destination_that_takes_two_names_for_one_gets_one_file(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    exists = os.path.exists
+
+    def without_case(path: str) -> bool:
+        """As on Windows and macOS."""
+        return exists(path) or exists(os.path.join(os.path.dirname(path), os.path.basename(path).lower()))
+
+    source = put(tmp_path / "in", A=picture(0, 1), a=picture(0, 2), Sub__x=picture(0, 3), sub__x=picture(0, 4))
+    told = ("--names", names, "--run-dir", tmp_path / "private")
+    monkeypatch.setattr(os.path, "exists", without_case)
+    for written, unchanged in ((2, 0), (0, 2)):
+        done = call(source, tmp_path / "out", "--key-file", key_file, "--json", "-", "-j", 1, *told, "--verify")
+        account = done.account
+        assert (done.code, account["found"]["files"], account["balances"]) == (1, 4, True)
+        assert (account["written"]["files"], account["unchanged"]["files"]) == (written, unchanged)
+        assert done.reasons("failed") == {"write-failed": 2}
+    assert files_below(tmp_path / "out") == ["A.dcm", "Sub/x.dcm"]
+    listed = (tmp_path / "private/not-written.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in listed] == ["path", "a.dcm", "sub/x.dcm"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_a_list_on_standard_output_is_the_file_that_it_would_be(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "list.csv").write_text("ward,ACCESSION-NUMBER\nПервый,007\n", "utf-8")
+    (tmp_path / "table.csv").write_text("PHI-AccNo,ANON-StudyUID\n007,2.25.1\n", "utf-8")
+    given = ("lookup", "--accessions", tmp_path / "list.csv", "--crosswalk", tmp_path / "table.csv")
+    told = subprocess.run(
+        [*COMMAND, *given], capture_output=True, env=environment(PYTHONIOENCODING=encoding), check=True
+    )
+    assert call(*given, "--out", tmp_path / "joined.csv").code == 0
+    assert told.stdout == (tmp_path / "joined.csv").read_bytes()
 
 
 # Another source

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dicom_anon.discovery import Folder, Found, NotTried, discover
+from dicom_anon.discovery import FileJob, Folder, Found, NotTried, discover
 from dicom_anon.errors import Reason
 
 
@@ -55,3 +55,37 @@ def test_a_junction_is_a_link(
 
     monkeypatch.setattr(os, "scandir", listed)
     assert list(discover(source, follow_links=follow)) == [found]
+
+
+def test_of_names_that_are_one_in_the_destination_the_first_is_tried(tmp_path: Path) -> None:
+    for path in (
+        "A",
+        "a",
+        "a.",
+        "b",
+        "Dir/x",
+        "dir/x",
+        "dir/deep/y",
+        "dir/z",
+        "\u00e4",
+        "a\u0308",
+        "SS",
+        "sub/A",
+        "sub/b",
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    told = list(discover(tmp_path, case_is_lost=True))
+    assert [job.relative for job in told if isinstance(job, FileJob)] == [
+        "A",
+        "SS",
+        "a\u0308",
+        "b",
+        "Dir/x",
+        "sub/A",
+        "sub/b",
+    ]
+    assert [folder.relative for folder in told if isinstance(folder, Folder)] == ["Dir", "sub"]
+    lost = {entry.relative: entry.reason for entry in told if isinstance(entry, NotTried)}
+    assert lost == dict.fromkeys(("a", "a.", "\u00e4", "dir/x", "dir/z", "dir/deep/y"), Reason.WRITE_FAILED)
+    assert not any(isinstance(entry, NotTried) for entry in discover(tmp_path))

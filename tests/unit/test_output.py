@@ -69,9 +69,13 @@ def test_the_name_of_a_part_tells_nothing_and_stays_short(tmp_path: Path) -> Non
         assert part != Path(other.submit(output.part_name, tmp_path / "other").result())
 
 
-@pytest.mark.parametrize("code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+CODES = [errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO]
+
+
+@pytest.mark.parametrize("before", [0, 77])
+@pytest.mark.parametrize("code", [None, 0, *CODES])
 def test_where_the_kernel_does_not_copy_a_buffer_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None, before: int
 ) -> None:
     monkeypatch.setattr(dicomfile, "HEAD", 400)
     monkeypatch.setattr(output, "_COPY_CHUNK", 300)
@@ -79,10 +83,14 @@ def test_where_the_kernel_does_not_copy_a_buffer_does(
     source.PixelData = bytes(range(250)) * 8
     path = put(tmp_path, file_bytes(source))
     copy(path, tmp_path / "kernel")
+    able = [before]
 
-    def refuse(*_: object) -> int:
-        assert code is not None
-        raise OSError(code, os.strerror(code))
+    def refuse(source: int, target: int, count: int, offset: int) -> int:
+        if able and (done := able.pop()):
+            return os.write(target, os.pread(source, done, offset))
+        if code:
+            raise OSError(code, os.strerror(code))
+        return 0
 
     if code is None:
         monkeypatch.delattr(os, "copy_file_range", raising=False)
@@ -95,15 +103,20 @@ def test_where_the_kernel_does_not_copy_a_buffer_does(
 def test_an_error_of_the_kernel_copy_that_is_no_lack_of_support_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write = os.write
+
     def full(*_: object) -> int:
+        monkeypatch.setattr(os, "write", full)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(dicomfile, "HEAD", 400)
     monkeypatch.setattr(os, "copy_file_range", full, raising=False)
     source = image()
     source.PixelData = bytes(5000)
+    path = put(tmp_path, file_bytes(source))
     with pytest.raises(OSError, match="28") as failed:
-        copy(put(tmp_path, file_bytes(source)), tmp_path / "target")
+        copy(path, tmp_path / "target")
+    monkeypatch.setattr(os, "write", write)
     assert failed.value.errno == errno.ENOSPC
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source"]
 

@@ -385,9 +385,7 @@ def knows(path: Path, destination: Path) -> bool:
     if not path.exists():
         return False
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
-        ) as database:
+        with contextlib.closing(sqlite3.connect(path, timeout=0)) as database:
             row = database.execute("SELECT 1 FROM tree WHERE destination = ?", (_name_of(destination),)).fetchone()
     except sqlite3.OperationalError as error:
         if _is_locked(error):

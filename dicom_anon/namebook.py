@@ -9,6 +9,7 @@ Lives here: that bookkeeping and the renaming. Does not live here: the test of a
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -121,12 +122,14 @@ class NameBook:
         """
         telling = 0
         renames = self.renames(final)
+        as_kept = {_decomposed(name): name for name in renames}
         if renames:
             for folder, names, _ in walk_up(destination):
-                for name in names:
+                for found in names:
+                    name = found if found in final else as_kept.get(_decomposed(found), found)
                     if name in renames:
                         try:
-                            os.rename(os.path.join(folder, name), os.path.join(folder, renames[name]))
+                            os.rename(os.path.join(folder, found), os.path.join(folder, renames[name]))
                         except OSError:  # a folder may keep its token, which tells nothing
                             telling += not final.get(name, True)
         return telling
@@ -135,6 +138,11 @@ class NameBook:
     def tainted(self) -> int:
         """Folder names that are replaced."""
         return len(self._tainted & {*self._may_stay, *self._new})
+
+
+def _decomposed(name: str) -> str:
+    """A name as HFS+ keeps it, whatever it was given: with accents as characters of their own."""
+    return name if name.isascii() else unicodedata.normalize("NFD", name)
 
 
 def _mark(relative: str, folders: set[str]) -> None:

@@ -289,7 +289,7 @@ def _named(job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: 
         if order.names == "study":
             number = engine.new_text(new.root, INSTANCE_NUMBER)
             telling = holds_identifier(engine.new_text(new.root, SERIES_DESCRIPTION), new.identifiers)
-        instance, code = _instance(file, new, engine), engine.code(job.relative)
+        instance, code = _instance(file, new, engine), engine.code(job.relative.replace(os.sep, "/"))
         return namer(Facts(new.study, new.series, instance, number, telling, code)), ()
     if order.names == "keep":
         return job.target, ()

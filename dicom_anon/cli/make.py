@@ -5,6 +5,8 @@ Lives here: their options and messages. Does not live here: what they make.
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import click
@@ -57,6 +59,8 @@ def lookup(accessions: Path, crosswalk: Path, out: Path | None) -> None:
 
     joined = join_files(accessions, crosswalk)
     if out is None or out == STDOUT:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", newline="")  # the same bytes as in a file, on any system
         click.echo(joined.text, nl=False)
     else:
         write_private(out, joined.text)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ RULES: list[tuple[str, object, tuple[str, ...]]] = [
 # Whole texts of a file: pieces of the message.
 TEXTS: list[tuple[str, tuple[str, ...]]] = [
     ("", ("is not JSON", "line 1, column 1")),
-    ('{"general": {"PatientName": "keep",}}', ("is not JSON", "line 1, column 36")),
+    ('{"general": {"PatientName": "keep",}}', ("is not JSON", "line 1, column 3")),
     ('{"general": ', ("is not JSON",)),
     ('{"general": {"x": NaN}}', ("NaN is no JSON value",)),
     ('["general"]', ("is no JSON object", '{"general": {...}}')),
@@ -117,7 +118,7 @@ TEXTS: list[tuple[str, tuple[str, ...]]] = [
      ('unknown macro "@nope@"', 'same element as "(0010,0010)"')),
     ('{"general": {"(0008,103E)": "keep", "(0008,103e)": "clear"}}', ('same element as "(0008,103E)"',)),
     ('{"knee": {"print_assignment": "true"}}', ('section "knee", key "print_assignment"', "general")),
-    ('{"general":' * 5000, ("is nested too deeply",)),
+    ('{"general":' * 40_000, ("is nested too deeply",)),
 ]  # fmt: skip
 
 # Options of the command: pieces of the message.
@@ -256,6 +257,24 @@ def test_source_and_destination_within_each_other(tmp_path: Path, source: Path) 
     refused(call(source, tmp_path / "link/out"), tmp_path, "DST lies inside SRC")
     refused(call(source, source / "sub/../out"), tmp_path, "DST lies inside SRC")
     assert sorted(os.listdir(source)) == before
+
+
+def test_source_and_destination_within_each_other_under_other_names(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+
+    def without_case(path: Any, **options: Any) -> os.stat_result:
+        """As on Windows and macOS: whatever lies in IN lies in `source`."""
+        return stat(
+            os.fspath(path).replace(f"{os.sep}IN", f"{os.sep}in") if isinstance(path, Path) else path, **options
+        )
+
+    monkeypatch.setattr(os, "stat", without_case)
+    refused(call(source, tmp_path / "IN/out"), tmp_path, "DST lies inside SRC")
+    refused(call(source, tmp_path / "IN"), tmp_path, "SRC and DST are the same")
+    refused(call(source, tmp_path / "out", "--json", tmp_path / "IN/account"), tmp_path, "--json lies inside SRC")
+    assert os.listdir(source) == ["file"]
 
 
 def test_a_destination_in_use(tmp_path: Path, source: Path) -> None:

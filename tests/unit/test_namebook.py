@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import folder_token, identifiers_of
 from dicom_anon.pseudonyms import Pseudonyms
@@ -49,6 +51,24 @@ def test_renaming_twice_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         NameBook(PSEUDONYMS, final).rename(tmp_path, final)
         assert folders(tmp_path) == {"clear", "clear/x", token("Jane")}
+
+
+COMPOSED, DECOMPOSED = "M\u00fcller", "Mu\u0308ller"
+
+
+@pytest.mark.parametrize(("name", "kept"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_a_telling_name_goes_in_whatever_form_a_file_system_keeps_it(tmp_path: Path, name: str, kept: str) -> None:
+    (tmp_path / kept).mkdir()
+    assert NameBook(PSEUDONYMS, {name: False}).rename(tmp_path, {name: False}) == 0
+    assert folders(tmp_path) == {token(name)}
+
+
+def test_two_names_that_differ_in_form_only_are_two(tmp_path: Path) -> None:
+    for folder in (COMPOSED, DECOMPOSED):
+        (tmp_path / folder).mkdir()
+    final = {COMPOSED: False, DECOMPOSED: True}
+    NameBook(PSEUDONYMS, final).rename(tmp_path, final)
+    assert folders(tmp_path) == {token(COMPOSED), DECOMPOSED}
 
 
 def test_a_folder_that_keeps_a_telling_name_is_counted(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -23,7 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from dicom_anon import tags
@@ -33,6 +34,7 @@ from dicom_anon.errors import Kind, Reason
 if TYPE_CHECKING:
     from dicom_anon.explaining import Decision
     from dicom_anon.report import RunReport
+    from dicom_anon.runfolder import RunFolder
     from dicom_anon.runner import Watcher
     from dicom_anon.verify import VerifyReport
     from dicom_anon.worker import FileResult
@@ -41,7 +43,10 @@ MAX_FINDINGS = 200
 """Findings that are listed for a person."""
 
 PLAIN_SECONDS = 5.0
-"""Time between two lines of progress where the output is no terminal."""
+"""Time between two lines of progress where the output is no terminal, or one that cannot show a bar."""
+
+WIDTH_FOR_BAR, WIDTH_FOR_ALL = 75, 110
+"""Columns of a terminal from which progress has a bar and rates, and from which it has all."""
 
 
 def size_text(count: float) -> str:
@@ -59,11 +64,14 @@ def size_text(count: float) -> str:
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Show files and bytes a second."""
-        elapsed = task.elapsed or 0.0
-        if not elapsed:
-            return Text("")
-        return Text(f"{task.completed / elapsed:,.0f} files/s  {size_text(task.fields['bytes'] / elapsed)}/s")
+        """Show files a second."""
+        return Text(f"{task.completed / task.elapsed:,.0f} files/s" if task.elapsed else "")
+
+
+class _BytesColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Show bytes a second."""
+        return Text(f"{size_text(task.fields['bytes'] / task.elapsed)}/s" if task.elapsed else "")
 
 
 class _TerminalProgress:
@@ -115,8 +123,22 @@ class _Bar(Progress):
 
 def _bar(console: Console, *columns: ProgressColumn, disable: bool = False) -> Progress:
     """A bar that is gone when its work is done."""
-    begin = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return _Bar(*begin, *columns, console=console, transient=True, disable=disable)
+    return _Bar(*columns, console=console, transient=True, expand=True, disable=disable)
+
+
+def _rest_of_line() -> BarColumn:
+    return BarColumn(bar_width=None, table_column=Column(ratio=1))
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """What of a run's progress fits in a line: broken lines, or words cut to a letter, tell nothing."""
+    count, left, trouble = MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[trouble]}")
+    if width < WIDTH_FOR_BAR:
+        return [count, left, trouble]
+    begin, end = [_rest_of_line(), count, _RateColumn()], [TimeElapsedColumn(), TextColumn("left"), left, trouble]
+    if width < WIDTH_FOR_ALL:
+        return [*begin, *end]
+    return [SpinnerColumn(), TextColumn("{task.description}"), *begin, _BytesColumn(), *end]
 
 
 @contextlib.contextmanager
@@ -125,9 +147,8 @@ def progress(quiet: bool) -> Iterator[Watcher | None]:
     console = Console(stderr=True)
     if quiet:
         yield None
-    elif console.is_terminal:
-        left = (TextColumn("left"), TimeRemainingColumn())
-        bar = _bar(console, _RateColumn(), TimeElapsedColumn(), *left, TextColumn("{task.fields[trouble]}"))
+    elif console.is_terminal and not console.is_dumb_terminal:
+        bar = _bar(console, *_columns(console.width))
         watcher = _TerminalProgress(bar)
         with bar:
             yield watcher
@@ -139,7 +160,9 @@ def progress(quiet: bool) -> Iterator[Watcher | None]:
 def counting(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Progress of work that counts files: a bar, or nothing where the output is no terminal."""
     console = Console(stderr=True)
-    bar = _bar(console, TimeRemainingColumn(), disable=quiet or not console.is_terminal)
+    begin = (SpinnerColumn(), TextColumn("{task.description}"))
+    count, left = MofNCompleteColumn(), TimeRemainingColumn()
+    bar = _bar(console, *begin, _rest_of_line(), count, left, disable=quiet or not console.is_terminal)
     task = bar.add_task(label, total=None)
 
     def show(done: int, total: int) -> None:
@@ -177,9 +200,11 @@ def say(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def show_report(report: RunReport, *, verbose: bool, list_at: str = "", stderr: bool = False) -> None:
-    """Print the account of a run."""
+def show_report(report: RunReport, *, verbose: bool, kept: RunFolder | None = None, stderr: bool = False) -> None:
+    """Print the account of a run, and where its lists are kept."""
     from dicom_anon.report import NOTES
+    from dicom_anon.runfolder import BURNED_IN_NAME
+    from dicom_anon.worker import BURNED_IN
 
     console = _console(stderr=stderr)
     verb = "would be written" if report.dry_run else "written"
@@ -204,10 +229,18 @@ def show_report(report: RunReport, *, verbose: bool, list_at: str = "", stderr: 
     rate = report.found / report.seconds if report.seconds else 0.0
     sums = "The account balances." if report.balances else "THE ACCOUNT DOES NOT BALANCE: do not use this output."
     console.print(f"{sums} {report.seconds:.1f} s, {rate:,.0f} files/s", highlight=False)
-    if report.trouble and list_at:
-        console.print(f"What was not written, and why: {escape(list_at)}", highlight=False, soft_wrap=True)
+    if kept and report.trouble:
+        _say_where(console, "What was not written, and why", kept.problems_path)
+    if kept and report.notes[BURNED_IN]:
+        _say_where(console, "What may show text in its pixels", kept.path / BURNED_IN_NAME)
     if report.interrupted:
         console.print("[red]Interrupted: the rest of the tree was not looked at.[/]")
+        if kept:
+            console.print("The same command again does the rest.")
+
+
+def _say_where(console: Console, what: str, path: Path) -> None:
+    console.print(f"{what}: {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
 def _console(*, stderr: bool = False) -> Console:

@@ -41,6 +41,7 @@ EPILOG = """\b
 Examples:
   dicom-anon sample ./in                      write a sample tree to try things on
   dicom-anon ./in ./out                       de-identify it with the default preset
+  dicom-anon verify ./in ./out                search the result for what identifies anyone
   dicom-anon ./in ./out -c rules.json --project knee
   dicom-anon ./in ./out --assign "StudyDescription=keep" --dry-run
   dicom-anon print-assignment -c rules.json   show what would be done to each tag
@@ -69,7 +70,7 @@ class _Group(click.Group):
     def _refuse_typo(self, ctx: click.Context, word: str) -> None:
         from difflib import get_close_matches
 
-        if close := get_close_matches(word, self.commands, n=1, cutoff=0.75):
+        if close := get_close_matches(word, [*self.commands, "--help", "--version"], n=1, cutoff=0.75):
             ctx.fail(f"there is no command and no SRC {word!r}; did you mean {close[0]!r}?")
 
 

@@ -36,7 +36,7 @@ def mercure_command(source: Path | None, destination: Path | None) -> None:
     from dicom_anon.mercure import TaskFailed, run_module
 
     if source is None or destination is None:
-        raise UsageError("IN and OUT are not given, and MERCURE_IN_DIR and MERCURE_OUT_DIR are not set")
+        raise UsageError("IN and OUT are needed, as arguments or as MERCURE_IN_DIR and MERCURE_OUT_DIR")
     persistent = os.environ.get("MODULE_PERSISTENCE_DIR")
     click.echo(f"dicom-anon {__version__}, module of mercure")
     try:

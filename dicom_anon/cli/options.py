@@ -87,7 +87,7 @@ jobs_option = click.option(
     type=click.IntRange(1),
     metavar="N",
     callback=_capped,
-    help=f"Worker processes, at most {JOBS_PER_CORE} for each core. Default: the cores this process may use.",
+    help=f"Worker processes, at most {JOBS_PER_CORE} for each core. Default: one for each usable core.",
 )
 
 

@@ -49,7 +49,7 @@ def _as_table(assignment: Assignment, rows: list[Row]) -> str:
         "",
         f"preset {assignment.preset}{project}: {len(rows)} rows shown; {safe} safe rows in all (--all shows them).",
         f"What has no row, private elements above all, is {fate}, at every depth.",
-        f"Digest of the rules: {assignment.digest}",
+        f"Digest of the rules: {assignment.told_digest}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -68,7 +68,7 @@ def _as_json(assignment: Assignment, rows: list[Row]) -> str:
         "preset": assignment.preset,
         "project": assignment.project,
         "remove_unknown_tags": assignment.remove_unknown_tags,
-        "digest": assignment.digest,
+        "digest": assignment.told_digest,
         "rows": [_record(row) for row in rows],
     }
     return json.dumps(content, indent=1) + "\n"

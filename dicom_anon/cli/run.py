@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-run-dir",
     is_flag=True,
-    help="Keep no private folder: without --key-file nobody can repeat the pseudonyms.",
+    help="Keep no private folder: no run can be resumed, nor its pseudonyms repeated without --key-file.",
 )
 @jobs_option
 @click.option("--dry-run", is_flag=True, help="Decide for every file, write nothing.")
@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     help="Afterwards look independently for what is left of any identifier; exit code 3 where something is.",
 )
 @json_option("the account, and under verify what --verify found,")
-@quiet_option("errors")
+@quiet_option("errors and warnings")
 @click.option("-v", "--verbose", is_flag=True, help="Say what the reasons for skipped files mean, too.")
 @click.pass_obj
 def run_command(
@@ -194,12 +194,12 @@ def run_command(
             watcher=progress,
         )
         report.ended_by = first.number
-    list_at = str(folder.problems_path) if folder and not dry_run else ""
+    kept = None if dry_run else folder
     found: VerifyReport | None = None
     code, written = report.exit_code or EXIT_TROUBLE, True
     try:
         if not quiet and json_file != STDOUT:
-            console.show_report(report, verbose=verbose, list_at=list_at)
+            console.show_report(report, verbose=verbose, kept=kept)
         if verify and not dry_run and not report.interrupted:
             found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet, depth=depth)
         code = report.exit_code if found is None or found.clean else EXIT_FOUND
@@ -210,12 +210,12 @@ def run_command(
         raise
     finally:  # the run is done: whatever became of its output on the terminal, or of verify, its account is written
         if json_file is not None:
-            rules_used = {"preset": assignment.preset, "project": assignment.project, "rules": assignment.digest}
+            rules_used = {"preset": assignment.preset, "project": assignment.project, "rules": assignment.told_digest}
             verdict = {} if found is None else {"verify": found.as_dict()}
             written = write_json(json_file, {**report.to_json(), "exit_code": code, **rules_used, **verdict})
     if not written:
         if quiet or json_file == STDOUT:
-            console.show_report(report, verbose=verbose, list_at=list_at, stderr=True)
+            console.show_report(report, verbose=verbose, kept=kept, stderr=True)
         if found is not None and json_file == STDOUT:
             console.show_findings(found, stderr=True)
     sys.exit(code if written else code or EXIT_TROUBLE)

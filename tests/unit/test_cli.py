@@ -207,6 +207,15 @@ def test_a_dry_run_points_to_no_list(tree: Path) -> None:
     assert ["not-written.csv" in done.out for done in (dry, real)] == [False, True]
 
 
+def test_the_account_says_where_the_lists_are(tree: Path) -> None:
+    (tree / "in/one.dcm").write_bytes(file_bytes(image(BurnedInAnnotation="YES")))
+    rule = ("--run-dir", tree / "kept")
+    dry, real, again = (call(tree / "in", tree / "out", *rule, *words).out for words in (("--dry-run",), (), ()))
+    line = f"What may show text in its pixels: {tree / 'kept/burned-in.csv'}\n"
+    assert [line in shown for shown in (dry, real, again)] == [False, True, False]
+    assert "What may show" not in call(tree / "in", tree / "other", "--no-run-dir").out
+
+
 def test_files_may_lie_in_the_private_folder_that_the_run_makes(tree: Path) -> None:
     private = tree / "out.private"
     words = (tree / "in", tree / "out", "--json", private / "summary", "--crosswalk", private / "table", "-q")
@@ -255,6 +264,8 @@ def test_inspect_says_what_a_file_is(tree: Path) -> None:
 def test_a_command_that_is_misspelt(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree)
     assert "did you mean 'verify'?" in told(tree, "verfy", "in", "out")
+    assert "did you mean '--help'?" in told(tree, "help")
+    assert "did you mean '--version'?" in told(tree, "version")
     (tree / "verfy").mkdir()
     assert call("verfy", "out", "-q").code == 0
 

@@ -70,7 +70,7 @@ def _head(assignment: Assignment, claimed: Claim) -> Iterator[str]:
     project = f", project `{assignment.project}`" if assignment.project else ""
     yield (
         f"dicom-anon {__version__}, preset `{assignment.preset}`{project}.\n"
-        f"Assignment `{assignment.digest}`, measured against {standard.EDITION}, Annex E."
+        f"Assignment `{assignment.told_digest}`, measured against {standard.EDITION}, Annex E."
     )
     if claimed.options is None:
         yield "It **does not claim** conformance to the Basic Application Level Confidentiality Profile, because:"

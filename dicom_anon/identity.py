@@ -29,7 +29,8 @@ _KINDS = {
     "dates": """
         PatientBirthDate StudyDate SeriesDate AcquisitionDate ContentDate AdmittingDate AcquisitionDateTime
         PerformedProcedureStepStartDate ScheduledProcedureStepStartDate LastMenstrualDate
-        PatientBirthDateInAlternativeCalendar InstanceCreationDate DischargeDate
+        PatientBirthDateInAlternativeCalendar PatientDeathDateInAlternativeCalendar InstanceCreationDate
+        DischargeDate
     """,
     "phones": """
         PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers
@@ -63,11 +64,7 @@ def is_identifier(tag: int) -> bool:
 
 def scrubber_of(file: FileScope) -> Scrubber:
     """Scrubber of the identifiers that a file holds, made when first asked for and shared by like files."""
-    scrubber = file.memo.get("scrubber")
-    if scrubber is None:
-        scrubber = file.memo["scrubber"] = scrubber_for(gather(file.root))
-    assert isinstance(scrubber, Scrubber)
-    return scrubber
+    return file.recall("scrubber", lambda: scrubber_for(gather(file.root)))
 
 
 def is_searchable(element: Element) -> bool:
@@ -87,10 +84,10 @@ def _is_legible(element: Element) -> bool:
 
 
 def _identifiers_are_legible(file: FileScope) -> bool:
-    if "legible" not in file.memo:
-        found = _identifying(file.root, file.root.walked())
-        file.memo["legible"] = all(_is_legible(element) for _, element in found)
-    return bool(file.memo["legible"])
+    def find() -> bool:
+        return all(_is_legible(element) for _, element in _identifying(file.root, file.root.walked()))
+
+    return file.recall("legible", find)
 
 
 def gather(root: Level) -> Identifiers:

@@ -22,8 +22,13 @@ _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _SEPARATORS = re.compile(r"[\W_]+")
 _DAY = re.compile(r"(?<!\d)(?=(\d\d)(?:(\d\d)(\d\d)|[\W_]+(\d\d)[\W_]+(\d\d)))")
 """Six digits at the start of a number, or in pairs: `010319` and `01.03.19`, but not slice 319 in `IM-0001-0319`."""
+_PARTED_DAY = re.compile(
+    r"(?<!\d)(?=(\d\d?)[\W_]+(\d\d?)[\W_]+(\d{4}|\d\d)(?!\d)|(\d{4})[\W_]+(\d\d?)[\W_]+(\d\d?)(?!\d))"
+)
+"""A day in three numbers, which may lack their zeros: `1.3.2019`, `3-1-19`."""
 _NAME_PARTS = re.compile(r"[\s^=,.\-_]+")
 _TAIL = re.compile(r"(?:(?<!\d)(\d{1,5}))?((?:\.[A-Za-z]{1,4})?)$")
+_NUMBERS = re.compile(r"[\d\W_]+$")
 _MIN_INSIDE = 4
 """A shorter part of a name or ID counts only where it is a whole word or number of the component.
 
@@ -123,6 +128,8 @@ def _telling(
             century, year, month, day = date[:2], date[2:4], date[4:6], date[6:]
             telling |= {date, day + month + century + year, month + day + century + year}
             words |= {year + month + day, day + month + year, month + day + year}
+            d, m, *years = map(int, (day, month, century + year, year))
+            words |= {f"{years[0]}.{m}.{d}", *(f"{a}.{b}.{y}" for a, b in ((d, m), (m, d)) for y in years)}
     inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
     least = {text for text in inside if not any(other in text for other in inside - {text})}
     return frozenset(least), frozenset(telling - inside | words)
@@ -149,6 +156,9 @@ def holds_identifier(component: str, identifiers: Identifiers) -> bool:
     folded = fold(component if component.isascii() else _as_utf8(component))
     letters = _SEPARATORS.sub("", folded)
     if _holds_any(letters, identifiers.inside):
+        return True
+    days = _PARTED_DAY.findall(folded)
+    if days and not identifiers.whole.isdisjoint(".".join(str(int(part)) for part in day if part) for day in days):
         return True
     if not _holds_any(letters, identifiers.whole):
         return False
@@ -192,11 +202,20 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms) 
         return name
     match = _TAIL.search(name)
     stem, number, extension = (name[: match.start()], match[1] or "", match[2]) if match else (name, "", "")
-    if number and (not holds_identifier(stem, identifiers) or holds_identifier(number, identifiers)):
+    if number and (not holds_identifier(stem, identifiers) or _ends_in(stem, number, identifiers)):
         stem, number = stem + number, ""
     if extension and holds_identifier(extension, identifiers):
         stem, extension = stem + extension, ""
     return folder_token(stem, pseudonyms) + (f"_{number}" if number else "") + extension
+
+
+def _ends_in(stem: str, number: str, identifiers: Identifiers) -> bool:
+    """Tell whether the number behind a stem is an identifier, or the end of one that begins in the stem's numbers."""
+    before = _NUMBERS.search(stem)
+    numbers = before[0] if before else ""
+    if holds_identifier(number, identifiers):
+        return True
+    return holds_identifier(numbers + number, identifiers) and not holds_identifier(numbers, identifiers)
 
 
 def is_portable(component: str) -> bool:

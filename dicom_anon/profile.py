@@ -28,8 +28,12 @@ PROFILE_PRESETS = ("basic", "tcia")
 """Presets that follow the table row by row, so that its options can be added to them."""
 
 _KEEP, _SHIFT, _CLEAN = Keep(), ShiftDate(), Clean()
-_DECLARED_SAFE: Mapping[str, Action] = {"UI": Uid(), "DS": CleanSafe(number=True), "IS": CleanSafe(number=True)}
-_DECLARED_SAFE_TEXT = CleanSafe()
+_DECLARED_SAFE: Mapping[str, Action] = {
+    "UI": Uid(),
+    **dict.fromkeys(("DS", "IS"), CleanSafe(number=True)),
+    **dict.fromkeys(CLEAN_VRS, CleanSafe(text=True)),
+}
+_DECLARED_SAFE_OTHER = CleanSafe()
 """Texts are cleaned all the same. A UID follows the public ones, also where the file has no VR."""
 
 
@@ -84,8 +88,8 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
     dict of Key to (Action, str)
         Action and the option it comes from. Where options disagree on a row, cleaning wins over keeping.
         Rows that cannot be cleaned by a rule are left out and stay with the profile: overlay bitmaps,
-        curves, and the two binary time stamps. UIDs that the table does not list are kept as those that it
-        does, since they refer to them.
+        curves, the two binary time stamps, and dates that are known from elsewhere. UIDs that the table does
+        not list are kept as those that it does, since they refer to them.
     """
     chosen = tuple(option for option in standard.PROFILE_OPTIONS if option in set(options))
     rules: dict[Key, tuple[Action, str]] = {}
@@ -104,14 +108,14 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
     if SAFE_PRIVATE in chosen:
         for safe, vr in standard.safe_private().items():
             as_public = vr == "UI" and UIDS in chosen
-            rules[safe] = _KEEP if as_public else _DECLARED_SAFE.get(vr, _DECLARED_SAFE_TEXT), SAFE_PRIVATE
+            rules[safe] = _KEEP if as_public else _DECLARED_SAFE.get(vr, _DECLARED_SAFE_OTHER), SAFE_PRIVATE
     return rules
 
 
 def _cleaning(row: standard.ProfileRow, options: tuple[str, ...]) -> Action | None:
     """Find what code C means for an attribute, `None` where no rule can do it."""
     if row.vr in TEMPORAL_VRS:
-        return _SHIFT
+        return None if row.keyword in decisions.SHARED_DATES else _SHIFT
     if row.vr == "SQ" and "clean_structured_content" in row.options:
         return Clean(tuple(option for option in CONTENT_OPTIONS if option in options))
     if row.tag.startswith(("(60xx", "(50xx")):

@@ -125,7 +125,7 @@ def task_document(
             "layout": "study",
             "extract": facts.extract,
         },
-        "rules": rules.digest,
+        "rules": rules.told_digest,
         "key_id": facts.key_id,
         "started": facts.started,
         "ended": ended,

@@ -139,6 +139,8 @@ class CleanSafe(Clean):
 
     number: bool = False
     """Whether it is declared as a number in digits, which is no record number where the file has no VR."""
+    text: bool = False
+    """Whether it is declared as a text, which goes where the file has no VR and it cannot be read as one."""
 
     def decide(self, element: Element) -> Outcome:
         """Clean what the file stores as text."""
@@ -146,6 +148,8 @@ class CleanSafe(Clean):
             return mapped_uids(element)
         if self.number and element.vr == "UN" and _DIGITS.fullmatch(element.text):
             return UNCHANGED
+        if self.text and element.vr == "UN" and _NO_TEXT.search(element.raw.rstrip(b"\0 ")):
+            return Assigned(b"")
         return super().decide(element)
 
 

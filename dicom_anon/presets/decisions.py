@@ -52,6 +52,15 @@ ALWAYS_PRESENT = _words(
 )
 """Z rows that are Type 2 in Patient and General Study, so in every composite IOD: inserted where absent."""
 
+SHARED_DATES = _words(
+    """
+    ContextGroupLocalVersion ContextGroupVersion DateOfInstallation DateOfManufacture
+    EthicsCommitteeApprovalEffectivenessEndDate EthicsCommitteeApprovalEffectivenessStartDate
+    ProductExpirationDateTime TemplateLocalVersion TemplateVersion
+    """
+)
+"""Dates that are printed elsewhere and no patient's own: moved, they would tell by how many days all others moved."""
+
 VALID = _table(
     (
         "replace",
@@ -192,6 +201,14 @@ STRONGER = _table(
     ),
     ("replace", "Names who made it. An IOD needs it, so a dummy.", "HangingProtocolCreator"),
     ("remove_or_clear", "Names a medium of the institution. Type 2 where it occurs.", "StorageMediaFileSetID"),
+    (
+        "remove",
+        "A day of the patient's life, in a calendar whose dates are not found in a text.",
+        "PatientBirthDateInAlternativeCalendar PatientDeathDateInAlternativeCalendar",
+    ),
+    ("remove", "Names a person to ask, whom the file need not name elsewhere.", "ContactDisplayName"),
+    ("remove", "Names an image of the institution, from which this one was made.", "ModifiedImageID"),
+    ("clean", "A person types it, though it is a Code String.", "ContentLabel"),
     (
         "remove_or_clear",
         "Names a machine of the institution, as Treatment Machine Name (X/Z) does. Type 2 where it occurs.",

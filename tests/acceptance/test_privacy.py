@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID_dictionary
 
-from dicom_anon import presets
+from dicom_anon import anonymize_dataset, parse_config, presets, resolve
+from dicom_anon.lookup import parse_lookup
 from dicom_anon.sample import Sample
 from tests.acceptance.command import (
     call,
@@ -320,3 +322,66 @@ def test_offset_tables_without_pixel_data_are_not_passed_on(tmp_path: Path) -> N
     assert done.code == 1
     assert done.reasons("quarantined") == {"unsupported-object": 3}
     assert not files_below(tmp_path / "out")
+
+
+@pytest.mark.parametrize("preset", ["default", "basic", "tcia"])
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientBirthDateInAlternativeCalendar", "1389/10/25"),
+        ("PatientDeathDateInAlternativeCalendar", "H05.03.07"),
+        ("PatientDeathDateInAlternativeCalendar", "23 Kislev 5783"),
+        ("ContactDisplayName", "Wilma Quandt"),
+        ("ContentLabel", "DOE_JANE"),
+        ("ModifiedImageID", "KNEE_7"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_identifies_beside_the_table_goes(preset: str, keyword: str, value: str, nested: bool) -> None:
+    planted = Dataset()
+    setattr(planted, keyword, value)
+    source = image(PatientName="Doe^Jane")
+    if nested:
+        source.PerFrameFunctionalGroupsSequence = [planted]
+    else:
+        source.update(planted)
+    anonymize_dataset(source, resolve(preset=preset), key=b"a secret of 16 bytes or more")
+    assert value.encode() not in encode(source)
+
+
+def test_a_label_that_says_nothing_of_the_patient_stays() -> None:
+    source = image(PatientName="Doe^Jane", ContentLabel="SEGMENTATION")
+    anonymize_dataset(source, resolve(preset="basic"), key=b"a secret of 16 bytes or more")
+    assert source.ContentLabel == "SEGMENTATION"
+
+
+@pytest.mark.parametrize(
+    "rules", [{"preset": "tcia"}, {"preset": "basic", "profile_options": ["retain_modified_dates"]}]
+)
+@pytest.mark.parametrize("keyword", ["ContextGroupVersion", "TemplateVersion", "DateOfManufacture"])
+def test_no_date_that_others_know_tells_by_how_many_days_dates_moved(rules: dict[str, object], keyword: str) -> None:
+    code = Dataset()
+    setattr(code, keyword, "20040112")  # such as CID 244 has it in every book
+    assignment = resolve(parse_config(json.dumps({"general": {**rules, "date_shift": {"days": -100}}}), "rules"))
+    source = image(StudyDate="20240229", AnatomicRegionSequence=[code])
+    anonymize_dataset(source, assignment, key=b"a secret of 16 bytes or more")
+    assert source.StudyDate == "20231121"
+    assert source.AnatomicRegionSequence[0].get(keyword) in (None, "19000101", "19000101000000")
+
+
+@pytest.mark.parametrize("value", [b"Doe, Jane\0x", b"\x02Doe, Jane\x03", "Doe, Jane".encode("utf-16-le")])
+def test_a_safe_text_without_its_vr_that_cannot_be_read_goes(value: bytes) -> None:
+    source = image(PatientName="Doe^Jane")
+    block = source.private_block(0x2001, "Philips Imaging DD 001", create=True)
+    block.add_new(0x5A, "UN", value)  # ST in Table E.3.10-1
+    anonymize_dataset(source, resolve(preset="tcia"), key=b"a secret of 16 bytes or more")
+    assert not source.private_block(0x2001, "Philips Imaging DD 001")[0x5A].value
+
+
+def test_the_digest_that_is_told_does_not_tell_days_or_patients() -> None:
+    def told(days: int, patient: str) -> str:
+        rules = {"general": {"preset": "tcia", "date_shift": {"days": days}}}
+        lookup = parse_lookup(f"PatientID,SubjectID\n{patient},S-001\n", "list.csv")
+        return resolve(parse_config(json.dumps(rules), "rules"), lookup=lookup).told_digest
+
+    assert told(-100, "4711") == told(-101, "4712")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 
 import pytest
@@ -207,3 +208,31 @@ def test_names_that_are_no_text(raw: bytes) -> None:
 @given(NAMES)
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize("name", ["Scan 17.9.1937", "9-17-1937", "1937_9_17", "17.9.37", "17.09.37", "US_17_9_37_b"])
+def test_a_birth_date_without_its_zeros(name: str) -> None:
+    assert holds_identifier(name, identifiers_of((), (), ("19370917",), ()))
+
+
+@pytest.mark.parametrize("name", ["IM_9_17_1", "17.9", "17.9.1938", "117.9.1937", "IM179371", "7937", "1_9_37"])
+def test_numbers_that_are_no_birth_date(name: str) -> None:
+    assert not holds_identifier(name, identifiers_of((), (), ("19370917",), ()))
+
+
+@pytest.mark.parametrize(
+    ("name", "tail"),
+    [
+        ("doe_1937-09-17.dcm", ".dcm"),
+        ("doe_17.09.1937.dcm", ".dcm"),
+        ("doe 17.9.37", ""),
+        ("doe_771-903.dcm", ".dcm"),
+        ("doe_19370917_0007.dcm", "_0007.dcm"),
+        ("doe_0007.dcm", "_0007.dcm"),
+        ("doe_17.09.1937_77.dcm", ".dcm"),
+    ],
+)
+def test_the_end_of_an_identifier_is_no_number_of_a_slice(name: str, tail: str) -> None:
+    identifiers = identifiers_of(("Doe^Jane",), ("771903", "77"), ("19370917",), ())
+    new = safe_file_name(name, identifiers, PSEUDONYMS)
+    assert re.fullmatch("[0-9A-F]{16}" + re.escape(tail), new)

@@ -35,7 +35,7 @@ from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place
 from dicom_anon.safe_private import declared_action, declared_safe, declares_private
 from dicom_anon.scope import OBJECT, Element, FileScope, Level, RunFacts
-from dicom_anon.tags import Key, Pattern, PrivateKey
+from dicom_anon.tags import Key, PrivateKey
 from dicom_anon.template import Learnt, RootOnDemand, Template, Unwalked, kind_of, learn
 from dicom_anon.transcode import to_utf8
 
@@ -168,7 +168,7 @@ class Engine(Rewriter):
         exact = {key: row.action for key, row in rows.items() if isinstance(key, int) and not _has_creator(key)}
         self._declares_safe = SAFE_PRIVATE in plan.assignment.profile_options
         self._declared_safe = declared_safe(plan.assignment.profile_options)
-        patterns = sorted((key for key in rows if isinstance(key, Pattern)), key=lambda pattern: -pattern.digits)
+        patterns = tags.patterns_of(rows)
         self._patterns = [(pattern, rows[pattern].action) for pattern in patterns]
         self._private_patterns = [
             (pattern, rows[pattern]) for pattern in patterns if pattern.mask & 0x10000 == 0 or pattern.value & 0x10000

@@ -206,8 +206,7 @@ class _Left:
         self._unknown: Action = Remove() if remove_unknown else Keep()
         special = [key for key in actions if not isinstance(key, int) or tags.is_private(key)]
         self._private = [key for key in special if not isinstance(key, Pattern) or tags.is_private(key.value)]
-        self._patterns = [key for key in special if isinstance(key, Pattern)]
-        self._patterns.sort(key=lambda pattern: (-pattern.digits, tags.sort_key(pattern)))
+        self._patterns = tags.patterns_of(special)
         shared = {id(action): action for action in (*actions.values(), self._unknown)}  # rows of one command have one
         self._retaining = {number for number, action in shared.items() if _retains(action)}
         self._copying: dict[Key, Action] = {tag: action for action in shared.values() for tag in _written(action)}
@@ -230,7 +229,7 @@ class _Left:
         """Find the rule for a key: its own, else that of the narrowest pattern around it, as in the engine."""
         if key in self._actions:
             return self._actions[key]
-        around = (pattern for pattern in self._patterns if _covers(pattern, key))
+        around = (pattern for pattern in self._patterns if pattern.covers(key))
         return next((self._actions[pattern] for pattern in around), self._unknown)
 
     def _within(self, group: Pattern) -> Iterator[Action]:
@@ -238,15 +237,8 @@ class _Left:
         mask, value = group
         yield from (action for key, action in self._actions.items() if isinstance(key, int) and key & mask == value)
         for pattern in self._patterns:
-            if not (pattern.value ^ value) & pattern.mask & mask and not _covers(pattern, group):
+            if not (pattern.value ^ value) & pattern.mask & mask and not pattern.covers(group):
                 yield self._actions[pattern]
-
-
-def _covers(pattern: Pattern, key: Key) -> bool:
-    """Tell whether a pattern matches every element that a key means."""
-    if isinstance(key, Pattern):
-        return key.mask & pattern.mask == pattern.mask and pattern.matches(key.value)
-    return isinstance(key, int) and pattern.matches(key)
 
 
 def _retains(action: Action) -> bool:

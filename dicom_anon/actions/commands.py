@@ -89,8 +89,7 @@ def _parse_clean(argument: str | None) -> Action:
     named = [word.strip() for word in argument.split(",")]
     for word in named:
         if word not in CONTENT_OPTIONS:
-            near = tags.nearest(word, CONTENT_OPTIONS)
-            hint = f'; did you mean "{near}"?' if near else ""
+            hint = tags.did_you_mean(word, CONTENT_OPTIONS)
             raise CommandError(f'clean knows no option "{word}"{hint}', ", ".join(CONTENT_OPTIONS))
     return Clean(tuple(option for option in CONTENT_OPTIONS if option in named))
 
@@ -194,7 +193,6 @@ def parse_action(text: str) -> Action:
         form = COMMANDS[begun[1]].form
         raise CommandError(f'unknown command "{text}": the ) at its end is missing', form)
     if match is None or command is None:
-        near = tags.nearest(match[1] if match else text, tuple(COMMANDS))
-        hint = f'; did you mean "{near}"?' if near else ""
+        hint = tags.did_you_mean(match[1] if match else text, tuple(COMMANDS))
         raise CommandError(f'unknown command "{text}"{hint}', ", ".join(row.form for row in COMMANDS.values()))
     return command.parse(match[2])

@@ -268,7 +268,7 @@ def _names_of(names: str, layout: str) -> str:
     if layout == "mirror":
         return names
     if names != "safe":
-        raise UsageError(f"the layout {layout} has names of its own: leave names out")
+        raise UsageError(f"the layout {layout} has names of its own: leave --names out")
     return layout
 
 

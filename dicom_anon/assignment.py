@@ -243,18 +243,20 @@ def resolve(
 
 def _options(preset: str, base: Section, settings: Mapping[str, Any], more: Iterable[str]) -> tuple[str, ...]:
     """Options of the profile that apply: the preset's, and those that were asked for."""
+    named = tuple(more)
+    place = (COMMAND_LINE, "", "--profile-option") if named else ("", "", "profile_options")
     try:
-        asked = profile.parse_options([*settings.get("profile_options", ()), *more])
+        asked = profile.parse_options([*settings.get("profile_options", ()), *named])
     except ValueError as error:
         accepted = ", ".join(standard.PROFILE_OPTIONS)
-        raise ConfigError([Problem(COMMAND_LINE, "", "--profile-option", str(error), accepted)]) from None
+        raise ConfigError([Problem(*place, str(error), accepted)]) from None
     if asked and preset not in profile.PROFILE_PRESETS:
         problem = f"adds to the Basic Profile, and the preset {preset} does not follow it row by row"
         accepted = "preset " + " or ".join(profile.PROFILE_PRESETS)
-        raise ConfigError([Problem("", "", "profile_options", problem, accepted)])
+        raise ConfigError([Problem(*place, problem, accepted)])
     options = profile.parse_options([*base.settings.get("profile_options", ()), *asked])
     if clash := profile.conflict(options):
-        raise ConfigError([Problem("", "", "profile_options", clash, "one of them")])
+        raise ConfigError([Problem(*place, clash, "one of them")])
     return options
 
 

@@ -377,7 +377,7 @@ def _parse_json(text: str, where: str, problems: list[Problem]) -> Any:
         problem = "is nested too deeply"
     except ValueError as error:
         problem = f"is not JSON: {error}"
-    problems.append(Problem(where, "", "", problem, "a JSON object"))
+    problems.append(Problem(where, "", "", problem, "a JSON object, without comments or a comma after the last item"))
     return None
 
 

@@ -11,6 +11,7 @@ import contextlib
 import csv
 import datetime
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -98,8 +99,13 @@ class RunFolder:
     def _check(self) -> None:
         """Refuse a folder in which something else has the name of one of our files."""
         for name in _NAMES:
-            path = self.path / name
-            if path.exists() and not path.is_file():
+            try:
+                is_file = stat.S_ISREG(os.stat(self.path / name).st_mode)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise UsageError(f"the run folder cannot be read: {error.strerror}") from None
+            if not is_file:
                 raise UsageError(
                     f"{name} in the run folder is no file: move it away, or choose another folder with --run-dir"
                 )

@@ -270,15 +270,20 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
         return FileResult(job, refusal.reason, refusal.detail, ends_run=ends_run, tainted=tainted, identifiers=whose)
     except OutputError as error:
         ends_run = error.errno in _RUN_ENDING or not os.path.isdir(order.destination)
-        return FileResult(job, Reason.WRITE_FAILED, type(error.__cause__).__name__, ends_run=ends_run)
+        return FileResult(job, Reason.WRITE_FAILED, _said(error), ends_run=ends_run)
     except FileNotFoundError:
         return FileResult(job, Reason.VANISHED)
     except OSError as error:
-        return FileResult(job, Reason.UNREADABLE, type(error).__name__)
+        return FileResult(job, Reason.UNREADABLE, _said(error))
     except MemoryError:
         return FileResult(job, Reason.INTERNAL_ERROR, "MemoryError")
     except Exception as error:
         return FileResult(job, Reason.INTERNAL_ERROR, place_of(error))
+
+
+def _said(error: OSError) -> str:
+    """What the system says of an error, without the path that it is about."""
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def _named(job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: Engine) -> tuple[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -104,7 +105,7 @@ RULES: list[tuple[str, object, tuple[str, ...]]] = [
 # Whole texts of a file: pieces of the message.
 TEXTS: list[tuple[str, tuple[str, ...]]] = [
     ("", ("is not JSON", "line 1, column 1")),
-    ('{"general": {"PatientName": "keep",}}', ("is not JSON", "line 1, column 3")),
+    ('{"general": {"PatientName": "keep",}}', ("is not JSON", "line 1, column 3", "a comma after the last item")),
     ('{"general": ', ("is not JSON",)),
     ('{"general": {"x": NaN}}', ("NaN is no JSON value",)),
     ('["general"]', ("is no JSON object", '{"general": {...}}')),
@@ -298,6 +299,18 @@ def test_a_run_folder_within_source_or_destination(tmp_path: Path, source: Path,
     done = call(source, tmp_path / "out", "--run-dir", tmp_path / place)
     refused(done, tmp_path, "the run folder lies inside")
     assert os.listdir(source) == ["file"]
+
+
+def test_a_run_folder_that_cannot_be_read(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/key").symlink_to("key")
+    done = call(source, tmp_path / "out", "--run-dir", tmp_path / "private")
+    refused(done, tmp_path, f"error: the run folder cannot be read: {os.strerror(errno.ELOOP)}")
+
+
+def test_options_that_the_preset_does_not_take(tmp_path: Path, source: Path) -> None:
+    done = call(source, tmp_path / "out", "--profile-option", "retain_uids")
+    refused(done, tmp_path, 'error: command line, key "--profile-option": adds to the Basic Profile', "preset basic or")
 
 
 @pytest.mark.parametrize("name", ["key", "manifest.sqlite", "not-written.csv", "burned-in.csv", "log.txt"])

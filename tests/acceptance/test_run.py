@@ -306,6 +306,8 @@ def test_an_error_of_a_disk_is_told_of_the_side_that_has_it(
     done = call(source, tmp_path / "out", "--json", "-", "-j", 1)
     assert account_of(done) == {"written": 0, "unreadable" if side == "source" else "write-failed": 1}
     assert files_below(tmp_path / "out") == []
+    wanted = errno.EXDEV if side == "output" and not kernel else errno.EIO
+    assert os.strerror(wanted) in (tmp_path / "out.private/not-written.csv").read_text()
 
 
 def test_an_error_of_the_source_in_pixels_that_are_looked_into_is_told_as_such(

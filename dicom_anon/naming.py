@@ -54,12 +54,13 @@ RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 class Identifiers(NamedTuple):
     """What a path must not tell of a file: all folded, for comparison only.
 
-    `inside` count wherever they occur, `whole` only as a whole word, number or day.
+    `inside` count wherever they occur, `whole` only as a whole word, number or day, `days` only in three numbers.
     """
 
     inside: frozenset[str]
     whole: frozenset[str]
     uids: frozenset[str]
+    days: frozenset[str] = frozenset()
 
 
 def fold(text: str) -> str:
@@ -91,7 +92,7 @@ def identifiers_of(
         UIDs of the object.
     """
     inside, whole = _telling(names, ids, dates)
-    return with_uids(Identifiers(inside, whole, frozenset()), uids)
+    return with_uids(Identifiers(inside, whole, frozenset(), _days_of(dates)), uids)
 
 
 def with_uids(identifiers: Identifiers, uids: tuple[str, ...]) -> Identifiers:
@@ -128,11 +129,20 @@ def _telling(
             century, year, month, day = date[:2], date[2:4], date[4:6], date[6:]
             telling |= {date, day + month + century + year, month + day + century + year}
             words |= {year + month + day, day + month + year, month + day + year}
-            d, m, *years = map(int, (day, month, century + year, year))
-            words |= {f"{years[0]}.{m}.{d}", *(f"{a}.{b}.{y}" for a, b in ((d, m), (m, d)) for y in years)}
     inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
     least = {text for text in inside if not any(other in text for other in inside - {text})}
     return frozenset(least), frozenset(telling - inside | words)
+
+
+@functools.lru_cache(maxsize=1024)
+def _days_of(dates: tuple[str, ...]) -> frozenset[str]:
+    """Days as three numbers without leading zeros, in the orders that people write them in."""
+    found: set[str] = set()
+    for date in dates:
+        if re.fullmatch(r"\d{8}", date):
+            d, m, *years = map(int, (date[6:], date[4:6], date[:4], date[2:4]))
+            found |= {f"{years[0]}.{m}.{d}", *(f"{a}.{b}.{y}" for a, b in ((d, m), (m, d)) for y in years)}
+    return frozenset(found)
 
 
 def _name_parts(name: str) -> Iterator[str]:
@@ -157,8 +167,8 @@ def holds_identifier(component: str, identifiers: Identifiers) -> bool:
     letters = _SEPARATORS.sub("", folded)
     if _holds_any(letters, identifiers.inside):
         return True
-    days = _PARTED_DAY.findall(folded)
-    if days and not identifiers.whole.isdisjoint(".".join(str(int(part)) for part in day if part) for day in days):
+    days = _PARTED_DAY.findall(folded) if len(folded) - len(letters) > 1 else ()  # two separators at least
+    if days and not identifiers.days.isdisjoint(".".join(str(int(part)) for part in day if part) for day in days):
         return True
     if not _holds_any(letters, identifiers.whole):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import uuid
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,6 +134,38 @@ def test_the_clock_shows_only_where_a_rule_asks_for_it(
     assert call(sample_in, tmp_path / "out", "--key-file", key_file, "--assign", rule).code == 0
     names = {str(read(content).InstitutionName) for content in contents(tmp_path / "out").values()}
     assert names == {"02032031-040506007"}
+
+
+OF_ONE_KEY = (
+    ("PatientID", "MRN-4711", "set(@fake_mrn@)", "9865403213607024"),
+    ("PatientName", "Doe^Jane", "set(@fake_name@)", "Delta^Zeta^^^"),
+    ("OtherPatientIDs", "x", "set(@hash_mrn@)", "698D8E68793A4CE1"),
+    ("AccessionNumber", "ACC-1", "set(@fake_acc@)", "1645944239712724"),
+    ("StudyInstanceUID", "1.2.3", "uid", "2.25.62693177249707434895103514037422147044"),
+    ("DeviceUID", "1.2.9", "set(@random_uid@)", "2.25.176060042374524935011281146927755517135"),
+    ("StudyDate", "20200229", "shiftdate", "20160405"),
+    ("SeriesDate", "20200229", "hash", "19160121"),
+    ("SeriesTime", "101112", "hash", "194602"),
+    ("OperatorsName", "Roe^Al", "hash", "Mu^Iota^^^"),
+    ("StationName", "CT7", "hash", "F645CBFE3FA812B3"),
+    ("PatientAge", "033Y", "hash", "062Y"),
+    ("InstanceNumber", "1", "hash", "426735853"),
+)
+
+
+def test_pseudonyms_of_a_key_are_those_of_every_version(tmp_path: Path, key_file: Path) -> None:
+    values = {keyword: value for keyword, value, _, _ in OF_ONE_KEY}
+    source = _tree(tmp_path / "in", one=image(IssuerOfPatientID="KLINIK", **values))
+    rules = write_config(
+        tmp_path, {"general": {"preset": "none", **{keyword: rule for keyword, _, rule, _ in OF_ONE_KEY}}}
+    )
+    assert call(source, tmp_path / "out", "-c", rules, "--key-file", key_file).code == 0
+    (found,) = map(read, contents(tmp_path / "out").values())
+    assert [(keyword, str(found[keyword].value)) for keyword in values] == [
+        (keyword, new) for keyword, _, _, new in OF_ONE_KEY
+    ]
+    made = uuid.UUID(int=int(found.StudyInstanceUID.removeprefix("2.25.")))
+    assert (made.version, made.variant) == (8, uuid.RFC_4122)  # what a root of 2.25 asks for (PS3.5 section B.2)
 
 
 def test_source_folders_of_other_names_and_other_order_write_the_same_files(

@@ -46,6 +46,83 @@ def test_clean_of_a_sequence_cleans_its_texts_and_leaves_its_codes() -> None:
     assert "Doe" not in left.CodeMeaning
 
 
+def test_no_part_of_a_code_is_taken_for_a_number_of_the_patient() -> None:
+    code = item(
+        CodeValue="19611230", CodingSchemeDesignator="QX775533", CodingSchemeVersion="19611230",
+        LongCodeValue="QX-775533", URNCodeValue="urn:QX-775533",
+    )  # fmt: skip
+    source = item(PatientID="QX-775533", PatientBirthDate="19611230", ReasonForVisitCodeSequence=Sequence([code]))
+    assert rewrite(source, {"ReasonForVisitCodeSequence": "clean"}).ReasonForVisitCodeSequence[0] == code
+
+
+IDENTIFYING = {
+    "ZQ-77": """
+        PatientID OtherPatientIDs AccessionNumber StudyID AdmissionID ServiceEpisodeID MedicalRecordLocator
+        RequestedProcedureID ScheduledProcedureStepID PerformedProcedureStepID
+        PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
+        PlacerOrderNumberProcedure FillerOrderNumberProcedure
+        DeviceSerialNumber DetectorID PlateID CassetteID GantryID GeneratorID XRayDetectorID XRaySourceID
+        UniqueDeviceIdentifier ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID
+        ContainerIdentifier SpecimenIdentifier BreedRegistrationNumber
+        """,
+    "2.77.345": "StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID",
+    "30 12 61": """
+        PatientBirthDate StudyDate SeriesDate AcquisitionDate ContentDate AdmittingDate AcquisitionDateTime
+        PerformedProcedureStepStartDate ScheduledProcedureStepStartDate LastMenstrualDate InstanceCreationDate
+        PatientBirthDateInAlternativeCalendar DischargeDate
+        """,
+    "77 55 33": """
+        PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers OrderCallbackPhoneNumber
+        PatientTelecomInformation PersonTelecomInformation OrderCallbackTelecomInformation
+        """,
+    "Zwickelweg 77": "PatientAddress ReferringPhysicianAddress PersonAddress InstitutionAddress RegionOfResidence",
+    "ZWICKELSTATT": """
+        InstitutionName InstitutionalDepartmentName StationName RequestingService CurrentPatientLocation
+        PatientInstitutionResidence ScheduledProcedureStepLocation PerformedLocation PerformedStationName
+        ScheduledStationName ResponsibleOrganization VerifyingOrganization ClinicalTrialSiteName
+        IssuerOfPatientID ClinicalTrialCoordinatingCenterName InsurancePlanIdentification StationAETitle
+        TreatmentMachineName
+        """,
+    "Zwickelbart^Ottokar": """
+        PatientName OtherPatientNames PatientMotherBirthName ReferringPhysicianName PhysiciansOfRecord OperatorsName
+        PerformingPhysicianName NameOfPhysiciansReadingStudy RequestingPhysician ResponsiblePerson PersonName
+        """,
+}
+"""What is cleaned from text only because one of these elements holds it."""
+AS_STORED = {"30 12 61": "19611230", "77 55 33": "775533"}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [(keyword, value) for value, keywords in IDENTIFYING.items() for keyword in keywords.split()],
+)
+def test_what_an_element_tells_of_the_patient_goes_from_all_text(keyword: str, value: str) -> None:
+    text = f"T2 AX {value.replace('^', ' ')} FLAIR"
+    assert rewrite(item(ProtocolName=text), {"ProtocolName": "clean"}).ProtocolName == text
+    holder = item(**{keyword: AS_STORED.get(value, value)})
+    for source in (holder, item(ReferencedStudySequence=Sequence([holder]))):
+        source.ProtocolName = text
+        assert rewrite(source, {"ProtocolName": "clean"}).ProtocolName == "T2 AX FLAIR"
+
+
+@pytest.mark.parametrize("vr", ["LO", "UT", "UN"])
+def test_a_name_is_one_in_whatever_vr_it_is_stored(vr: str) -> None:
+    source = item(ProtocolName="T2 AX Zwickelbart FLAIR")
+    source.add_new(0x00081070, vr, "Zwickelbart^Otto" if vr != "UN" else b"Zwickelbart^Otto")
+    assert rewrite(source, {"ProtocolName": "clean"}).ProtocolName == "T2 AX FLAIR"
+
+
+def test_elements_that_nobody_knows_are_cleaned_in_a_sequence_too() -> None:
+    inner = item(CodeMeaning="Report for Doe")
+    inner.add_new(0x00091010, "LO", "for Doe")
+    inner.add_new(0x00080FFE, "LO", "Doe again")
+    inner.add_new(0x00090010, "LO", "MAKER")
+    source = item(PatientName="Doe^Jane", ReasonForVisitCodeSequence=Sequence([inner]))
+    found = rewrite(source, {"ReasonForVisitCodeSequence": "clean"})
+    assert "Doe" not in str(found.ReasonForVisitCodeSequence)
+    assert found.ReasonForVisitCodeSequence[0][0x00090010].value == "MAKER"
+
+
 def test_clean_leaves_a_dummy_where_an_iod_needs_a_value() -> None:
     found = rewrite(
         item(PatientID="1", PatientName="Doe^Jane", StructureSetLabel="Jane Doe", ImageComments="Jane Doe"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from pydicom import Dataset, Sequence
@@ -109,6 +110,41 @@ def test_no_item_goes_where_items_are_found_by_position() -> None:
     assert birth.Date == "19000101"
     assert age.MeasuredValueSequence[0].NumericValue == "0"
     assert list(found.ContentSequence[-1].ReferencedContentItemIdentifier) == [1, 7, 4]
+
+
+def test_the_image_that_coordinates_are_drawn_on_stays_with_them() -> None:
+    image = content("IMAGE", "121080", ReferencedSOPSequence=Sequence([item(ReferencedSOPInstanceUID="1.2.3")]))
+    image.RelationshipType = "SELECTED FROM"
+    drawn = content("SCOORD", "1", "99X", ContentSequence=Sequence([image]))
+    found = run(item(PatientID="1", ContentSequence=Sequence([drawn])),
+                resolve(preset="basic", profile_options=["clean_structured_content"]))  # fmt: skip
+    (left,) = found.ContentSequence[0].ContentSequence
+    assert left.ReferencedSOPSequence[0].ReferencedSOPInstanceUID.startswith("2.25.")
+
+
+@pytest.mark.parametrize(
+    ("value_type", "code", "values"),
+    [
+        ("TEXT", "121022", {"TextValue": "QX-7755"}),
+        ("DATE", "126201", {"Date": "19610203"}),
+        ("TIME", "126202", {"Time": "101112"}),
+        ("DATETIME", "130884", {"DateTime": "19610203101112"}),
+        ("PNAME", "121088", {"PersonName": "Doe^Jane"}),
+        ("UIDREF", "121198", {"UID": "1.2.3.4.5"}),
+        ("NUM", "121033", {"MeasuredValueSequence": [item(NumericValue="59")]}),
+        ("NUM", "121033", {"NumericValue": "59", "FloatingPointValue": 59.0}),
+        ("CODE", "121032", {"ConceptCodeSequence": [item(CodeValue="248152002", CodingSchemeDesignator="SCT")]}),
+    ],
+)
+def test_a_value_of_any_type_that_may_not_stay_is_a_dummy_where_its_item_must(
+    value_type: str, code: str, values: dict[str, Any]
+) -> None:
+    reference = item(RelationshipType="INFERRED FROM", ReferencedContentItemIdentifier=[1, 1])
+    source = item(PatientID="1", ContentSequence=Sequence([content(value_type, code, **values), reference]))
+    before = source.ContentSequence[0]
+    after = rewrite(source, {"ContentSequence": "clean"}).ContentSequence[0]
+    assert after.ConceptNameCodeSequence == before.ConceptNameCodeSequence
+    assert [keyword for keyword in values if keyword not in after or after[keyword] == before[keyword]] == []
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,45 @@ def pattern(more: bytes) -> Dataset:
     return data_set
 
 
+CELLS: dict[int, tuple[str, int, dict[str, object]]] = {
+    0x00160062: ("UN", 4, {}),  # Interoperability Version
+    0x00281201: ("OW", 8, {"RedPaletteColorLookupTableDescriptor": [4, 0, 16]}),
+    0x00281202: ("OW", 8, {"GreenPaletteColorLookupTableDescriptor": [4, 0, 16]}),
+    0x00281203: ("OW", 8, {"BluePaletteColorLookupTableDescriptor": [4, 0, 16]}),
+    0x00281204: ("OW", 8, {"AlphaPaletteColorLookupTableDescriptor": [4, 0, 16]}),
+    0x00281408: ("OW", 8, {"BlendingLookupTableDescriptor": [4, 0, 16]}),
+    0x00700256: ("OB", 128, {}),  # Fill Pattern
+    0x54000110: ("OW", 8, {}),  # Channel Minimum Value
+    0x54000112: ("OW", 8, {}),
+    0x5400100A: ("OW", 8, {}),
+}
+
+
+@pytest.mark.parametrize("tag", CELLS, ids=lambda tag: f"{tag:08x}")
+def test_each_value_of_cells_has_its_end(tag: int) -> None:
+    vr, length, attributes = CELLS[tag]
+    for more, is_refused in ((b"", False), (SECRET, True)):
+        data_set = item(**attributes)
+        data_set.add_new(tag, vr, bytes(length) + more)
+        raw = encode(data_set)
+        if is_refused:
+            with pytest.raises(FileRefused) as refused:
+                engine({}).run(walked(raw))
+            assert refused.value.reason is Reason.MISPLACED
+        else:
+            assert joined(engine({}).run(walked(raw)).pieces, b"").endswith(raw)
+
+
+@pytest.mark.parametrize("group", range(0x6000, 0x6020, 2))
+def test_each_overlay_has_its_end(group: int) -> None:
+    data_set = Dataset()
+    data_set.add_new(group << 16 | 0x10, "US", 4)
+    data_set.add_new(group << 16 | 0x11, "US", 4)
+    data_set.add_new(group << 16 | 0x3000, "OW", bytes(2) + SECRET)
+    with pytest.raises(FileRefused):
+        engine({}).run(walked(encode(data_set)))
+
+
 @pytest.mark.parametrize("built", [waveform, spectrum, overlay, table, palette, pattern])
 @pytest.mark.parametrize("text", [SECRET, b"1961-12-30"])
 @ENCODED

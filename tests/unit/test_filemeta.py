@@ -55,6 +55,16 @@ def test_a_meta_known_in_parts_is_read_as_a_whole_one(meta: bytes, rest: bytes, 
         assert found == expected
 
 
+def test_a_meta_that_ends_within_an_element_is_not_read() -> None:
+    value = element_bytes(0x00020010, "UI", b"1.2.840.10008.1.2.1\0", EXPLICIT_LITTLE)
+    group_length = element_bytes(0x00020000, "UL", len(INSTANCE + value).to_bytes(4, "little"), EXPLICIT_LITTLE)
+    head = bytes(132) + group_length + INSTANCE + value
+    assert read_meta(head, 132) == ("", "1.2.3.99", "1.2.840.10008.1.2.1", len(head))
+    for left in range(len(head) - len(value) + 8, len(head)):
+        with pytest.raises(Incomplete):
+            read_meta(head[:left], 132)
+
+
 def test_a_group_length_that_reaches_far_is_kept_for_no_other_file() -> None:
     filemeta._meta_around.cache_clear()
     length = (1 << 20).to_bytes(4, "little")

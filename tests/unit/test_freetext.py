@@ -105,6 +105,25 @@ def test_invisible_signs_in_a_name_do_not_make_it_part_of_words() -> None:
     assert scrub.clean("Schädel, Doe") == "Schädel"
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Þórsson^Ágúst", "Thorsson"), ("Guðrún^Ása", "Gudrun"), ("Æbelø^Søren", "Aebelo"), ("Œuvrard^Luc", "Oeuvrard"),
+        ("Đurić^Ana", "Duric"), ("Łukasik^Jan", "Lukasik"), ("Ħamrun^Rita", "Hamrun"), ("Strauß^Ida", "Strauss"),
+        ("Işık^Can", "Isik"),
+    ],
+)  # fmt: skip
+def test_a_name_goes_in_plain_letters_too(name: str, written: str) -> None:
+    for text in (f"AP {written} LAT", f"AP {name.partition('^')[0]} LAT"):
+        assert Scrubber(Identifiers.of(names=[name])).clean(text) == "AP LAT"
+
+
+@pytest.mark.parametrize("written", ["0441 12 34 56", "441 12 34 56", "44 11 23 456", "112 34 56"])
+def test_a_telephone_number_goes_with_and_without_what_is_dialled_before_it(written: str) -> None:
+    assert NOBODY.clean(f"AP {written} LAT") == f"AP {written} LAT"
+    assert Scrubber(Identifiers.of(phones=["0441 123456"])).clean(f"AP {written} LAT") == "AP LAT"
+
+
 # --- Properties --------------------------------------------------------------------------------------------
 
 

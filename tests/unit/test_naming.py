@@ -122,7 +122,7 @@ def test_a_name_that_is_no_utf_8_may_say_anything(raw: bytes) -> None:
 
 def test_nothing_identifies_where_nothing_is_known() -> None:
     nobody = identifiers_of(("", "^^"), ("", "-"), ("", "196112"), ("", "1.2"))
-    assert nobody == Identifiers(frozenset(), frozenset(), frozenset())
+    assert nobody == Identifiers(frozenset(), frozenset(), frozenset(), frozenset())
     assert not holds_identifier("Doe 1961 1.2.3", nobody)
 
 

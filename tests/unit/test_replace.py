@@ -11,7 +11,29 @@ from pydicom import dcmread
 from dicom_anon import anonymize_dataset
 from dicom_anon.assignment import resolve
 from dicom_anon.config import parse_config
-from tests.datasets import KEY, item, real_file
+from tests.datasets import KEY, item, real_file, rewrite
+
+
+def test_what_tells_how_a_replaced_value_is_to_be_read_stays() -> None:
+    told = item(
+        ConceptNameCodeSequence=[item(CodeValue="M-02550", CodingSchemeDesignator="SRT", CodeMeaning="Diameter")],
+        ContentTemplateSequence=[
+            item(MappingResource="DCMR", MappingResourceName="Templates", TemplateIdentifier="300")
+        ],
+        MeasuredValueSequence=[
+            item(
+                NumericValue="4.2",
+                MeasurementUnitsCodeSequence=[item(CodeValue="mm", CodingSchemeDesignator="UCUM", CodeMeaning="mm")],
+            )
+        ],
+        ReferencedSOPSequence=[item(ReferencedSOPInstanceUID="1.2.3")],
+    )
+    rules = {"ContentSequence": "replace", "ReferencedSOPInstanceUID": "keep"}
+    (found,) = rewrite(item(ContentSequence=[told]), rules).ContentSequence
+    assert found.MeasuredValueSequence[0].NumericValue == "0"
+    del found.MeasuredValueSequence[0].NumericValue
+    del told.MeasuredValueSequence[0].NumericValue
+    assert found == told
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def _reaches(buf: bytes, starts: Iterator[int], end: int) -> bool:
         while pos not in nowhere and (found := _implicit_at(buf, pos, end)) is not None and found[0] > last:
             way.append(pos)
             pos, last = pos + 8 + found[1], found[0]
-        if pos == end and way:
+        if pos == end:
             return True
         nowhere.update(way)
     return False

@@ -23,7 +23,8 @@ _KINDS = {
         PlacerOrderNumberProcedure FillerOrderNumberProcedure
         DeviceSerialNumber DetectorID PlateID CassetteID GantryID GeneratorID XRayDetectorID XRaySourceID
         UniqueDeviceIdentifier ClinicalTrialSubjectID ClinicalTrialSubjectReadingID ClinicalTrialSiteID
-        ContainerIdentifier SpecimenIdentifier BreedRegistrationNumber PrescriptionIdentifier
+        ContainerIdentifier SpecimenIdentifier BreedRegistrationNumber
+        SpecimenAccessionNumber SlideIdentifier LensSerialNumber SourceSerialNumber
         StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID
     """,
     "dates": """
@@ -35,17 +36,18 @@ _KINDS = {
     "phones": """
         PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers
         OrderCallbackPhoneNumber PatientTelecomInformation PersonTelecomInformation
-        OrderCallbackTelecomInformation
+        OrderCallbackTelecomInformation TelephoneNumberTrial
     """,
     "addresses": """
         PatientAddress ReferringPhysicianAddress PersonAddress InstitutionAddress RegionOfResidence
+        AddressTrial
     """,
     "institutions": """
         InstitutionName InstitutionalDepartmentName StationName RequestingService CurrentPatientLocation
         PatientInstitutionResidence ScheduledProcedureStepLocation PerformedLocation PerformedStationName
         ScheduledStationName ResponsibleOrganization VerifyingOrganization ClinicalTrialSiteName
         IssuerOfPatientID ClinicalTrialCoordinatingCenterName InsurancePlanIdentification StationAETitle
-        TreatmentMachineName
+        TreatmentMachineName RequestedProcedureLocation ScheduledStudyLocation OrderEntererLocation
     """,
 }
 _KIND_OF = {

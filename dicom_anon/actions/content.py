@@ -34,9 +34,9 @@ VALUES = frozenset(
         0x0040A168,  # Concept Code Sequence
         0x0040A300,  # Measured Value Sequence
         0x0040A30A,  # Numeric Value, of items that hold it themselves
-        0x0040A161,  # Rational Numerator Value
-        0x0040A162,
-        0x0040A163,
+        0x0040A161,  # Floating Point Value
+        0x0040A162,  # Rational Numerator Value
+        0x0040A163,  # Rational Denominator Value
     )
 )
 """Attributes that hold the value of a content item (PS3.3 sections C.17.3 and C.18, 10.2)."""

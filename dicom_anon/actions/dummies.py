@@ -78,6 +78,8 @@ class Replace(Action):
 
 _OTHER_DUMMIES = {0x00080102: "99ANON"}  # Coding Scheme Designator: private ones begin with 99 (PS3.16 section 8.2)
 
+_NUMERATOR, _DENOMINATOR = 0x0040A162, 0x0040A163  # the value of a content item, though its VR is that of counts
+
 _CONTENT_FREE_VRS = frozenset(("AT", "CS", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _STRUCTURE = frozenset(
     (
@@ -110,6 +112,10 @@ class ReplaceInside(Replace):
 
     def decide(self, element: Element) -> Outcome:
         """Put a dummy, unless the VR holds terms or counts."""
+        if element.tag == _NUMERATOR:
+            return super().decide(element)
+        if element.tag == _DENOMINATOR:
+            return Assigned("\\".join("1" for _ in element.values))  # no reader can divide by zero
         return UNCHANGED if element.vr in _CONTENT_FREE_VRS else super().decide(element)
 
 

@@ -64,9 +64,6 @@ CODES = frozenset(
         0x00080103,  # Coding Scheme Version
         0x00080119,  # Long Code Value
         0x00080120,  # URN Code Value
-        0x0008010C,  # Coding Scheme UID
-        0x0008010F,  # Context Identifier
-        0x00080105,  # Mapping Resource
     )
 )
 """Parts of a code: nobody types into them, and a number in them is no telephone."""

@@ -133,6 +133,7 @@ def test_the_image_that_coordinates_are_drawn_on_stays_with_them() -> None:
         ("UIDREF", "121198", {"UID": "1.2.3.4.5"}),
         ("NUM", "121033", {"MeasuredValueSequence": [item(NumericValue="59")]}),
         ("NUM", "121033", {"NumericValue": "59", "FloatingPointValue": 59.0}),
+        ("NUM", "121033", {"RationalNumeratorValue": 118, "RationalDenominatorValue": 2}),
         ("CODE", "121032", {"ConceptCodeSequence": [item(CodeValue="248152002", CodingSchemeDesignator="SCT")]}),
     ],
 )

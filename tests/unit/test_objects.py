@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from pydicom import Dataset
 from pydicom.uid import UID_dictionary
 
+from dicom_anon import parse_config, resolve
 from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, Encoding
+from dicom_anon.errors import ConfigError
 from dicom_anon.objects import (
     ACCEPTED,
     BURNED_IN_CLASSES,
@@ -17,7 +21,6 @@ from dicom_anon.objects import (
     ObjectFacts,
     classify,
     kind_of_class,
-    parse_policies,
 )
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.scope import FileScope, Level, RunFacts
@@ -235,30 +238,34 @@ def test_every_kind_has_a_default_that_is_accepted() -> None:
     assert {kind: POLICIES[kind] in accepted for kind, accepted in ACCEPTED.items()} == dict.fromkeys(POLICIES, True)
 
 
+def policies(setting: object) -> Mapping[str, str]:
+    """Policies of a configuration that changes some."""
+    return resolve(parse_config(json.dumps({"general": {"objects": setting}}), "rules")).objects
+
+
 def test_policies_are_the_defaults_and_what_the_config_changes() -> None:
-    assert parse_policies({}) == dict(POLICIES)
-    changed = parse_policies({"sr": "drop", "wsi_label": "process"})
-    assert changed == {**POLICIES, "sr": "drop", "wsi_label": "process"}
+    assert policies({}) == dict(POLICIES)
+    assert policies({"sr": "drop", "wsi_label": "process"}) == {**POLICIES, "sr": "drop", "wsi_label": "process"}
     assert POLICIES["dicomdir"] == "skip"
-    assert parse_policies({"dicomdir": "rebuild"}) == {**POLICIES, "dicomdir": "rebuild"}
+    assert policies({"dicomdir": "rebuild"}) == {**POLICIES, "dicomdir": "rebuild"}
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        (["sr"], "has to be an object"),
-        ("drop", "has to be an object"),
+        (["sr"], "accepted: an object of kind to policy"),
+        ("drop", "accepted: an object of kind to policy"),
         ({"SR": "drop"}, 'did you mean "sr"'),
         ({"wsi_lable": "drop"}, 'did you mean "wsi_label"'),
         ({"zzz": "drop"}, "accepted: encapsulated, "),
         ({"sr": "remove"}, r"accepted: process, quarantine, drop\)"),
         ({"sr": "rebuild"}, r"accepted: process, quarantine, drop\)"),
         ({"dicomdir": "drop"}, r"accepted: skip, rebuild\)"),
-        ({"sr": None}, "unknown policy"),
-        ({"sr": ["drop"]}, "unknown policy"),
+        ({"sr": None}, 'null is no policy for "sr"'),
+        ({"sr": ["drop"]}, 'this is no policy for "sr"'),
         ({"other": "drop"}, "no kind of object"),
     ],
 )
 def test_what_is_no_policy_is_refused(setting: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        parse_policies(setting)
+    with pytest.raises(ConfigError, match=message):
+        policies(setting)

@@ -219,6 +219,10 @@ def resolve(
     _add_needed(rows)
     _check_columns(rows.values(), lookup)
     warnings += _doubtful(users)
+    if {"retain_uids", "retain_modified_dates"} <= set(options):
+        warnings.append(
+            "retain_uids: a date in a UID that stays tells by how much retain_modified_dates moved the others"
+        )
     decided = {key: row.action for key, row in rows.items()}
     for key, action in stamp_actions(chosen, decided, settings["remove_unknown_tags"], options).items():
         if key not in users:

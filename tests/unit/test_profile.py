@@ -471,3 +471,11 @@ def test_a_real_file_under_every_option_still_reads() -> None:
         assert (found.SOPInstanceUID == source.SOPInstanceUID) == (option == "retain_uids")
         assert (found.get("StudyDate") == source.StudyDate) == (option == "retain_full_dates")
         assert ("StationName" in found) == (option == "retain_device_identity")
+
+
+def test_uids_that_stay_beside_dates_that_move_are_warned_of() -> None:
+    def warnings(*options: str) -> tuple[str, ...]:
+        return resolve(preset="basic", profile_options=options).warnings
+
+    assert len(warnings("retain_uids", "retain_modified_dates")) == 1
+    assert warnings("retain_uids", "retain_full_dates") == warnings("retain_modified_dates") == ()

@@ -19,7 +19,7 @@ from dicom_anon._version import __version__
 from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment
 from dicom_anon.crosswalk import Crosswalk
-from dicom_anon.destination import check_paths, start_afresh
+from dicom_anon.destination import start_afresh
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.directory import write_directories
 from dicom_anon.discovery import FileJob
@@ -33,6 +33,7 @@ from dicom_anon.manifest import Manifest, TreeFacts
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import MODES
 from dicom_anon.output import write_whole
+from dicom_anon.places import check_paths
 from dicom_anon.planning import make_plan
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.report import RunReport

@@ -1,6 +1,6 @@
 """The destination of a run, with what earlier runs left in it.
 
-Lives here: whether it may be used, its folders, and outputs that are there or have to go. Not here: writing them.
+Lives here: its folders, and outputs that are there or have to go. Not here: whether it may be used, and writing them.
 """
 
 from __future__ import annotations
@@ -14,128 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dicom_anon.arrange import Arranger, remove_if_empty
-from dicom_anon.crosswalk import is_crosswalk
 from dicom_anon.discovery import FileJob, Folder
-from dicom_anon.errors import Reason, UsageError
+from dicom_anon.errors import UsageError
 from dicom_anon.fileset import own_head
 from dicom_anon.folders import walk_up
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.output import PART_PREFIX, part_name
 from dicom_anon.pseudonyms import Pseudonyms
-from dicom_anon.runfolder import RunFolder, default_run_folder
 from dicom_anon.worker import Order
 
 _BEHIND = 2.0
 """Seconds by which times of files may be behind: those of FAT are even."""
-
-
-def check_paths(
-    source: Path,
-    destination: Path,
-    *,
-    run_folder: Path | None = None,
-    quarantine: Path | None = None,
-    crosswalk: Path | None = None,
-    known: bool = False,
-) -> None:
-    """Refuse what could overwrite or mix up sources and outputs.
-
-    Parameters
-    ----------
-    source, destination : Path
-        SRC and DST.
-    run_folder, quarantine, crosswalk : Path, optional
-        Folders and a file that hold secrets, or identifiers.
-    known : bool
-        The run folder has a record of the destination, so that it need not be empty.
-
-    Raises
-    ------
-    UsageError
-        The source is missing, one folder lies within the other or within the destination of another run, or the
-        destination is not an empty folder.
-    """
-    if not source.exists():
-        raise UsageError("SRC does not exist")
-    real_source, real_destination = Path(os.path.realpath(source)), Path(os.path.realpath(destination))
-    if _is_same(real_source, real_destination):
-        raise UsageError("SRC and DST are the same")
-    if _lies_in(real_destination, real_source) and source.is_dir():
-        raise UsageError("DST lies inside SRC: choose a folder outside of it")
-    if _lies_in(real_source, real_destination):
-        raise UsageError("SRC lies inside DST: choose another DST")
-    if destination.exists():
-        if not destination.is_dir():
-            raise UsageError("DST is not a folder")
-        if not known and any(destination.iterdir()):
-            if run_folder is not None and run_folder.exists():
-                raise UsageError(
-                    "DST is not empty, and the run folder has no record of it at this path: if they were moved, move "
-                    "them back, or choose a new DST; with --key-file and the old key, pseudonyms stay the same"
-                )
-            raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
-    _check_no_others(destination, "DST")
-    for private, what in ((run_folder, "the run folder"), (quarantine, "the quarantine folder")):
-        if private is not None:
-            check_apart(private, what, source, destination)
-    if crosswalk is not None:
-        check_apart(crosswalk, "the crosswalk", source, destination)
-        if os.path.lexists(crosswalk) and not (known and is_crosswalk(crosswalk)):
-            raise UsageError("--crosswalk FILE is there, and is no crosswalk of this DST: choose another name")
-    for reason in Reason if quarantine is not None else ():
-        copies = Path(os.path.realpath(quarantine / reason.value))
-        for name, folder in (("DST", real_destination), ("SRC", real_source)):
-            if _lies_in(folder, copies):
-                raise UsageError(f"{name} lies inside the quarantine folder, where copies go: choose another folder")
-
-
-def check_apart(private: Path, what: str, source: Path, destination: Path) -> None:
-    """Refuse a file or folder of ours that lies inside a source or destination.
-
-    Parameters
-    ----------
-    private : Path
-        It need not be there yet.
-    what : str
-        What it is, for people.
-    source, destination : Path
-        SRC and DST.
-
-    Raises
-    ------
-    UsageError
-        It does.
-    """
-    real = Path(os.path.realpath(private))
-    for name, tree in (("SRC", source), ("DST", destination)):
-        if _lies_in(real, Path(os.path.realpath(tree))):
-            raise UsageError(f"{what} lies inside {name}: choose a place outside of it")
-    _check_no_others(private, what)
-
-
-def _lies_in(inner: Path, outer: Path) -> bool:
-    """Tell whether something is a folder, or lies in it."""
-    return any(_is_same(each, outer) for each in (inner, *inner.parents))
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Tell whether real paths are of one file: by name, or by number, where names may be spelt in several ways."""
-    if one == other:
-        return True
-    try:
-        status = os.stat(one)
-        return status.st_ino != 0 and os.path.samestat(status, os.stat(other))
-    except OSError:
-        return False
-
-
-def _check_no_others(path: Path, what: str) -> None:
-    """Refuse what lies inside the destination of another run: who hands that over hands it over, be it a key."""
-    for folder in {*Path(os.path.abspath(path)).parents, *Path(os.path.realpath(path)).parents}:
-        with contextlib.suppress(OSError):  # what cannot be looked into is not ours
-            if folder.name and RunFolder(default_run_folder(folder)).knows(folder):
-                raise UsageError(f"{what} lies inside the DST of another run: choose a place outside of it")
 
 
 def places_now(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> Iterator[tuple[str, str]]:
@@ -195,7 +85,7 @@ class Destination:
         self._manifest = manifest
         self._book = book
         self._arranger = arranger
-        self._resumes = manifest is not None and os.path.isdir(order.destination)
+        self._earlier = manifest if os.path.isdir(order.destination) else None
         self._began = time.time() - 0.1  # clocks of file systems are coarse
         self.case_is_lost = False
 
@@ -214,12 +104,12 @@ class Destination:
         except OSError as error:
             raise UsageError(f"DST cannot be made: {error.strerror}") from None
         self.case_is_lost = self._arranger is None and _loses_case(self._top)
-        if self._resumes:
+        if self._earlier is not None:
             self.remove_parts()
-            if self._book is not None and self._manifest is not None:
-                self._book.rename(Path(self._top), self._manifest.names())
-            if self._manifest is not None and self._manifest.open_since is not None:
-                self._remove_unrecorded(self._manifest, self._manifest.open_since - _BEHIND)
+            if self._book is not None:
+                self._book.rename(Path(self._top), self._earlier.names())
+            if self._earlier.open_since is not None:
+                self._remove_unrecorded(self._earlier, self._earlier.open_since - _BEHIND)
 
     def _remove_unrecorded(self, manifest: Manifest, since: float) -> None:
         """Remove outputs that a run had no time to record: from changed sources they may get other names, or none.
@@ -256,16 +146,16 @@ class Destination:
 
     def undone(self, batch: list[FileJob]) -> list[FileJob]:
         """Leave out of a batch what an earlier run wrote, if it is still there."""
-        if not self._resumes or self._manifest is None:
+        if self._earlier is None:
             return batch
-        done = self._manifest.done(batch, crossed=self._crossed)
+        done = self._earlier.done(batch, crossed=self._crossed)
         return [job for job in batch if job.relative not in done or not self._is_there(job, done[job.relative])]
 
     def remove_stale(self, batch: list[FileJob]) -> None:
         """Remove outputs whose sources are no longer what they were: new ones may have other names, or none."""
-        if not self._resumes or self._manifest is None or self._dry_run:
+        if self._earlier is None or self._dry_run:
             return
-        for job, written_as in self._manifest.outputs_of(batch):
+        for job, written_as in self._earlier.outputs_of(batch):
             with contextlib.suppress(OSError):
                 if self._arranger is not None:
                     self._arranger.remove(written_as)
@@ -280,15 +170,15 @@ class Destination:
         seen : int
             Sources found whose outputs are there.
         """
-        if not self._resumes or self._manifest is None or self._manifest.written == seen:
+        if self._earlier is None or self._earlier.written == seen:
             return 0
         top = Path(self._top)
         lost = [
             (path, os.path.exists(top / place))
-            for path, place in places_now(self._manifest, top, self._pseudonyms)
+            for path, place in places_now(self._earlier, top, self._pseudonyms)
             if _is_gone(os.path.join(self._source, path))
         ]
-        self._manifest.strike(path for path, stays in lost if not stays)
+        self._earlier.strike(path for path, stays in lost if not stays)
         return sum(stays for _, stays in lost)
 
     def was_written(self, job: FileJob) -> bool:

@@ -22,13 +22,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from dicom_anon import tags
 from dicom_anon.elements import (
     BULK_VRS,
+    HEADER_SIZES,
     ITEM,
     ITEM_TAGS,
-    LONG_VRS,
     PIXEL_DATA_GROUP,
     PIXEL_DATA_TAGS,
     SEQUENCE_END,
-    SHORT_VRS,
     UNDEFINED,
     DataSetBytes,
     Encoding,
@@ -42,7 +41,7 @@ from dicom_anon.elements import (
     walk,
 )
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.filemeta import checked_encoding, encoding_of, guess_syntax, read_meta, recognise
+from dicom_anon.filemeta import checked_encoding, guess_syntax, read_meta, recognise
 
 HEAD = 1 << 17
 """Bytes read at first: the header of nearly every object."""
@@ -51,10 +50,8 @@ BULK = 1 << 20
 """A top-level binary value of this length is left in the file, as pixel data always is."""
 
 MAX_HEADER = 1 << 28
-MAX_INFLATED = 1 << 27
-"""Longest Data Set that is worked on in memory as a whole; a worker stays below 1 GiB with it."""
-
-MAX_NORMALISED = 1 << 27
+MAX_IN_MEMORY = 1 << 27
+"""Longest Data Set that is inflated or written anew, in memory as a whole; a worker stays below 1 GiB with it."""
 
 TRAILING = "trailing-bytes"
 """Note: there were bytes behind the Data Set, which go."""
@@ -167,7 +164,7 @@ class DicomFile:
         except Malformed as error:
             if "normalised" in self.notes or isinstance(error, TooDeep):
                 raise FileRefused(Reason.NOT_PARSABLE, str(error)) from None
-            self._use(_normalise(self.read_at, self.begin, self._size, self.transfer_syntax, str(error)))
+            self._use(_normalise(self.read_at, self.begin, self._size, self.encoding, str(error)))
             self.notes.add("normalised")
             return self.walk()
         if not data.spans:
@@ -222,7 +219,7 @@ def _walk_file(
     spans: list[Span] = []
     bulk: dict[int, FileRange] = {}
     pos, skipped = begin, 0  # what lies at p in `buf`, lies at p + `skipped` in the file
-    if last == 0 and not encoding.explicit and buf[pos + 4 : pos + 6].decode("latin-1") in SHORT_VRS | LONG_VRS:
+    if last == 0 and not encoding.explicit and buf[pos + 4 : pos + 6] in HEADER_SIZES:
         raise Malformed(f"offset {pos}: explicit VR under an implicit VR transfer syntax")
     while pos + skipped < size:
         try:
@@ -318,11 +315,11 @@ def _inflate(read_at: ReadAt, start: int, size: int) -> tuple[bytes, bytes]:
 
     Returns it, and what is behind it.
     """
-    if size - start > MAX_INFLATED:
+    if size - start > MAX_IN_MEMORY:
         raise FileRefused(Reason.UNSUPPORTED, "deflated Data Set is too long")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        content = inflater.decompress(read_at(start, size - start), MAX_INFLATED)
+        content = inflater.decompress(read_at(start, size - start), MAX_IN_MEMORY)
     except zlib.error:
         raise FileRefused(Reason.NOT_PARSABLE, "deflated Data Set") from None
     if inflater.unconsumed_tail:
@@ -332,11 +329,10 @@ def _inflate(read_at: ReadAt, start: int, size: int) -> tuple[bytes, bytes]:
     return content, inflater.unused_data
 
 
-def _normalise(read_at: ReadAt, start: int, size: int, syntax: str, problem: str) -> bytes:
+def _normalise(read_at: ReadAt, start: int, size: int, encoding: Encoding, problem: str) -> bytes:
     """Let pydicom read what the walker could not, and write it in the encoding of the transfer syntax."""
-    if size - start > MAX_NORMALISED:
+    if size - start > MAX_IN_MEMORY:
         raise FileRefused(Reason.NOT_PARSABLE, problem)
-    encoding = encoding_of(syntax)
     source: Any = DicomBytesIO(read_at(start, size - start))  # pydicom types it as a plain file
     target = DicomBytesIO()
     for stream in (source, target):

@@ -32,7 +32,8 @@ PIXEL_DATA_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
 SHORT_VRS = frozenset("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())  # noqa: SIM905
 LONG_VRS = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # noqa: SIM905 # a list of 34 strings reads worse
-_HEADER = {vr.encode(): 8 for vr in SHORT_VRS} | {vr.encode(): 12 for vr in LONG_VRS}
+HEADER_SIZES = {vr.encode(): 8 for vr in SHORT_VRS} | {vr.encode(): 12 for vr in LONG_VRS}
+"""Bytes before the value of an element in explicit VR, by the VR as it is written."""
 BULK_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN", b"OB or OW"))
 
 
@@ -215,7 +216,7 @@ def header_size(vr: bytes, encoding: Encoding) -> tuple[int, int]:
     """Bytes of an element's header before its length, and bytes of the length (PS3.5 section 7.1)."""
     if not encoding.explicit:
         return 4, 4
-    return (8, 4) if _HEADER[vr] == 12 else (6, 2)
+    return (8, 4) if HEADER_SIZES[vr] == 12 else (6, 2)
 
 
 def walk_one(buf: bytes, pos: int, encoding: Encoding) -> Span | None:
@@ -223,7 +224,7 @@ def walk_one(buf: bytes, pos: int, encoding: Encoding) -> Span | None:
     spans: list[Span] = []
     try:
         if encoding.explicit:
-            size = _HEADER.get(buf[pos + 4 : pos + 6], 0)
+            size = HEADER_SIZES.get(buf[pos + 4 : pos + 6], 0)
             value = pos + size
             length = _UNPACK[encoding.little][3 if size == 8 else 2](buf, value - (2 if size == 8 else 4))[0]
             if not size:
@@ -263,7 +264,7 @@ def _walk(
     append = spans.append
     explicit = encoding.explicit
     unpack_explicit, unpack_implicit, unpack_long, _ = _UNPACK[encoding.little]
-    header_size = _HEADER.get
+    size_of = HEADER_SIZES.get
     while pos < end:
         start = pos
         if end - pos < 8:
@@ -273,7 +274,7 @@ def _walk(
         if explicit:
             group, element, vr, length = unpack_explicit(buf, pos)
             tag = group << 16 | element
-            size = header_size(vr)
+            size = size_of(vr)
             if size == 8:
                 value = pos + 8
             elif size == 12:

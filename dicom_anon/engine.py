@@ -28,8 +28,8 @@ from dicom_anon.elements import (
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.identity import path_identifiers
 from dicom_anon.naming import Identifiers, folder_token, safe_file_name
+from dicom_anon.native import LAYOUT, has_offset_tables, layout_of
 from dicom_anon.objects import DROP, PROCESS, QUARANTINE, ObjectFacts, classify
-from dicom_anon.pixels import LAYOUT, has_offset_tables, layout_of
 from dicom_anon.profile import SAFE_PRIVATE
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.rewriter import KEEP, REMOVE, Rewriter, by_place

@@ -43,15 +43,9 @@ class Problem:
     accepted: str = ""
 
     def __str__(self) -> str:
-        place = ", ".join(
-            part
-            for part in (
-                self.where,
-                f'section "{self.section}"' if self.section else "",
-                f'key "{_cut(self.key)}"' if self.key else "",
-            )
-            if part
-        )
+        section = f'section "{self.section}"' if self.section else ""
+        key = f'key "{_cut(self.key)}"' if self.key else ""
+        place = ", ".join(filter(None, (self.where, section, key)))
         hint = f" (accepted: {self.accepted})" if self.accepted else ""
         return f"{place}: {_cut(self.problem)}{hint}"
 
@@ -99,48 +93,20 @@ class Reason(enum.Enum):
     SYMLINK = ("symlink", Kind.SKIPPED, "A symbolic link; not followed.")
     SPECIAL_FILE = ("special-file", Kind.SKIPPED, "A device, pipe or socket; not read.")
     DROPPED = ("object-dropped", Kind.SKIPPED, "An object of a kind that the rules drop.")
-    NOT_PARSABLE = (
-        "not-parsable",
-        Kind.QUARANTINED,
-        "Neither the walker nor pydicom can read its structure.",
-    )
+    NOT_PARSABLE = ("not-parsable", Kind.QUARANTINED, "Neither the walker nor pydicom can read its structure.")
     TRUNCATED = ("truncated", Kind.QUARANTINED, "The file ends before its Data Set does.")
-    PIXEL_DATA_SHORT = (
-        "pixel-data-short",
-        Kind.QUARANTINED,
-        "The pixel data is shorter than the header says.",
-    )
+    PIXEL_DATA_SHORT = ("pixel-data-short", Kind.QUARANTINED, "The pixel data is shorter than the header says.")
     ENCRYPTED = ("encrypted", Kind.QUARANTINED, "It holds encrypted attributes that cannot be checked.")
-    UNSUPPORTED = (
-        "unsupported-object",
-        Kind.QUARANTINED,
-        "An object or encoding that cannot be de-identified safely.",
-    )
-    VALUE_NOT_WRITABLE = (
-        "value-not-writable",
-        Kind.QUARANTINED,
-        "A rule's value does not fit the element's VR.",
-    )
+    UNSUPPORTED = ("unsupported-object", Kind.QUARANTINED, "An object or encoding that cannot be de-identified safely.")
+    VALUE_NOT_WRITABLE = ("value-not-writable", Kind.QUARANTINED, "A rule's value does not fit the element's VR.")
     MISPLACED = (
         "value-misplaced",
         Kind.QUARANTINED,
         "An element that stays holds text where its VR has numbers, dates or UIDs.",
     )
-    IDENTITY_MISSING = (
-        "identity-missing",
-        Kind.QUARANTINED,
-        "Its patient is not in the lookup table.",
-    )
-    BURNED_IN = (
-        "burned-in-risk",
-        Kind.QUARANTINED,
-        "Its pixels may show text, and --on-burned-in asks for care.",
-    )
-    INTERNAL_ERROR = (
-        "internal-error",
-        Kind.QUARANTINED,
-        "An unexpected error; please report its class and tag.",
-    )
+    IDENTITY_MISSING = ("identity-missing", Kind.QUARANTINED, "Its patient is not in the lookup table.")
+    BURNED_IN = ("burned-in-risk", Kind.QUARANTINED, "Its pixels may show text, and --on-burned-in asks for care.")
+    INTERNAL_ERROR = ("internal-error", Kind.QUARANTINED, "An unexpected error; please report its class and tag.")
     UNREADABLE = ("unreadable", Kind.FAILED, "The file or folder could not be read.")
     VANISHED = ("vanished", Kind.FAILED, "The file was there when listed and gone when read.")
     WRITE_FAILED = ("write-failed", Kind.FAILED, "The output could not be written.")

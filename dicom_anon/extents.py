@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from dicom_anon.elements import Span
+from dicom_anon.native import frame_count
 from dicom_anon.scope import Level
 
 _TEXT = re.compile(rb"[A-Za-z]{4}|[ -~]{6}")
@@ -22,12 +23,6 @@ def _number(level: Level, tag: int) -> int:
     return int.from_bytes(raw if len(raw) == 4 else raw[:2], "little" if level.encoding.little else "big")
 
 
-def _count(level: Level, tag: int) -> int:
-    """Read a number of frames: 1 where there is none, 0 where it is no number."""
-    text = (level.text(tag) or "").strip() or "1"
-    return int(text) if text.isascii() and text.isdigit() else 0
-
-
 def _waveform(level: Level) -> int:
     """Every sample of every channel (section C.10.9.1.5)."""
     return _number(level, 0x003A0005) * _number(level, 0x003A0010) * _number(level, 0x54001004) // 8
@@ -37,14 +32,14 @@ def _spectroscopy(level: Level) -> int:
     """Numbers of four bytes, two for a complex one (section C.8.14.4.1)."""
     parts = 2 if (level.text(0x00289108) or "").strip() == "COMPLEX" else 1
     points = _number(level, 0x00289001) * _number(level, 0x00289002)
-    return 4 * parts * points * _number(level, 0x00280010) * _number(level, 0x00280011) * _count(level, 0x00280008)
+    return 4 * parts * points * _number(level, 0x00280010) * _number(level, 0x00280011) * frame_count(level)
 
 
 def _overlay(group: int) -> Callable[[Level], int]:
     """One bit for each pixel (section C.9.2)."""
 
     def length(level: Level) -> int:
-        bits = _number(level, group | 0x10) * _number(level, group | 0x11) * _count(level, group | 0x15)
+        bits = _number(level, group | 0x10) * _number(level, group | 0x11) * frame_count(level, group | 0x15)
         return (bits + 7) // 8
 
     return length

@@ -74,20 +74,21 @@ class Crew:
         KeyboardInterrupt
             Ctrl-C ended the run at once.
         """
+        if self._jobs > 1 and self._exceed_small(batches):
+            self._work_in_processes(self._in_turn(batches))
+        else:
+            self._work_here(self._in_turn(batches))
+
+    def _exceed_small(self, batches: Iterator[list[FileJob]]) -> bool:
+        """Tell whether batches are of more than a small tree; those that are drawn to know it wait."""
         files = size = 0
         for batch in batches:
             self._waiting.append(batch)
             files += len(batch)
             size += sum(job.size for job in batch)
-            if self._jobs == 1 or files > SMALL_FILES or size > SMALL_BYTES:
-                break
-        else:
-            self._work_here(self._in_turn(batches))
-            return
-        if self._jobs == 1:
-            self._work_here(self._in_turn(batches))
-        else:
-            self._work_in_processes(self._in_turn(batches))
+            if files > SMALL_FILES or size > SMALL_BYTES:
+                return True
+        return False
 
     def left(self) -> list[FileJob]:
         """Give up what is still in flight or waiting: files that were drawn, and of which no result was taken."""

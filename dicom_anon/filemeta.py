@@ -9,15 +9,14 @@ import functools
 import re
 import struct
 
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_anon._version import __version__
 from dicom_anon.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
+    HEADER_SIZES,
     IMPLICIT_LITTLE,
-    LONG_VRS,
-    SHORT_VRS,
     Encoding,
     Incomplete,
     element_bytes,
@@ -69,8 +68,8 @@ def _starts_data_set(head: bytes) -> bool:
     order = "<" if little else ">"
     group, element, vr, length = struct.unpack_from(f"{order}HH2sH", head)
     tag = group << 16 | element
-    if vr.decode("latin-1") in SHORT_VRS | LONG_VRS:
-        return length <= 64 or vr.decode("latin-1") in LONG_VRS
+    if vr in HEADER_SIZES:
+        return length <= 64 or HEADER_SIZES[vr] == 12
     if not little or (element != 0 and implicit_vr(tag) == b"UN"):
         return False
     return bool(struct.unpack_from("<L", head, 4)[0] <= 64)
@@ -120,11 +119,10 @@ def _meta_elements(head: bytes, start: int) -> tuple[dict[int, str], int]:
     meta: dict[int, str] = {}
     pos = start
     while head[pos : pos + 2] == b"\x02\x00":
-        stop = pos + 8
-        if head[pos + 4 : pos + 6] in (b"OB", b"UN", b"UT", b"OW", b"SQ"):
+        if HEADER_SIZES.get(head[pos + 4 : pos + 6]) == 12:
             stop = pos + 12 + int.from_bytes(head[pos + 8 : pos + 12], "little")
         else:
-            stop += int.from_bytes(head[pos + 6 : pos + 8], "little")
+            stop = pos + 8 + int.from_bytes(head[pos + 6 : pos + 8], "little")
         if stop > len(head):
             raise Incomplete(f"offset {pos}")
         tag = 0x00020000 | int.from_bytes(head[pos + 2 : pos + 4], "little")
@@ -140,11 +138,9 @@ def _uid_text(raw: bytes) -> str:
 
 def guess_syntax(head: bytes, begin: int) -> str:
     """Transfer syntax of a Data Set whose file meta names none, by its first element."""
-    big = head[begin : begin + 2] in (b"\x00\x08", b"\x00\x02")
-    explicit = head[begin + 4 : begin + 6].decode("latin-1") in SHORT_VRS | LONG_VRS
-    if big:
+    if head[begin : begin + 2] in (b"\x00\x08", b"\x00\x02"):
         return str(ExplicitVRBigEndian)
-    return "1.2.840.10008.1.2.1" if explicit else str(ImplicitVRLittleEndian)
+    return str(ExplicitVRLittleEndian if head[begin + 4 : begin + 6] in HEADER_SIZES else ImplicitVRLittleEndian)
 
 
 def encoding_of(transfer_syntax: str) -> Encoding:
@@ -177,10 +173,7 @@ def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes
         UIDs; an empty one of the last two is left out, as the object has none.
     """
     before, after = _constant_meta(transfer_syntax, sop_class)
-    own = b""
-    if sop_instance:
-        raw = sop_instance.encode("ascii", "replace")
-        own = element_bytes(_MEDIA_STORAGE_SOP_INSTANCE_UID, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
+    own = _uid(_MEDIA_STORAGE_SOP_INSTANCE_UID, sop_instance)
     length = len(before) + len(own) + len(after)
     return b"".join((_PREAMBLE, length.to_bytes(4, "little"), before, own, after))
 
@@ -188,15 +181,14 @@ def write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes
 @functools.lru_cache(maxsize=256)
 def _constant_meta(transfer_syntax: str, sop_class: str) -> tuple[bytes, bytes]:
     """Elements of the file meta before and after the SOP Instance UID."""
-
-    def uid(tag: int, text: str) -> bytes:
-        raw = text.encode("ascii", "replace")
-        return element_bytes(tag, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE)
-
     version = IMPLEMENTATION_VERSION_NAME.encode()
-    before = element_bytes(0x00020001, "OB", b"\0\1", EXPLICIT_LITTLE)
-    if sop_class:
-        before += uid(_MEDIA_STORAGE_SOP_CLASS_UID, sop_class)
-    after = uid(_TRANSFER_SYNTAX_UID, transfer_syntax) + uid(0x00020012, IMPLEMENTATION_CLASS_UID)
     version += b" " * (len(version) % 2)
+    before = element_bytes(0x00020001, "OB", b"\0\1", EXPLICIT_LITTLE) + _uid(_MEDIA_STORAGE_SOP_CLASS_UID, sop_class)
+    after = _uid(_TRANSFER_SYNTAX_UID, transfer_syntax) + _uid(0x00020012, IMPLEMENTATION_CLASS_UID)
     return before, after + element_bytes(0x00020013, "SH", version, EXPLICIT_LITTLE)
+
+
+def _uid(tag: int, text: str) -> bytes:
+    """Element of a UID; nothing where that is empty."""
+    raw = text.encode("ascii", "replace")
+    return element_bytes(tag, "UI", raw + b"\0" * (len(raw) % 2), EXPLICIT_LITTLE) if raw else b""

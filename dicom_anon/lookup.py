@@ -127,18 +127,16 @@ def parse_lookup(text: str, where: str) -> Lookup:
     >>> table.find("4711 ").identifier, table.find("4711").columns["site"], table.find("4712")
     ('S-01', 'Ulm', None)
     """
-    problems: list[Problem] = []
     try:
         lines, _ = lines_of(text)
     except csv.Error as error:
         raise ConfigError([Problem(where, "", "", f"is not CSV: {error}", "a CSV file")]) from None
     headers = tuple(header.strip().lower() for header in (lines[0] if lines else ()))
-    at = {
-        role: _column(headers, names) for role, names in (("o", ORIGINAL), ("s", SUBJECT), ("n", NAME), ("d", OFFSET))
-    }
-    for role, names in (("o", ORIGINAL), ("s", SUBJECT)):
-        if at[role] < 0:
-            problems.append(Problem(where, "", names[0], "the table has no such column", " or ".join(names)))
+    problems = [
+        Problem(where, "", names[0], "the table has no such column", " or ".join(names))
+        for names in (ORIGINAL, SUBJECT)
+        if not any(name.lower() in headers for name in names)
+    ]
     if len(set(headers)) != len(headers):
         problems.append(Problem(where, "", "", "two columns have the same header", "one name for a column"))
     if problems:
@@ -146,7 +144,7 @@ def parse_lookup(text: str, where: str) -> Lookup:
     subjects: dict[str, Subject] = {}
     for number, cells in enumerate(lines[1:], 2):
         if any(cell.strip() for cell in cells):
-            _add(subjects, headers, at, [cell.strip() for cell in cells], (where, number), problems)
+            _add(subjects, headers, [cell.strip() for cell in cells], f"{where}, line {number}", problems)
     if not subjects and not problems:
         problems.append(Problem(where, "", "", "holds no patient", "a line for each patient"))
     if problems:
@@ -155,19 +153,15 @@ def parse_lookup(text: str, where: str) -> Lookup:
 
 
 def _add(
-    subjects: dict[str, Subject],
-    headers: tuple[str, ...],
-    at: dict[str, int],
-    cells: list[str],
-    place: tuple[str, int],
-    problems: list[Problem],
+    subjects: dict[str, Subject], headers: tuple[str, ...], cells: list[str], where: str, problems: list[Problem]
 ) -> None:
-    where = f"{place[0]}, line {place[1]}"
     if len(cells) != len(headers):
         problem = f"has {len(cells)} columns, the header {len(headers)}"
         problems.append(Problem(where, "", "", problem, "as many"))
         return
-    original, identifier = cells[at["o"]].partition("\\")[0].rstrip(), cells[at["s"]]
+    columns = dict(zip(headers, cells, strict=True))
+    identifier, name, written = (_cell(columns, names) for names in (SUBJECT, NAME, OFFSET))
+    original = _cell(columns, ORIGINAL).partition("\\")[0].rstrip()
     if not original or not identifier:
         problems.append(Problem(where, "", "", "a patient or a subject is empty", "both"))
         return
@@ -175,22 +169,22 @@ def _add(
         problems.append(Problem(where, "", "", "the subject is called as the patient", "another SubjectID"))
         return
     days: int | None = None
-    written = cells[at["d"]] if at["d"] >= 0 else ""
     if written:
         if not re.fullmatch(r"[+-]?\d{1,6}", written) or abs(int(written)) > MAX_DAYS:
             problems.append(Problem(where, "", OFFSET[0], "is no number of days", f"-{MAX_DAYS} to {MAX_DAYS}"))
             return
         days = int(written)
-    for name, value in (("subject", identifier), ("name", cells[at["n"]] if at["n"] >= 0 else "")):
+    for what, value in (("subject", identifier), ("name", name)):
         if len(value) > 64 or "\\" in value or any(ord(char) < 32 for char in value):
-            problem = f"the {name} does not fit a DICOM element"
+            problem = f"the {what} does not fit a DICOM element"
             problems.append(Problem(where, "", "", problem, "at most 64 characters, no backslash"))
             return
-    subject = Subject(identifier, cells[at["n"]] if at["n"] >= 0 else "", days, dict(zip(headers, cells, strict=True)))
+    subject = Subject(identifier, name, days, columns)
     first = subjects.setdefault(original, subject)  # RSNA's index has a line for each study
     if (first.identifier, first.name, first.days) != (subject.identifier, subject.name, subject.days):
         problems.append(Problem(where, "", "", "a patient of an earlier line, with another subject", "one line"))
 
 
-def _column(headers: tuple[str, ...], names: tuple[str, ...]) -> int:
-    return next((headers.index(name.lower()) for name in names if name.lower() in headers), -1)
+def _cell(columns: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """Cell of the column that has one of some names; empty where there is none."""
+    return next((columns[name.lower()] for name in names if name.lower() in columns), "")

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from dicom_anon.crosswalk import Crossing
@@ -149,7 +149,7 @@ class Manifest:
             cursor = self._database.execute(
                 "INSERT INTO tree (destination, source, rules, key_id, process_date, process_time, version) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (self._destination, os.fsencode(facts.source), *_told(facts)),
+                (self._destination, os.fsencode(facts.source), *astuple(facts)[1:]),
             )
             self._tree = int(cursor.lastrowid or 0)
         row = self._database.execute("SELECT open FROM tree WHERE id = ?", (self._tree,)).fetchone()
@@ -183,6 +183,13 @@ class Manifest:
                     "or start it afresh with --overwrite"
                 )
         return known
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is recorded here is kept, or nothing."""
+        with self._lock, self._database as database:
+            database.execute("BEGIN")
+            yield database
 
     def end(self) -> None:
         """Record that every output of this run is on record."""
@@ -227,18 +234,16 @@ class Manifest:
             new = os.sep.join([*(renames.get(folder, folder) for folder in folders), name])
             if new != path:
                 moved.append((os.fsencode(new), self._tree, os.fsencode(path)))
-        with self._lock:
-            self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", rows)
-            self._database.executemany("UPDATE OR REPLACE document SET path = ? WHERE tree = ? AND path = ?", moved)
-            self._database.execute("COMMIT")
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO name VALUES (?, ?, ?)", rows)
+            database.executemany("UPDATE OR REPLACE document SET path = ? WHERE tree = ? AND path = ?", moved)
 
     def forget(self) -> None:
         """Drop what is on record for the destination."""
-        self._database.execute("DELETE FROM file WHERE tree = ?", (self._tree,))
-        for table in ("name", "plain", "document", "identity", "taint", "crossed", "crossing"):
-            self._database.execute(f"DELETE FROM {table} WHERE tree = ?", (self._tree,))
-        self._database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
+        with self._transaction() as database:
+            for table in ("file", "name", "plain", "document", "identity", "taint", "crossed", "crossing"):
+                database.execute(f"DELETE FROM {table} WHERE tree = ?", (self._tree,))
+            database.execute("DELETE FROM tree WHERE id = ?", (self._tree,))
         self._tree = 0
 
     def outcomes(self) -> Iterable[tuple[str, str, str]]:
@@ -248,19 +253,14 @@ class Manifest:
 
     def outputs(self) -> Iterable[tuple[str, str]]:
         """Relative paths of the files written, and of their outputs when they were written."""
-        rows = self._database.execute(
-            "SELECT path, target FROM file WHERE tree = ? AND outcome = ?", (self._tree, WRITTEN)
-        )
-        return ((os.fsdecode(path), os.fsdecode(target)) for path, target in rows)
+        return ((path, target) for path, target, outcome in self.outcomes() if outcome == WRITTEN)
 
     def strike(self, paths: Iterable[str]) -> None:
         """Drop what is on record of some files: nothing is left of them, neither sources nor outputs."""
         rows = [(self._tree, os.fsencode(path)) for path in paths]
-        with self._lock:
-            self._database.execute("BEGIN")
+        with self._transaction() as database:
             for table in ("file", "crossed"):
-                self._database.executemany(f"DELETE FROM {table} WHERE tree = ? AND path = ?", rows)
-            self._database.execute("COMMIT")
+                database.executemany(f"DELETE FROM {table} WHERE tree = ? AND path = ?", rows)
 
     def outputs_of(self, jobs: list[FileJob]) -> list[tuple[FileJob, str]]:
         """Outputs on record of some files, whatever their sources were then."""
@@ -278,10 +278,8 @@ class Manifest:
     def give_plain(self, codes: Mapping[str, str]) -> None:
         """Record codes of the outputs that have names without them, by path; the last to get a name has it."""
         rows = [(self._tree, os.fsencode(path), code) for path, code in codes.items()]
-        with self._lock:
-            self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR REPLACE INTO plain VALUES (?, ?, ?)", rows)
-            self._database.execute("COMMIT")
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO plain VALUES (?, ?, ?)", rows)
 
     def has_plain(self, path: str, code: str) -> bool:
         """Tell whether it is the output of this code that has a name without one."""
@@ -327,14 +325,7 @@ class Manifest:
         said = {result.identifiers for result in results if result.identifiers is not None}
         identities = [(self._tree, json.dumps([sorted(part) for part in identifiers])) for identifiers in said]
         rows = [
-            (
-                self._tree,
-                os.fsencode(path),
-                size,
-                modified,
-                os.fsencode(result.written_as),
-                _outcome(result),
-            )
+            (self._tree, os.fsencode(path), size, modified, os.fsencode(result.written_as), _outcome(result))
             for result in results
             for path, size, modified, _ in (result.job,)
         ]
@@ -343,21 +334,19 @@ class Manifest:
             for result in results
             if result.crossing is not None
         ]
-        with self._lock:
-            self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", rows)
-            self._database.executemany("INSERT OR IGNORE INTO taint VALUES (?, ?)", tainted)
-            self._database.executemany("INSERT OR IGNORE INTO identity VALUES (?, ?)", identities)
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT OR IGNORE INTO taint VALUES (?, ?)", tainted)
+            database.executemany("INSERT OR IGNORE INTO identity VALUES (?, ?)", identities)
             if self._has_crossed:  # what an earlier run said of these files
-                self._database.executemany("DELETE FROM crossed WHERE tree = ? AND path = ?", (row[:2] for row in rows))
+                database.executemany("DELETE FROM crossed WHERE tree = ? AND path = ?", (row[:2] for row in rows))
             if crossed:
                 self._has_crossed = True
                 found = {row[2:] for row in crossed}
-                self._database.executemany("INSERT OR IGNORE INTO crossing (tree, identity) VALUES (?, ?)", found)
-                self._database.executemany(
+                database.executemany("INSERT OR IGNORE INTO crossing (tree, identity) VALUES (?, ?)", found)
+                database.executemany(
                     "INSERT INTO crossed SELECT ?, ?, id FROM crossing WHERE tree = ? AND identity = ?", crossed
                 )
-            self._database.execute("COMMIT")
 
     def crossings(self) -> dict[Crossing, int]:
         """How many of the files written have which old and new identity."""
@@ -410,12 +399,7 @@ def _outcome(result: FileResult) -> str:
     """What to keep of a result. An output of which nothing is known but that it is there is to be written again."""
     if result.reason is None and result.written_as:
         return WRITTEN
-    outcome: str = (result.reason or Reason.NOT_REACHED).value
-    return outcome
-
-
-def _told(facts: TreeFacts) -> tuple[str, ...]:
-    return facts.rules, facts.key_id, facts.process_date, facts.process_time, facts.version
+    return str((result.reason or Reason.NOT_REACHED).value)
 
 
 def _is_locked(error: sqlite3.OperationalError) -> bool:

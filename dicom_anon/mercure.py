@@ -27,9 +27,9 @@ from dicom_anon.assignment import Assignment
 from dicom_anon.ending import SIGNALS
 from dicom_anon.errors import DicomAnonError, Kind, Reason, UsageError
 from dicom_anon.mercure_task import Say, Task, read_task
-from dicom_anon.pseudonyms import new_key
+from dicom_anon.places import lies_in
 from dicom_anon.report import RunReport
-from dicom_anon.runfolder import KEY_NAME, ProblemList, read_key
+from dicom_anon.runfolder import ProblemList, RunFolder
 
 WORK = ".dicom-anon-work"
 """Hidden folder in OUT in which all is made; what it holds is not there yet."""
@@ -54,21 +54,13 @@ def read_or_make_key(folder: Path) -> bytes:
     """
     import fcntl  # there is no such thing on Windows, where mercure does not run
 
-    path = folder / KEY_NAME
     try:
         descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         with open(descriptor, "r+b") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)  # gone with the process, however that ends
-            if not path.exists():
-                part = folder / f".{KEY_NAME}.part"
-                with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    file.write(new_key().hex().encode() + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(part, path)
+            return RunFolder(folder).key()
     except OSError as error:
         raise UsageError(f"the persistent folder of the module cannot be used: {error.strerror}") from None
-    return read_key(path)
 
 
 def run_module(
@@ -101,8 +93,7 @@ def run_module(
     UsageError, ConfigError
         The task or its settings are wrong.
     """
-    real = Path(os.path.realpath(source)), Path(os.path.realpath(destination))
-    if real[0] == real[1] or real[0] in real[1].parents or real[1] in real[0].parents:
+    if lies_in(source, destination) or lies_in(destination, source):
         raise UsageError("IN and OUT lie inside each other")
     work = destination / WORK
     with _emptied(destination):

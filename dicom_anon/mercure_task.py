@@ -20,6 +20,7 @@ from dicom_anon.actions import COMMANDS, CommandError
 from dicom_anon.assignment import Assignment, project_for_aet, resolve
 from dicom_anon.errors import UsageError
 from dicom_anon.layout import LAYOUTS, TASK
+from dicom_anon.settings import SETTINGS, SettingError, parse_flag
 from dicom_anon.taskjson import facts_of_mercure
 
 _MODULE_SETTINGS = ("layout", "extract", "notify")
@@ -97,8 +98,8 @@ def read_task(folder: Path, say: Say) -> Task:
 def _retains_originals(value: object) -> bool:
     """Tell whether a task asks for the originals; older versions of mercure say so in text. A doubt is a yes."""
     try:
-        return value is not None and config.parse_flag(value)
-    except config.SettingError:
+        return value is not None and parse_flag(value)
+    except SettingError:
         return True
 
 
@@ -121,8 +122,8 @@ def _task_of(settings: Mapping[str, Any], titles: frozenset[str], facts: Mapping
     if extract is not None and not isinstance(extract, str):
         raise UsageError('the setting "extract" is no text (accepted: all, main, keywords)')
     try:
-        wants_notice = False if notify is None else config.parse_flag(notify)
-    except config.SettingError:
+        wants_notice = False if notify is None else parse_flag(notify)
+    except SettingError:
         raise UsageError('the setting "notify" has no such value (accepted: "true" or "false")') from None
     return Task(assignment, layout or "mercure", extract, wants_notice, facts)
 
@@ -163,9 +164,9 @@ def _without_foreign(section: Mapping[str, Any], say: Say) -> Iterator[tuple[str
 
 
 def _is_foreign(key: str, value: Any) -> bool:
-    if key.startswith("_") or key in config.SETTINGS or _TAG_LIKE.search(key) or config.is_like_general(key):
+    if key.startswith("_") or key in SETTINGS or _TAG_LIKE.search(key) or config.is_like_general(key):
         return False
-    if tags.nearest(key, (*config.SETTINGS, *_MODULE_SETTINGS)):
+    if tags.nearest(key, (*SETTINGS, *_MODULE_SETTINGS)):
         return False
     with contextlib.suppress(tags.TagSyntaxError):
         tags.parse_key(key)

@@ -65,7 +65,7 @@ class NameBook:
             self._folders[folder] = target
         return target
 
-    def learn(self, relative: str, tainted: tuple[str, ...], identifiers: Identifiers | None) -> None:
+    def learn(self, relative: str, tainted: tuple[str, ...] = (), identifiers: Identifiers | None = None) -> None:
         """Take in what a written file said of the names above it."""
         self._tainted.update(tainted)
         if identifiers is not None:

@@ -1,6 +1,6 @@
 """What has to change in a value of pixel data, and the value afterwards, piece by piece.
 
-Lives here: the plan, and carrying it out. Does not live here: how it is made, and the writing of files.
+Lives here: the plan, its notes, and carrying it out. Does not live here: how it is made, and the writing of files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ from dicom_anon.errors import FileRefused, Reason
 
 UNUSED_BITS = "unused-bits-cleared"
 """Note: bits outside Bits Stored held something."""
+NOT_CHECKED = "pixel-stream-not-checked"
+"""Note: the pixel data, or a frame of it, is of a structure that is not known here, or may hold overlays; it stays."""
+BLANKED = "pixel-comments-blanked"
+"""Note: comments, application data, bytes behind a codestream or a senseless Basic Offset Table went."""
+TRIMMED = "pixel-surplus-trimmed"
+"""Note: native pixel data was longer than rows, columns and frames account for."""
 
 CHUNK = 1 << 16
 """Bytes that are masked at a time: they stay in the processor's cache."""
@@ -50,6 +56,9 @@ class PixelPlan:
     def changes(self) -> bool:
         """Whether a plain copy would not do."""
         return bool(self.patches or self.table) or self.length is not None or self.transform is not None
+
+
+UNSURE = PixelPlan(notes=frozenset((NOT_CHECKED,)))
 
 
 def pieces(content: FileRange, plan: PixelPlan, read_at: ReadAt, notes: set[str]) -> Iterator[bytes | FileRange]:
@@ -99,10 +108,7 @@ def pieces(content: FileRange, plan: PixelPlan, read_at: ReadAt, notes: set[str]
 
 def _patched(chunk: bytes, start: int, plan: PixelPlan) -> bytes:
     """Apply the patches to the bytes from `start` on; with a transform there is at most one, of one byte."""
-    inside = [row for row in plan.patches if start <= row[0] < start + len(chunk)]
-    if not inside:
-        return chunk
-    result = bytearray(chunk)
-    for offset, patch in inside:
-        result[offset - start : offset - start + len(patch)] = patch
-    return bytes(result)
+    for offset, patch in plan.patches:
+        if start <= offset < start + len(chunk):
+            chunk = chunk[: offset - start] + patch + chunk[offset - start + len(patch) :]
+    return chunk

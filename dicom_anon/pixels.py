@@ -1,19 +1,13 @@
 """Text that hides beside pixels: what has to change in pixel data so that it goes and every pixel stays.
 
-Lives here: what a header says of cells and frames, and what follows from it. Does not live here: carrying that out, the
-bits of cells, codestreams, files, rules, decoding.
+Lives here: encapsulated pixel data, and which kind of pixel data there is. Does not live here: native pixel data,
+carrying a plan out, codestreams, files, rules, decoding.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import replace
-from typing import NamedTuple
-
-from dicom_anon import tags
 from dicom_anon.boxes import clean_movie
-from dicom_anon.cells import Planes, cell_mask, plane_masks
+from dicom_anon.cells import Planes, plane_masks
 from dicom_anon.codestreams import Seen, check_deflated, check_frame, check_uncompressed
 from dicom_anon.elements import PIXEL_DATA_TAGS, FileRange, ReadAt, Span, element_bytes
 from dicom_anon.errors import FileRefused, Reason
@@ -26,19 +20,9 @@ from dicom_anon.fragments import (
     frames_of,
     offset_table,
 )
-from dicom_anon.pixelplan import UNUSED_BITS, PixelPlan, pieces
+from dicom_anon.native import OFFSET_TABLES, PIXEL_DATA, Layout, frame_count, high_bit, layout_at, plan_native
+from dicom_anon.pixelplan import BLANKED, NOT_CHECKED, UNSURE, UNUSED_BITS, PixelPlan, pieces
 from dicom_anon.scope import Level
-
-PIXEL_DATA = 0x7FE00010
-_OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
-_FLOAT_BITS = {0x7FE00008: 32, 0x7FE00009: 64}
-
-NOT_CHECKED = "pixel-stream-not-checked"
-"""Note: the pixel data, or a frame of it, is of a structure that is not known here, or may hold overlays; it stays."""
-BLANKED = "pixel-comments-blanked"
-"""Note: comments, application data, bytes behind a codestream or a senseless Basic Offset Table went."""
-TRIMMED = "pixel-surplus-trimmed"
-"""Note: native pixel data was longer than rows, columns and frames account for."""
 
 NATIVE = frozenset(f"1.2.840.10008.1.2{suffix}" for suffix in ("", ".1", ".1.98", ".1.99", ".2"))
 VIDEO = frozenset(
@@ -47,12 +31,6 @@ VIDEO = frozenset(
 
 _CHECKS = {"1.2.840.10008.1.2.1.98": check_uncompressed, "1.2.840.10008.1.2.8.1": check_deflated}
 """What frames are checked with that do not start with a signature, by transfer syntax."""
-
-LAYOUT = "pixel layout"
-"""In `FileScope.memo`: what the header says of native pixel data (`Layout`)."""
-
-_NOTHING = PixelPlan()
-_UNSURE = PixelPlan(notes=frozenset((NOT_CHECKED,)))
 
 
 def plan_pixels(
@@ -70,12 +48,6 @@ def plan_pixels(
     be looked for (`planned`), and is noted. So are codestreams of the JPEG family that have more bits for a sample than
     Bits Stored (many have), where overlays say that their planes are in the pixel data: these were compressed with the
     value.
-
-    Native values are cut to the length that PS3.5 section 8.1 and PS3.3 section C.7.6.3 give. Where Bits Stored is less
-    than Bits Allocated, every cell is checked while it is copied, whether or not overlay elements tell of planes in the
-    unused bits: 0.3 ms per MB, about a fifth of a copy through a buffer, and nothing where all bits are used. Bits
-    outside Bits Stored become copies of the sign bit in signed data and zero elsewhere, so that the value which PS3.5
-    section 8.1.1 defines is the same. Cells that equal a Pixel Padding Value stay.
 
     Parameters
     ----------
@@ -101,8 +73,8 @@ def plan_pixels(
     if span is not None and _is_encapsulated(root, span):
         return _plan_encapsulated(root, content, read_at, transfer_syntax)
     if transfer_syntax not in NATIVE:
-        return _UNSURE
-    return _plan_native(root, content, read_at, tag)
+        return UNSURE
+    return plan_native(root, content, read_at, tag)
 
 
 def of_item(level: Level, span: Span) -> bytes | None:
@@ -124,7 +96,7 @@ def of_item(level: Level, span: Span) -> bytes | None:
         Table, which items do not have.
     """
     tag, vr, start, first, end, _ = span
-    if tag in _OFFSET_TABLES:
+    if tag in OFFSET_TABLES:
         raise FileRefused(Reason.UNSUPPORTED, "an Extended Offset Table in an item")
     if tag not in PIXEL_DATA_TAGS:
         return None
@@ -134,7 +106,7 @@ def of_item(level: Level, span: Span) -> bytes | None:
     def read_at(offset: int, length: int) -> bytes:
         return buf[offset : offset + length]
 
-    plan = _plan_encapsulated(level, content, read_at) if encapsulated else _plan_native(level, content, read_at, tag)
+    plan = _plan_encapsulated(level, content, read_at) if encapsulated else plan_native(level, content, read_at, tag)
     if NOT_CHECKED in plan.notes:
         raise FileRefused(Reason.UNSUPPORTED, "pixel data of unknown structure in an item")
     if not plan.changes:
@@ -146,148 +118,13 @@ def of_item(level: Level, span: Span) -> bytes | None:
     return buf[start:first] + new if encapsulated else element_bytes(tag, vr.decode(), new, level.encoding)
 
 
-# Native pixel data (PS3.5 section 8.1, PS3.3 section C.7.6.3)
-
-
-class Layout(NamedTuple):
-    """What a header says of the cells of native pixel data; `None` for what it does not say in two bytes.
-
-    Parameters
-    ----------
-    little : bool
-        Byte order of the Data Set.
-    rows, columns, samples, allocated, stored, high, signed, padding : int or None
-        Rows, Columns, Samples per Pixel, Bits Allocated, Bits Stored, High Bit, Pixel Representation, Pixel Padding
-        Value.
-    frames : int
-        Number of Frames: 1 where there is none, 0 where it is no number.
-    photometric : str
-        Photometric Interpretation.
-    offset_tables : bool
-        Whether there is any part of an Extended Offset Table.
-    """
-
-    little: bool
-    rows: int | None
-    columns: int | None
-    samples: int | None
-    allocated: int | None
-    stored: int | None
-    high: int | None
-    signed: int | None
-    padding: int | None
-    frames: int
-    photometric: str
-    offset_tables: bool
-
-
-def layout_of(root: Level) -> Layout:
-    """Read what a header says of pixel data."""
-    little = root.encoding.little
-
-    def number(tag: int) -> int | None:
-        raw = root.raw(tag)
-        return int.from_bytes(raw, "little" if little else "big") if raw is not None and len(raw) == 2 else None
-
-    return Layout(
-        little=little,
-        rows=number(0x00280010),
-        columns=number(0x00280011),
-        samples=number(0x00280002),
-        allocated=number(0x00280100),
-        stored=number(0x00280101),
-        high=number(0x00280102),
-        signed=number(0x00280103),
-        padding=number(0x00280120),
-        frames=_frame_count(root),
-        photometric=(root.text(0x00280004) or "").strip(),
-        offset_tables=has_offset_tables(root),
-    )
-
-
-def has_offset_tables(root: Level) -> bool:
-    """Tell whether there is any part of an Extended Offset Table."""
-    return any(root.find(tag) for tag in _OFFSET_TABLES)
-
-
-def _layout(level: Level) -> Layout:
-    """Layout of the pixel data of a Data Set: that of the file is known, an item of a sequence has its own."""
-    return (None if level.parent else level.file.memo.get(LAYOUT)) or layout_of(level)
-
-
-def _frame_count(root: Level) -> int:
-    """Read the Number of Frames: 1 where there is none, 0 where it is no number."""
-    text = (root.text(0x00280008) or "").strip() if root.raw(0x00280008) else ""
-    if not text:
-        return 1
-    return int(text) if text.isascii() and text.isdigit() else 0
-
-
-def _plan_native(level: Level, content: FileRange, read_at: ReadAt, tag: int) -> PixelPlan:
-    layout = _layout(level)
-    if layout.offset_tables:
-        raise FileRefused(Reason.UNSUPPORTED, "an offset table of pixel data that is not encapsulated")
-    plan, padding = _planned_native(layout, content.length, tag)
-    if padding and read_at(content.offset + padding, 1) != b"\0":
-        return replace(plan, patches=((content.offset + padding, b"\0"),))
-    return plan
-
-
-@functools.lru_cache(maxsize=1024)
-def _planned_native(layout: Layout, found: int, tag: int) -> tuple[PixelPlan, int]:
-    """What has to change in a value of so many bytes, and where in it is a padding byte to be looked at, 0 for none."""
-    rows, columns, samples, frames = layout.rows, layout.columns, layout.samples, layout.frames
-    allocated = _FLOAT_BITS.get(tag) or layout.allocated
-    if not (allocated and rows and columns and samples and frames):
-        return _UNSURE, 0
-    cells = rows * columns * samples * frames
-    if samples == 3 and layout.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422"):
-        whole = (cells * allocated + 7) // 8
-        if found not in (whole, whole + 1):  # else it is mislabelled, as decoders also take it
-            cells = rows * columns * 2 * frames  # two pixels share their chrominance: four cells, not six
-    exact = (cells * allocated + 7) // 8
-    length = exact + exact % 2
-    if found < exact:
-        raise FileRefused(Reason.PIXEL_DATA_SHORT, tags.format_tag(tag))
-    padding = exact if exact < length <= found and layout.little else 0  # in big endian words, padding is not last
-    surplus = found > length
-    transform, notes = None, {TRIMMED} if surplus else set()
-    stored = allocated if layout.stored is None else layout.stored
-    if tag == PIXEL_DATA and stored != allocated:
-        transform = _mask_for(layout, allocated, stored)
-        if transform is None:
-            notes.add(NOT_CHECKED)
-    if not (surplus or transform or notes):
-        return _NOTHING, padding
-    return PixelPlan((), length if surplus else None, transform, frozenset(notes)), padding
-
-
-def _mask_for(layout: Layout, allocated: int, stored: int) -> Callable[[bytes], bytes] | None:
-    high = _high_bit(layout, allocated, stored)
-    if high is None:
-        return None
-    if allocated > 16 and not layout.little:
-        return None  # cells of several big endian words are written in either order of the words
-    padding = layout.padding if allocated == 16 else None
-    return cell_mask(allocated, stored, high, signed=layout.signed == 1, little=layout.little, padding=padding)
-
-
-def _high_bit(layout: Layout, allocated: int, stored: int) -> int | None:
-    """Highest bit of the value, `None` where the header contradicts itself."""
-    high = stored - 1 if layout.high is None else layout.high
-    return high if 0 < stored <= high + 1 <= allocated and allocated in (8, 16, 32, 64) else None
-
-
-# Encapsulated pixel data (PS3.5 section A.4)
-
-
 def _is_encapsulated(level: Level, span: Span) -> bool:
     """Tell whether the length of pixel data is undefined."""
     return level.file.buf[span[3] - 4 : span[3]] == b"\xff\xff\xff\xff"
 
 
 def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, transfer_syntax: str = "") -> PixelPlan:
-    count, layout, check = _frame_count(root), _layout(root), _CHECKS.get(transfer_syntax, check_frame)
+    count, layout, check = frame_count(root), layout_at(root), _CHECKS.get(transfer_syntax, check_frame)
     patches: list[tuple[int, bytes]] = []
     seen, table = Seen(*_frame_sizes(layout), _planes(layout)), 0
     unsure = check is not check_frame and layout.stored != layout.allocated  # what unused bits hold is not known
@@ -313,7 +150,7 @@ def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, transfe
     unsure |= seen.precision > (layout.stored or layout.allocated or 0) and _has_planes_in_cells(root)
     found = {BLANKED: patches or table, UNUSED_BITS: seen.cleared, NOT_CHECKED: unsure}
     notes = frozenset(note for note, what in found.items() if what)
-    return PixelPlan(tuple(sorted(patches + seen.cleared)), notes=notes, table=table) if notes else _NOTHING
+    return PixelPlan(tuple(sorted(patches + seen.cleared)), notes=notes, table=table)
 
 
 def _has_planes_in_cells(level: Level) -> bool:
@@ -328,7 +165,7 @@ def _has_planes_in_cells(level: Level) -> bool:
 
 def _extended_unsure(root: Level, fragments: list[Part]) -> bool:
     """Refuse an Extended Offset Table that fits no fragments; tell whether there is one that was left in the file."""
-    found, buf = [root.look(tag) for tag in _OFFSET_TABLES], root.file.buf
+    found, buf = [root.look(tag) for tag in OFFSET_TABLES], root.file.buf
     if not any(found):
         return False
     if any(span and span[3] == span[4] and any(buf[span[3] - 4 : span[3]]) for span in found):
@@ -346,7 +183,7 @@ def _planes(layout: Layout) -> Planes:
     stored = allocated if layout.stored is None else layout.stored
     if stored == allocated:
         return ()
-    high = _high_bit(layout, allocated, stored)
+    high = high_bit(layout, allocated, stored)
     padding = layout.padding if allocated == 16 else None
     return None if high is None else plane_masks(allocated, stored, high, signed=layout.signed == 1, padding=padding)
 

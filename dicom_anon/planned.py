@@ -16,8 +16,8 @@ from dicom_anon.engine import Rewritten
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.hidden import hides_elements
 from dicom_anon.naming import Identifiers
-from dicom_anon.pixelplan import PixelPlan, pieces
-from dicom_anon.pixels import NATIVE, NOT_CHECKED, VIDEO, plan_pixels
+from dicom_anon.pixelplan import NOT_CHECKED, PixelPlan, pieces
+from dicom_anon.pixels import NATIVE, VIDEO, plan_pixels
 
 _CHUNK, _OVERLAP = 1 << 20, 1 << 10
 _CHANCE = 0.01

@@ -139,6 +139,8 @@ class RunFolder:
         try:
             with _private_file(new) as file:
                 file.write(new_key().hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # outputs that outlive a power cut need it
             try:
                 os.link(new, path)  # whole or not at all, whenever a run is killed; the first of two runs has its way
             except FileExistsError:

@@ -154,14 +154,14 @@ class _Run:
         batch: list[FileJob] = []
         size = 0
         order = self._request.order
-        found_in_order = discover(
+        listing = discover(
             self._request.top,
             whole_tree=self._request.whole_tree,
             follow_links=self._request.follow_links,
             closed=(order.destination, *filter(None, [order.quarantine])),
             case_is_lost=self._destination.case_is_lost,
         )
-        for found in found_in_order:
+        for found in listing:
             if self._report.interrupted:
                 return
             if isinstance(found, FileJob):
@@ -192,7 +192,7 @@ class _Run:
             undone = {job.relative for job in rest}
             for job in batch:  # what they say of names was kept when they were written
                 if job.relative not in undone:
-                    self._request.book.learn(job.relative, (), None)
+                    self._request.book.learn(job.relative)
         if rest:
             yield rest
 

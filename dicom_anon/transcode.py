@@ -55,8 +55,7 @@ def to_utf8(data: DataSetBytes, facts: RunFacts, pseudonyms: Pseudonyms) -> Data
             buf += piece
             continue
         start = walk(bytes(buf), walked, data.encoding, spans, partial=True, after=last)
-        tag = next(span[0] for span in data.spans if data.bulk.get(span[2]) == piece)
-        vr = next(span[1] for span in data.spans if data.bulk.get(span[2]) == piece)
+        tag, vr = next(span[:2] for span in data.spans if data.bulk.get(span[2]) == piece)
         bulk[start] = piece
         spans.append((tag, vr, start, len(buf), len(buf), None))
         walked, last = len(buf), tag

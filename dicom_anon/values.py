@@ -234,7 +234,7 @@ def _check(value: str, vr: str) -> None:
         return
     if vr in ASCII_VRS and not value.isascii():
         raise ValueNotWritable(f"characters outside ASCII in VR {vr}")
-    if vr == "UT" or vr == "UC":
+    if vr in ("UC", "UT"):
         return
     if "\0" in value or "\x1b" in value:
         raise ValueNotWritable(f"control characters in VR {vr}")

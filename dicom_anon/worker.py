@@ -38,6 +38,11 @@ from dicom_anon.tags import INSTANCE_NUMBER, SERIES_DESCRIPTION, SOP_INSTANCE_UI
 
 _RUN_ENDING = frozenset((errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)))
 """Errors after which no other file can be written either."""
+_PARENT_SECONDS = 0.1
+"""Time after which a worker looks again whether its parent is there."""
+
+BURNED_IN = "burned-in-risk"
+"""Note of a written object whose pixels may show text; the result's detail says why."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,6 @@ class Order:
     names: str = "keep"
     on_burned_in: str = "warn"
     quarantine: str = ""
-
-
-BURNED_IN = "burned-in-risk"
-"""Note of a written object whose pixels may show text; the result's detail says why."""
-
-
-_PARENT_SECONDS = 0.1
 
 
 class FileResult(NamedTuple):
@@ -221,15 +219,13 @@ def _engine(plan: Plan) -> Engine:
 def process_file(job: FileJob, order: Order, engine: Engine) -> FileResult:
     """De-identify one file; whatever happens becomes a result."""
     result = _try(job, order, engine)
-    wanted = order.quarantine and not order.dry_run
-    if wanted and result.reason is not None and result.reason.kind is Kind.QUARANTINED:
-        return _quarantined(result, order)
-    return result
+    return _put_aside(result, order) if order.quarantine and not order.dry_run else result
 
 
-def _quarantined(result: FileResult, order: Order) -> FileResult:
-    """Put a copy of the source file aside."""
-    assert result.reason is not None
+def _put_aside(result: FileResult, order: Order) -> FileResult:
+    """Put a copy of the source file aside, if it was quarantined."""
+    if result.reason is None or result.reason.kind is not Kind.QUARANTINED:
+        return result
     copy = os.path.join(order.quarantine, result.reason.value, result.job.relative)
     try:
         os.makedirs(order.quarantine, mode=0o700, exist_ok=True)  # below it, nothing can be reached by others

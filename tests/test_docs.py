@@ -34,7 +34,7 @@ from dicom_anon import (
 )
 from dicom_anon.actions import COMMANDS
 from dicom_anon.assignment import resolve
-from dicom_anon.config import SETTINGS, parse_assign, parse_config, preset_section
+from dicom_anon.config import parse_assign, parse_config, preset_section
 from dicom_anon.ending import FirstSignal
 from dicom_anon.errors import ConfigError, Reason
 from dicom_anon.macros import MACROS, MacroError, parse_template
@@ -42,6 +42,7 @@ from dicom_anon.presets import PRESETS, decisions
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.report import NOTES
 from dicom_anon.sample import write_sample
+from dicom_anon.settings import SETTINGS
 from tests.acceptance.command import call
 
 ROOT = Path(__file__).parents[1]

@@ -132,6 +132,8 @@ def main() -> None:
         sys.exit(leave.exit_code)
     except click.ClickException as error:
         error.show()
+        if "unexpected extra argument" in error.message:
+            click.echo("A path with blanks in it needs quotes.", err=True)
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         with contextlib.suppress(OSError):

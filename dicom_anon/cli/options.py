@@ -38,8 +38,6 @@ FOLDER = _Path(path_type=Path, file_okay=False)
 STDOUT = Path("-")
 
 Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
-
-
 Files: TypeAlias = "list[tuple[str, Path | None]]"
 """Options and the files that they name, if any."""
 
@@ -128,16 +126,10 @@ def write_json(path: Path, content: dict[str, Any]) -> bool:
     return True
 
 
-def check_output(
-    option: str,
-    path: Path,
-    *,
-    made: Iterable[Path] = (),
-    others: Files,
-) -> None:
+def check_output(option: str, path: Path, *, made: Iterable[Path] = (), others: Files) -> None:
     """Refuse, before the work begins, a file that could not be written at its end, or would take the place of another.
 
-    Nothing is made or changed here. Whether it lies inside SRC or DST is asked elsewhere (`destination.check_apart`).
+    Nothing is made or changed here. Whether it lies inside SRC or DST is asked elsewhere (`places.check_apart`).
 
     Parameters
     ----------

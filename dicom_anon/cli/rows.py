@@ -27,13 +27,7 @@ def show_assignment(assignment: Assignment, rows: Iterable[Row], form: str, *, s
 
 
 def _record(row: Row) -> dict[str, str]:
-    cells = (
-        tags.format_key(row.key),
-        tags.keyword_of(row.key),
-        row.action.command,
-        row.action.parameter,
-        row.source,
-    )
+    cells = (tags.format_key(row.key), tags.keyword_of(row.key), row.action.command, row.action.parameter, row.source)
     return dict(zip(COLUMNS, cells, strict=True))
 
 

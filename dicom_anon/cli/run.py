@@ -144,8 +144,8 @@ def run_command(
     assignment = rules.resolve()
     from dicom_anon import console
     from dicom_anon.api import anonymize_tree
-    from dicom_anon.destination import check_apart
     from dicom_anon.errors import UsageError
+    from dicom_anon.places import check_apart
     from dicom_anon.report import EXIT_FOUND, EXIT_TROUBLE
     from dicom_anon.runfolder import RunFolder, default_run_folder
 

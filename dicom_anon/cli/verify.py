@@ -66,8 +66,8 @@ def verify_command(
     Findings say file, place and kind, never the value.
     """
     from dicom_anon import console
-    from dicom_anon.destination import check_apart
     from dicom_anon.errors import UsageError
+    from dicom_anon.places import check_apart
     from dicom_anon.report import EXIT_FOUND, EXIT_GOOD, EXIT_TROUBLE
     from dicom_anon.runfolder import RunFolder, default_run_folder
 

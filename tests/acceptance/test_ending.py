@@ -319,7 +319,8 @@ def test_ctrl_c_after_workers_died_prints_nothing(tmp_path: Path, crowd: Path, m
     time.sleep(moment)
     os.killpg(process.pid, signal.SIGINT)
     done = finish(process)
-    assert (done.code, done.err) == (130, "")
+    assert done.code == 130
+    assert [line for line in done.err.splitlines() if " files found so far, " not in line] == []  # as on a slow machine
     assert "The account balances." in done.out
 
 

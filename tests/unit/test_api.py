@@ -20,7 +20,7 @@ from dicom_anon import ConfigError, FileRefused, anonymize_dataset, anonymize_fi
 from dicom_anon.config import parse_config
 from dicom_anon.errors import Reason, UsageError
 from dicom_anon.extra_rules import parse_extra_rules
-from dicom_anon.pixels import BLANKED, TRIMMED
+from dicom_anon.pixelplan import BLANKED, TRIMMED
 from dicom_anon.runfolder import RunFolder
 from tests.datasets import real_file
 

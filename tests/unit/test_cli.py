@@ -261,6 +261,13 @@ def test_inspect_says_what_a_file_is(tree: Path) -> None:
     assert told(tree, "inspect", index, code=1) == "error: FILE is a DICOMDIR, a list of other files (dicomdir)\n"
 
 
+def test_a_path_with_a_blank_and_no_quotes(tree: Path) -> None:
+    hint = "unexpected extra argument (one)\nA path with blanks in it needs quotes.\n"
+    assert told(tree, tree / "in", tree / "out", "one").endswith(hint)
+    assert told(tree, "sample", tree / "new", "one").endswith(hint)
+    assert "quotes" not in told(tree, tree / "in")
+
+
 def test_a_command_that_is_misspelt(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree)
     assert "did you mean 'verify'?" in told(tree, "verfy", "in", "out")

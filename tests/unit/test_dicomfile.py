@@ -388,7 +388,7 @@ def test_deflated_bytes_that_are_broken_cut_off_or_too_many_are_refused(
     assert refusal(tmp_path, content[:-100]).reason is Reason.TRUNCATED
     start = 144 + struct.unpack_from("<L", content, 140)[0]
     assert refusal(tmp_path, content[:start] + b"\xff" * 50 + content[start + 50 :]).reason is Reason.NOT_PARSABLE
-    monkeypatch.setattr(dicomfile, "MAX_INFLATED", 10_000)
+    monkeypatch.setattr(dicomfile, "MAX_IN_MEMORY", 10_000)
     assert refusal(tmp_path, content).reason is Reason.UNSUPPORTED
 
 
@@ -396,10 +396,10 @@ def test_deflated_bytes_that_are_too_many_are_not_even_read() -> None:
     head = real_file("image_dfl.dcm").read_bytes()
     with tempfile.TemporaryFile(buffering=0) as handle:
         handle.write(head)
-        handle.truncate(dicomfile.MAX_INFLATED + len(head))
+        handle.truncate(dicomfile.MAX_IN_MEMORY + len(head))
         tracemalloc.start()
         with pytest.raises(FileRefused, match="too long"):
-            DicomFile(handle, dicomfile.MAX_INFLATED + len(head))
+            DicomFile(handle, dicomfile.MAX_IN_MEMORY + len(head))
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
         tracemalloc.stop()
 

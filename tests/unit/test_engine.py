@@ -43,7 +43,7 @@ from dicom_anon.engine import Engine, Plan, Rewritten
 from dicom_anon.errors import FileRefused, Reason
 from dicom_anon.explaining import Decision, Explainer
 from dicom_anon.lookup import parse_lookup
-from dicom_anon.pixels import LAYOUT, layout_of
+from dicom_anon.native import LAYOUT, layout_of
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.scope import Element
 from dicom_anon.tags import INSTANCE_NUMBER, INSTANCE_UIDS, SERIES_DESCRIPTION, parse_key, tag_for_keyword

@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBase
 
 from dicom_anon import filemeta
 from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Incomplete, element_bytes
-from dicom_anon.filemeta import read_meta, write_meta
+from dicom_anon.filemeta import read_meta, recognise, write_meta
 from tests.datasets import SYNTAXES, copy, file_bytes, image, put
 
 UIDS = ("1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "")
@@ -53,6 +53,16 @@ def test_a_meta_known_in_parts_is_read_as_a_whole_one(meta: bytes, rest: bytes, 
         except Incomplete:
             found = None
         assert found == expected
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+def test_a_meta_with_presentation_addresses_is_read_to_its_end(tmp_path: Path, syntax: str) -> None:
+    address = "dicom://pacs.example"  # of VR UR, whose length has four bytes
+    content = file_bytes(image(), syntax, SourcePresentationAddress=address)
+    assert read_meta(content, 132)[3] == 144 + int.from_bytes(content[140:144], "little")
+    target = copy(put(tmp_path, content), tmp_path / "target")
+    assert target.file_meta.TransferSyntaxUID == syntax
+    assert b"pacs.example" not in (tmp_path / "target").read_bytes()
 
 
 def test_a_meta_that_ends_within_an_element_is_not_read() -> None:
@@ -109,3 +119,29 @@ def test_the_encoding_follows_from_the_transfer_syntax() -> None:
     assert filemeta.encoding_of(ImplicitVRLittleEndian) == IMPLICIT_LITTLE
     assert filemeta.encoding_of("1.2.840.10008.1.2.2") == EXPLICIT_BIG
     assert filemeta.encoding_of(JPEGBaseline8Bit) == EXPLICIT_LITTLE
+
+
+@pytest.mark.parametrize(
+    ("first", "begins"),
+    [
+        (b"\x08\0\x05\0CS\x40\0", True),
+        (b"\x08\0\x05\0CS\x41\0", False),  # no first element is that long
+        (b"\x08\0\x05\0CS\x0a", False),
+        (b"\x02\0\x01\0OB\0\0\x02\0\0\0", True),
+        (b"\x08\0\x41\x01UC\xff\xff", True),  # its length is further on
+        (b"\0\x08\0\x05CS\0\x40", True),
+        (b"\0\x08\0\x05CS\0\x42", False),
+        (b"\x08\0\x05\0\x40\0\0\0", True),
+        (b"\x08\0\x05\0\x41\0\0\0", False),
+        (b"\x08\0\x05\0\x02\0\x01\0", False),
+        (b"\x08\0\0\0\x04\0\0\0", True),
+        (b"\x08\0\xee\xee\x04\0\0\0", False),  # no element that PS3.6 knows
+        (b"\0\x08\0\x05\x0a\0\0\0", False),
+        (b"\0\x08\0\x05\0\0\0\x0a", False),  # there is no implicit VR in big endian
+        (b"\x10\0\x10\0PN\x04\0", False),
+        (b"\0\x10\0\x10PN\0\x04", False),
+    ],
+)
+def test_a_bare_data_set_is_known_by_its_first_element(first: bytes, begins: bool) -> None:
+    assert recognise(first) == (0 if begins else -1)
+    assert recognise(first.ljust(128, b"\0") + b"DICM") == 132

@@ -56,6 +56,13 @@ def test_other_forms_of_the_same_table(text: str) -> None:
     assert found.identifier == "S-01"
 
 
+def test_an_id_may_have_blanks_and_64_characters() -> None:
+    longest = "S 01 ".ljust(64, "x")
+    found = parse_lookup(f"PatientID,SubjectID\n4711,{longest}\n", "test").find("4711")
+    assert found is not None
+    assert found.identifier == longest
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -68,6 +75,7 @@ def test_other_forms_of_the_same_table(text: str) -> None:
         ("PatientID,SubjectID,DateOffset\nSECRET,S,soon\n", "no number of days"),
         ("PatientID,SubjectID,DateOffset\nSECRET,S,999999\n", "no number of days"),
         ("PatientID,SubjectID\nSECRET,a\\b\n", "does not fit"),
+        ("PatientID,SubjectID\nSECRET,a\x1fb\n", "does not fit"),
         (f"PatientID,SubjectID\nSECRET,{'S' * 65}\n", "does not fit"),
         ("PatientID,SubjectID,subjectid\nSECRET,1,2\n", "same header"),
         ('PatientID,SubjectID\n"SECRET,S\n', "is not CSV"),

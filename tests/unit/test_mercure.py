@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from dicom_anon.errors import ConfigError, DicomAnonError, UsageError
 from dicom_anon.mercure import read_or_make_key
 from dicom_anon.mercure_task import Task, read_task
+from dicom_anon.runfolder import RunFolder
 from dicom_anon.taskjson import facts_of_mercure
 
 UNREADABLE_TAGS = "a .tags file is not JSON, so that the AE title of its image is not known"
@@ -281,6 +283,19 @@ def test_the_key_is_made_once_and_private(tmp_path: Path) -> None:
     assert len(key) == 64
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in tmp_path.iterdir())
     assert {path.name for path in tmp_path.iterdir()} == {"key", "key.guard"}
+
+
+def test_a_key_outlives_a_power_cut_and_so_the_outputs_made_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, bool]] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_size, (tmp_path / "key").exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    key = RunFolder(tmp_path).key()
+    assert synced == [(len(key) + 1, False)]
 
 
 def _key_of(folder: str) -> bytes:

@@ -26,8 +26,9 @@ from dicom_anon.dicomfile import DicomFile
 from dicom_anon.elements import EXPLICIT_LITTLE, FileRange
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.pixelplan import CHUNK, UNUSED_BITS, PixelPlan, pieces
-from dicom_anon.pixels import BLANKED, NATIVE, NOT_CHECKED, PIXEL_DATA, TRIMMED, plan_pixels
+from dicom_anon.native import PIXEL_DATA
+from dicom_anon.pixelplan import BLANKED, CHUNK, NOT_CHECKED, TRIMMED, UNUSED_BITS, PixelPlan, pieces
+from dicom_anon.pixels import NATIVE, plan_pixels
 from dicom_anon.planned import pixels_planned
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.scope import FileScope, Level, RunFacts

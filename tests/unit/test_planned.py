@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 from dicom_anon import FileRefused, anonymize_file
 from dicom_anon.dicomfile import BULK
 from dicom_anon.errors import Reason
-from dicom_anon.pixels import BLANKED, NOT_CHECKED
+from dicom_anon.pixelplan import BLANKED, NOT_CHECKED
 from tests.datasets import KEY, SYNTAXES, file_bytes, image, put
 
 

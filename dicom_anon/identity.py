@@ -121,6 +121,11 @@ def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element
 
 _TELLING_STUDY_ID = re.compile(r"(?=.{5}).*[1-9]\d\d.*")
 """A Study ID that tells of a study, without leading zeros: most are the number of a patient's studies, some a word."""
+_OTHER_DAYS = (
+    0x00080021,  # Series Date
+    0x00080022,  # Acquisition Date
+    0x00080023,  # Content Date
+)
 _SHARED_UIDS = (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.FRAME_OF_REFERENCE_UID)
 
 
@@ -132,10 +137,12 @@ def path_identifiers(root: Level, new_day: str) -> naming.Identifiers:
     root : Level
         Its original top level.
     new_day : str
-        The Study Date that it has afterwards: the original one identifies only where that is another.
+        The Study Date that it has afterwards: the original one, and the other days of the file, identify only where
+        that is another.
     """
     raw = root.raw(tags.PATIENT_NAME) or b""  # it may be in another character set than the file says
     day, study = root.near(tags.STUDY_DATE), root.near(tags.STUDY_ID)
+    days = () if day and day == new_day else dict.fromkeys((day, *map(root.near, _OTHER_DAYS)))
     return naming.identifiers_of(
         (root.near(tags.PATIENT_NAME), *(() if raw.isascii() else values.readings(raw))),
         (
@@ -144,6 +151,6 @@ def path_identifiers(root: Level, new_day: str) -> naming.Identifiers:
             root.near(tags.ACCESSION_NUMBER),
             study if _TELLING_STUDY_ID.fullmatch(study.lstrip("0")) else "",
         ),
-        (root.near(tags.PATIENT_BIRTH_DATE), "" if day == new_day else day),
+        (root.near(tags.PATIENT_BIRTH_DATE), *days),
         tuple(root.near(tag).strip("\0") for tag in _SHARED_UIDS),
     )

@@ -88,7 +88,7 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
     dict of Key to (Action, str)
         Action and the option it comes from. Where options disagree on a row, cleaning wins over keeping.
         Rows that cannot be cleaned by a rule are left out and stay with the profile: overlay bitmaps,
-        curves, the two binary time stamps, and dates that are known from elsewhere. UIDs that the table does
+        curves, the two binary time stamps, and dates that are known from elsewhere or to many. UIDs that the table does
         not list are kept as those that it does, since they refer to them.
     """
     chosen = tuple(option for option in standard.PROFILE_OPTIONS if option in set(options))
@@ -114,8 +114,10 @@ def option_rules(options: Iterable[str]) -> dict[Key, tuple[Action, str]]:
 
 def _cleaning(row: standard.ProfileRow, options: tuple[str, ...]) -> Action | None:
     """Find what code C means for an attribute, `None` where no rule can do it."""
+    if row.keyword in decisions.SHARED_DATES:
+        return None
     if row.vr in TEMPORAL_VRS:
-        return None if row.keyword in decisions.SHARED_DATES else _SHIFT
+        return _SHIFT
     if row.vr == "SQ" and "clean_structured_content" in row.options:
         return Clean(tuple(option for option in CONTENT_OPTIONS if option in options))
     if row.tag.startswith(("(60xx", "(50xx")):

@@ -41,6 +41,10 @@ VALUES = frozenset(
 )
 """Attributes that hold the value of a content item (PS3.3 sections C.17.3 and C.18, 10.2)."""
 
+CALIBRATION = ("DCM", "113723")
+"""Concept of a date that many patients have: moved, it would tell by how many days those of one moved more than those
+of another, like the elements in `decisions.SHARED_DATES`."""
+
 REMOVE = Remove()
 _KEEP = Keep()
 
@@ -136,7 +140,7 @@ def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, 
     for row in standard.sr_concepts().get(concept, ()):
         if row.value_type == value_type:
             codes = {row.options[option] for option in options if option in row.options}
-            if codes:
+            if codes and not (concept == CALIBRATION and "C" in codes):
                 return "C" if "C" in codes else "K"
             return "D" if "D" in row.basic else row.basic
     return {"TEXT": "C", "": "C", "UIDREF": "U"}.get(value_type, "K")

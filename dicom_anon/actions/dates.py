@@ -64,6 +64,17 @@ _DATETIME = re.compile(
 )
 """A DA or DT, which may be partial; 1961.12.30 is the form of ACR-NEMA, DICOM has no dots there."""
 
+_DUMMY_DAY = datetime.date(1900, 1, 1)
+_PLACEHOLDERS = frozenset(
+    datetime.date(*day)
+    for day in (
+        (1, 1, 1), (1601, 1, 1), (1753, 1, 1), (1858, 11, 17), (1899, 12, 30), (1900, 1, 1), (1904, 1, 1),
+        (1969, 12, 31), (1970, 1, 1), (1980, 1, 1), (9999, 12, 31),
+    )
+)  # fmt: skip
+"""Days that programs write where they know none, most the first one of their calendar: moved, such a date would tell by
+how many days all others of the patient moved."""
+
 _TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
 
 
@@ -84,6 +95,8 @@ def truncate_date(value: str, vr: str = "DT") -> str:
 def shift_date(value: str, days: int) -> str:
     """Move a DA or DT value, or a range, by whole days; empty where it is none or leaves the calendar.
 
+    A day that stands for an unknown one becomes the dummy of all dates.
+
     Parameters
     ----------
     value : str
@@ -96,8 +109,8 @@ def shift_date(value: str, days: int) -> str:
     --------
     >>> shift_date("20200301", -1), shift_date("18991231235959.25-0500", 1), shift_date("202003", -31)
     ('20200229', '19000101235959.25-0500', '202001')
-    >>> shift_date("20200101-20200131", 10), shift_date("-20200131", 1), shift_date("Tuesday", 1)
-    ('20200111-20200210', '-20200201', '')
+    >>> shift_date("20200101-20200131", 10), shift_date("19700101", 1), shift_date("Tuesday", 1)
+    ('20200111-20200210', '19000101', '')
     """
     value = value.strip(" \0")
     single = _shift_one(value, days)
@@ -115,6 +128,8 @@ def shift_date(value: str, days: int) -> str:
 
 def _shift_one(value: str, days: int) -> str:
     parts = _parts(value)
+    if parts and parts.digits == 8 and parts.date in _PLACEHOLDERS:
+        return _as_text(_DUMMY_DAY, parts)
     try:
         return _as_text(parts.date + datetime.timedelta(days), parts) if parts else ""
     except OverflowError:

@@ -150,10 +150,11 @@ def _with_name(name: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _is_named_date(found: re.Match[str], seen: View) -> bool:
-    """Without a year of four digits an ambiguous month must be written as one: ``Mar 4``, not ``MAR 4``."""
+    """Without a year of four digits an ambiguous month must be written as one: ``Mar 4``, ``4MAR20``, not ``MAR 4``."""
     if len(_GROUPS.findall(found["y"] or "")) == 1 and len(_GROUPS.findall(found["y"])[0]) == 4:
         return True
-    return no_unit(found, seen) and (found["m"] not in _UNSURE_MONTHS or seen.case(*found.span("m")) == "title")
+    sure = found["m"] not in _UNSURE_MONTHS or (found["y"] and " " not in found[0])
+    return no_unit(found, seen) and (sure or seen.case(*found.span("m")) == "title")
 
 
 def _is_roman_date(found: re.Match[str], seen: View) -> bool:

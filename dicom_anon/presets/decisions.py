@@ -54,12 +54,18 @@ ALWAYS_PRESENT = _words(
 
 SHARED_DATES = _words(
     """
-    ContextGroupLocalVersion ContextGroupVersion DateOfInstallation DateOfManufacture
+    AttributeModificationDateTime CalibrationDate CalibrationDateTime CalibrationTime ContextGroupLocalVersion
+    ContextGroupVersion ContributionDateTime DateOfInstallation DateOfLastCalibration
+    DateOfLastDetectorCalibration DateOfManufacture DateTimeOfLastCalibration EffectiveDateTime
     EthicsCommitteeApprovalEffectivenessEndDate EthicsCommitteeApprovalEffectivenessStartDate
-    ProductExpirationDateTime TemplateLocalVersion TemplateVersion
+    HangingProtocolCreationDateTime InformationIssueDateTime InstanceCoercionDateTime ProductExpirationDateTime
+    SelectorDAValue SelectorDTValue SelectorTMValue SourceStrengthReferenceDate SourceStrengthReferenceTime
+    TemplateLocalVersion TemplateVersion TimeOfLastCalibration TimeOfLastDetectorCalibration TimezoneOffsetFromUTC
     """
 )
-"""Dates that are printed elsewhere and no patient's own: moved, they would tell by how many days all others moved."""
+"""Dates that are printed elsewhere, or that many patients have (a device was calibrated, an archive was moved), and no
+patient's own. Moved, they would tell by how many days all others moved. So does a time zone that stays, since it is
+another one in summer."""
 
 VALID = _table(
     (
@@ -76,12 +82,27 @@ VALID = _table(
         "RequestedProcedureID",
     ),
     (
+        "remove_or_replace",
+        "The profile says X; Type 1C in requests (PS3.3), so a dummy there, where an option keeps these.",
+        "ScheduledProcedureStepID",
+    ),
+    (
         "remove_or_clear",
         "The profile says X; Type 2 in an IOD (PS3.3), so an empty value, which tells nothing, is valid.",
         """
         PatientSetupPhotoDescription PatientTreatmentPreparationProcedureParameterDescription
         PositionAcquisitionTemplateDescription PriorTreatmentDoseDescription SourceManufacturer
         """,
+    ),
+    (
+        "remove_or_clear",
+        "The profile says X; Type 2 in hanging protocols (PS3.3), so empty there, which tells nothing.",
+        "ReasonForRequestedProcedureCodeSequence",
+    ),
+    (
+        "remove_or_clear_or_replace",
+        "The profile says X/Z; Type 1 in some sequences (PS3.3), so there its items stay with new UIDs.",
+        "ReferencedStudySequence",
     ),
     (
         "remove_or_clear",
@@ -208,6 +229,13 @@ STRONGER = _table(
     ),
     ("remove", "Names a person to ask, whom the file need not name elsewhere.", "ContactDisplayName"),
     ("remove", "Names an image of the institution, from which this one was made.", "ModifiedImageID"),
+    (
+        "remove",
+        "Counts from patient to patient: who knows some of a device's examinations can tell the day of all others.",
+        """
+        ExposuresOnDetectorSinceLastCalibration ExposuresOnDetectorSinceManufactured ExposuresOnPlate
+        """,
+    ),
     ("clean", "A person types it, though it is a Code String.", "ContentLabel"),
     (
         "remove_or_clear",

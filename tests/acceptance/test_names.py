@@ -103,6 +103,8 @@ def test_a_name_in_a_wrong_character_set_is_compared_all_the_same(
         ("0012", {"PatientID": "12"}), ("42", {"PatientID": "0042"}), ("815", {"PatientID": "0815"}),
         ("PAT-0042", {"PatientID": "PAT-42"}), ("pat 42", {"PatientID": "PAT0042"}),
         ("20190614", {"StudyDate": "20190614"}), ("2019-06-14 knee", {"StudyDate": "20190614"}),
+        ("20190615", {"AcquisitionDate": "20190615"}), ("15.06.2019", {"SeriesDate": "20190615"}),
+        ("CT 2019-06-15", {"StudyDate": "", "ContentDate": "20190615"}),
         ("K 30 771", {"OtherPatientIDs": ["A", "K30-771"]}), ("ST-77120", {"StudyID": "ST77120"}),
     ],
 )  # fmt: skip
@@ -135,9 +137,9 @@ def test_what_only_looks_like_an_identifier_stays(
 
 
 def test_a_day_stays_in_a_name_where_it_stays_in_the_file(tmp_path: Path, key_file: Path) -> None:
-    source = tree(tmp_path / "in", "20190614/CT.dcm", StudyDate="20190614")
-    run(source, tmp_path / "out", key_file, "--assign", "StudyDate=keep")
-    assert files_below(tmp_path / "out") == ["20190614/CT.dcm"]
+    source = tree(tmp_path / "in", "20190614/20190615.dcm", StudyDate="20190614", SeriesDate="20190615")
+    run(source, tmp_path / "out", key_file, "--assign", "StudyDate=keep", "--assign", "SeriesDate=keep")
+    assert files_below(tmp_path / "out") == ["20190614/20190615.dcm"]
 
 
 LABEL = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6", "ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}

@@ -38,6 +38,8 @@ def content(value_type: str, code: str, scheme: str = "DCM", **value: object) ->
         "K"),
         (("DCM", "111060"), "DATE", ("retain_modified_dates",), "C"), (("DCM", "121122"),
         "TEXT", ("clean_descriptors",), "C"),
+        (("DCM", "113723"), "DATETIME", ("retain_modified_dates",), "D"),  # of a device: many patients have it
+        (("DCM", "113723"), "DATETIME", ("retain_full_dates",), "K"),
         (("DCM", "121122"), "TEXT", ("retain_device_identity", "clean_descriptors"), "C"),
         (("99X", "1"), "TEXT", (), "C"), (("99X", "1"), "NUM", (), "K"), (("99X", "1"), "", (), "C"),
         (("SRT", "121022"), "IMAGE", (), "K"), (("99X", "1"), "UIDREF", ("retain_uids",), "U"),

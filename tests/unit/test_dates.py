@@ -17,7 +17,9 @@ from dicom_anon.scope import DateShift
 from tests import datasets
 from tests.datasets import KEY, decode, encode, item, rewrite, walked
 
-DAYS = st.dates(datetime.date(100, 1, 1), datetime.date(9800, 1, 1))
+DAYS = st.dates(datetime.date(100, 1, 1), datetime.date(1500, 1, 1)) | st.dates(  # far from all placeholders
+    datetime.date(2200, 1, 1), datetime.date(9800, 1, 1)
+)
 
 
 def run(data_set: Dataset, assignment: Assignment) -> Dataset:
@@ -47,7 +49,10 @@ def written(day: datetime.date) -> str:
         ("20200101-0500-20200131-0500", 1, "20200102-0500-20200201-0500"),
         ("20201301", 1, ""), ("20200230", 1, ""), ("Tuesday", 1, ""), ("", 1, ""), ("-", 1, ""),
         ("2020010", 1, ""),
-        ("00010101", -1, ""), ("99991231", 1, ""), ("20200101250000", 1, ""), ("20200101Smith", 1, ""),
+        ("00010102", -9, ""), ("99991230", 9, ""), ("20200101250000", 1, ""), ("20200101Smith", 1, ""),
+        ("19700101", -9, "19000101"), ("18581117", 9, "19000101"), ("99991231", -9, "19000101"),
+        ("00010101000000.0", -9, "19000101000000.0"), ("1970.01.01", -9, "19000101"), ("19000101", -9, "19000101"),
+        ("20200110-99991231", -9, "20200101-19000101"), ("1970", -9, "1969"), ("19700102", -9, "19691224"),
         ("20200101-Smith", 1, ""), ("٢٠٢٠٠١٠١", 1, ""),
     ],
 )  # fmt: skip

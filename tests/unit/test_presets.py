@@ -49,9 +49,12 @@ NEEDED_BY_THE_STANDARD = {
     "PositionAcquisitionTemplateDescription": "remove_or_clear",
     "PriorTreatmentDoseDescription": "remove_or_clear",
     "RequestedProcedureID": "replace",
+    "ScheduledProcedureStepID": "remove_or_replace",
     "SourceManufacturer": "remove_or_clear",
     "ResponsiblePerson": "remove_or_clear",
     "ResponsibleOrganization": "remove_or_clear",
+    "ReasonForRequestedProcedureCodeSequence": "remove_or_clear",
+    "ReferencedStudySequence": "remove_or_clear_or_replace",
     "AnnotationGroupUID": "uid",
     "ReferencedSOPInstanceUIDInFile": "remove",  # group 0004 is for a DICOMDIR only
 }
@@ -317,6 +320,7 @@ def test_no_text_has_a_weaker_rule_in_default_than_in_basic() -> None:
         "IssuerOfAccessionNumberSequence", "DigitalSignaturesSequence", "OriginalAttributesSequence",
         "IconImageSequence", "DataSetTrailingPadding", "TextValue", "UnformattedTextValue", "PersonName",
         "RetrieveURL", "DocumentTitle", "EncapsulatedDocument", "TrackingID", "DeviceID", "NTPSourceAddress",
+        "ExposuresOnDetectorSinceManufactured", "ExposuresOnPlate",
     ],
 )  # fmt: skip
 def test_default_never_passes(keyword: str) -> None:

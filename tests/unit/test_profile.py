@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, Sequence, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.datadict import DicomDictionary
+from pydicom.datadict import DicomDictionary, dictionary_VR
 
 from dicom_anon import profile, standard, tags
 from dicom_anon.actions import Clean, Keep, ShiftDate
@@ -73,8 +73,25 @@ def test_every_row_of_an_option_does_what_its_code_says(option: str) -> None:
 
 def test_cleaning_wins_over_keeping() -> None:
     rules = profile.option_rules(["retain_device_identity", "retain_modified_dates"])
-    assert rules[0x00181200] == (ShiftDate(), "retain_modified_dates")
-    assert profile.option_rules(["retain_device_identity"])[0x00181200][0] == Keep()
+    assert rules[0x300C0127] == (ShiftDate(), "retain_modified_dates")
+    assert profile.option_rules(["retain_device_identity"])[0x300C0127][0] == Keep()
+
+
+@pytest.mark.parametrize("keyword", [
+    "DateOfLastCalibration", "TimeOfLastCalibration", "DateTimeOfLastCalibration", "CalibrationDateTime",
+    "DateOfLastDetectorCalibration", "SourceStrengthReferenceDate", "CalibrationDate", "ContextGroupVersion",
+    "DateOfManufacture", "HangingProtocolCreationDateTime", "InformationIssueDateTime", "EffectiveDateTime",
+    "SelectorDAValue", "TimezoneOffsetFromUTC", "ContributionDateTime", "InstanceCoercionDateTime",
+])  # fmt: skip
+def test_what_patients_have_in_common_does_not_move_with_their_own_dates(keyword: str) -> None:
+    vr = dictionary_VR(keyword)
+    value = {"DA": "20180115", "TM": "071500", "DT": "20180115071500", "SH": "+0200"}[vr]
+    source = item(PatientID="1", StudyDate="20190301", SOPClassUID="1.2.840.10008.5.1.4.1.1.2", **{keyword: value})
+    found = run(source, resolve(preset="tcia"))
+    assert found.StudyDate not in ("20190301", "19000101", "")
+    assert str(found.get(keyword) or "") in ("", "19000101", "19000101000000")
+    device = resolve(preset="basic", profile_options=["retain_device_identity", "retain_modified_dates"])
+    assert str(run(source, device).get(keyword) or "") in ("", "19000101", "19000101000000")
 
 
 def test_retained_uids_are_retained_wherever_they_are_referred_to() -> None:

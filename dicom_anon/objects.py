@@ -60,7 +60,7 @@ _KINDS = (
     ("encapsulated", re.compile(r"104\.\d+")),  # PDF, CDA, STL, OBJ, MTL
     ("secondary_capture", re.compile(r"7(\.\d+)?")),
     ("sr", re.compile(r"88\.\d+|78\.6|79\.1")),  # the last two are reports by name and SR by structure
-    ("presentation_state", re.compile(r"11\.\d+")),
+    ("presentation_state", re.compile(r"11\.\d+|9\.100\.\d+")),  # the second ones are of waveforms
     ("waveform", re.compile(r"9\.\d+(\.\d+)?")),
 )
 _DICOMDIR = "1.2.840.10008.1.3.10"

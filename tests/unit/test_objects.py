@@ -57,6 +57,7 @@ def of_class(suffix: str, **attributes: Any) -> ObjectFacts:
         (STORAGE + "88.59", "sr"),
         (STORAGE + "11.1", "presentation_state"),
         (STORAGE + "9.1.1", "waveform"),
+        (STORAGE + "9.100.1", "presentation_state"),  # of waveforms; pydicom 3.0 does not know it
         ("1.2.840.10008.1.3.10", "dicomdir"),
         ("1.2.840.113619.4.30", "private_sop_class"),
         (STORAGE + "9999.1", "unknown_sop_class"),

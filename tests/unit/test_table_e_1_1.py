@@ -47,6 +47,7 @@ DEVIATIONS = words(
     PatientTreatmentPreparationProcedureParameterDescription
     PriorTreatmentDoseDescription
     RequestedProcedureID SourceManufacturer ResponsiblePerson ResponsibleOrganization AnnotationGroupUID
+    ReasonForRequestedProcedureCodeSequence ReferencedStudySequence ScheduledProcedureStepID
     """
 )
 """Where the preset deviates from the code, each with a reason; the presets' own test holds the list."""

@@ -178,7 +178,7 @@ def _consistency(assignment: Assignment) -> Iterator[str]:
     if _uses(assignment, (ShiftDate,)):
         shift = assignment.date_shift
         how = (
-            f"{shift.days:+} days for every patient"
+            "one number of days, the same for every patient"
             if shift.days is not None
             else f"{shift.min_days} to {shift.max_days} days back, chosen by the key for each patient"
         )

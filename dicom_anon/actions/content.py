@@ -119,7 +119,7 @@ def concept_of(item: Level) -> tuple[str, str] | None:
 
 
 def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, ...]) -> str:
-    """Code of Table E.3.4-1 for a content item: K, C, D or X; U for a UID whose concept is not in it.
+    """Code of Table E.3.4-1 for a content item: K, C, D or X; U, which leaves all to the rows, for what is not in it.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, 
     >>> [concept_code(("DCM", "121071"), "TEXT", options) for options in ((), ("clean_descriptors",))]
     ['D', 'C']
     >>> concept_code(("DCM", "121031"), "DATE", ("retain_full_dates",)), concept_code(("SCT", "1"), "NUM", ())
-    ('X', 'K')
+    ('X', 'U')
     """
     for row in standard.sr_concepts().get(concept, ()):
         if row.value_type == value_type:
@@ -143,4 +143,4 @@ def concept_code(concept: tuple[str, str], value_type: str, options: tuple[str, 
             if codes and not (concept == CALIBRATION and "C" in codes):
                 return "C" if "C" in codes else "K"
             return "D" if "D" in row.basic else row.basic
-    return {"TEXT": "C", "": "C", "UIDREF": "U"}.get(value_type, "K")
+    return {"TEXT": "C", "": "C"}.get(value_type, "U")

@@ -30,7 +30,7 @@ def content(value_type: str, code: str, scheme: str = "DCM", **value: object) ->
     ("concept", "value_type", "options", "code"),
     [
         (("DCM", "121022"), "TEXT", (), "X"), (("DCM", "121071"), "TEXT", (), "D"), (("DCM", "121071"),
-        "CODE", (), "K"),
+        "CODE", (), "U"),
         (("DCM", "121071"), "TEXT", ("clean_descriptors",), "C"), (("DCM", "121008"),
         "PNAME", ("clean_descriptors",), "D"),
         (("DCM", "121031"), "DATE", ("retain_full_dates", "retain_modified_dates"), "X"),
@@ -41,8 +41,8 @@ def content(value_type: str, code: str, scheme: str = "DCM", **value: object) ->
         (("DCM", "113723"), "DATETIME", ("retain_modified_dates",), "D"),  # of a device: many patients have it
         (("DCM", "113723"), "DATETIME", ("retain_full_dates",), "K"),
         (("DCM", "121122"), "TEXT", ("retain_device_identity", "clean_descriptors"), "C"),
-        (("99X", "1"), "TEXT", (), "C"), (("99X", "1"), "NUM", (), "K"), (("99X", "1"), "", (), "C"),
-        (("SRT", "121022"), "IMAGE", (), "K"), (("99X", "1"), "UIDREF", ("retain_uids",), "U"),
+        (("99X", "1"), "TEXT", (), "C"), (("99X", "1"), "NUM", (), "U"), (("99X", "1"), "", (), "C"),
+        (("SRT", "121022"), "IMAGE", (), "U"), (("99X", "1"), "UIDREF", ("retain_uids",), "U"),
         (("DCM", "112040"), "UIDREF", ("retain_uids",), "K"), (("DCM", "112040"), "UIDREF", (), "D"),
     ],
 )  # fmt: skip
@@ -165,13 +165,15 @@ def test_uids_that_an_option_keeps_are_kept_by_the_concepts_that_it_lists(
         content("UIDREF", "112040", UID="1.2.3.40"),  # Tracking Unique Identifier
         content("UIDREF", "121012", UID="1.2.3.41"),  # Device Observer UID
         content("UIDREF", "1", "99X", UID="1.2.3.42"),
+        content("uidref", "1", "99X", UID="1.2.3.43"),  # of no Value Type that there is
+        content("CONTAINER", "1", "99X", UID="1.2.3.44"),
     )
     rules = resolve(preset="basic", profile_options=["clean_structured_content", *options])
     found = run(report(*uids), rules)
     assert [entry.UID for entry in found.ContentSequence if entry.get("UID", "").startswith("1.2.3.4")] == (
         ["1.2.3.4.5", *kept] if "retain_uids" in options else kept
     )
-    assert codes_of(found)[-3:] == ["112040", "121012", "1"]
+    assert codes_of(found)[-5:] == ["112040", "121012", "1", "1", "1"]
     removed = resolve(
         parse_config('{"general": {"UID": "remove"}}', "test"), preset="basic", profile_options=rules.profile_options
     )

@@ -93,7 +93,6 @@ _VOCABULARY = frozenset(
         0x00080102,  # Coding Scheme Designator
         0x00080115,  # Coding Scheme Name
         0x00080116,  # Coding Scheme Responsible Organization
-        0x00180015,  # Body Part Examined
     }
 )
 _NAMES_OF_FILES = frozenset(
@@ -116,7 +115,7 @@ def person_kind(tag: int) -> str:
     if tag >> 16 == 0x0010:
         return PATIENT_NAME
     keyword = dictionary_keyword(tag) if not tag >> 16 & 1 and _known(tag) else ""
-    roles = ("Physician", "Operator", "Performing", "Requester", "Verifying", "Reviewer", "Reader", "Author")
+    roles = ("Physician", "Operator", "Verifying", "Reviewer", "Author")
     return PHYSICIAN if any(role in keyword for role in roles) else PERSON
 
 

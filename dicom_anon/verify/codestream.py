@@ -29,9 +29,9 @@ _SOT, _SOD, _COM, _EOC = 0x90, 0x93, 0x64, 0xD9
 _PICTURE_2000 = frozenset(b"\x50\x51\x52\x53\x55\x56\x57\x58\x59\x5c\x5d\x5e\x5f\x60\x61\x63\x90")
 _EXTENDED_2000 = range(0x72, 0x7A)  # T.801: a run leaves them
 _JP2, _JXL = b"\0\0\0\x0cjP  \r\n\x87\n", b"\0\0\0\x0cJXL \r\n\x87\n"
-_PICTURE_BOXES = frozenset(b"jP  |ftyp|rreq|jp2h".split(b"|"))
+_PICTURE_BOXES = frozenset(b"jP  |ftyp|rreq".split(b"|"))
 _INNER_BOXES = _PICTURE_BOXES.union(
-    b"ihdr|bpcc|colr|pclr|cmap|cdef|res |resc|resd|JXL |jxlc|jxlp|jxll|jxli|jbrd".split(b"|")
+    b"ihdr|bpcc|colr|pclr|cmap|cdef|resc|resd|JXL |jxlc|jxlp|jxll|jxli|jbrd".split(b"|")
 )
 _SUPERBOXES = frozenset((b"jp2h", b"res "))
 _PROBE = 1 << 18  # bytes that are inflated at a time

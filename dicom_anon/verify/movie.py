@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 _OUTER = dict.fromkeys(b"moov trak edts mdia minf dinf stbl mvex moof traf mfra".split(), 0) | {b"dref": 8}
 """Boxes of boxes, and how many bytes are before these."""
 _NEEDED = frozenset(
-    b"ftyp styp sidx pdin mdat mvhd iods tkhd tref elst mdhd elng hdlr vmhd smhd nmhd hmhd "
+    b"ftyp styp sidx pdin mdat iods tref elst elng vmhd smhd nmhd hmhd "
     b"stsd stts ctts cslg stss stsh stdp sdtp stsc stsz stz2 stco co64 padb subs sbgp sgpd saiz saio "
     b"mehd trex mfhd tfhd tfdt trun tfra mfro".split()
 )

@@ -20,7 +20,7 @@ STUDY = "2.25.9/anonymised-images"
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manifest]:
     path = tmp_path_factory.mktemp("private") / "manifest.sqlite"
     with contextlib.closing(Manifest(path, path.parent / "out")) as made:
-        made.begin(TreeFacts("in", "rules", "key", "11222026", "101112000", "0.1.0"))
+        made.begin(TreeFacts("in", "rules", "key", "11222026", "101112000", "0.1.0"), 0.0)
         yield made
 
 

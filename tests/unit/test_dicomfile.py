@@ -364,6 +364,21 @@ def test_a_long_unknown_element_that_holds_a_sequence_is_walked(
     assert b"Doe" not in engine({"PatientName": "replace"}).run(found.data).pieces[0]
 
 
+def test_file_meta_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    content = real_file("CT_small.dcm").read_bytes()
+    for size in (150, 200, 300):
+        refused = refusal(tmp_path, content[:size])
+        assert refused.reason is Reason.NOT_PARSABLE
+        assert "file meta" in str(refused)
+
+
+def test_a_header_without_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomfile, "HEAD", 512)
+    assert copy(real_file("CT_small.dcm"), tmp_path / "target", {}).Modality == "CT"
+    monkeypatch.setattr(dicomfile, "MAX_HEADER", 1000)
+    assert refusal(tmp_path, real_file("CT_small.dcm").read_bytes()).reason is Reason.UNSUPPORTED
+
+
 # --- deflated -------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.values import convert_SQ
 
+from dicom_anon import elements
 from dicom_anon.elements import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -186,6 +188,12 @@ def inside(spans: list[Span], start: int, end: int) -> None:
             place = found.end
 
 
+def icon(fragments: bytes) -> bytes:
+    """Sequence with encapsulated pixel data in its item."""
+    content = b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff" + fragments
+    return element_bytes(0x00880200, "SQ", item_bytes(content, EXPLICIT_LITTLE), EXPLICIT_LITTLE)
+
+
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
@@ -196,6 +204,14 @@ def inside(spans: list[Span], start: int, end: int) -> None:
         (b"\x08\x00\x40\x11SQ\x00\x00\x08\x00\x00\x00\xfe\xff\x01\xe0\x00\x00\x00\x00", "no item"),
         (b"\x08\x00\x40\x11SQ\x00\x00\x04\x00\x00\x00\xfe\xff\x00\xe0" + bytes(8), "pass the end"),
         (b"\x10\x00\x10\x00UT\x00\x00\xff\xff\xff\xff", "undefined length"),
+        (icon(b"\xfe\xff\x01\xe0" + bytes(4)), "not a fragment"),
+        (icon(b"\xfe\xff\x00\xe0\xff\xff\xff\xff"), "not a fragment"),
+        (icon(b"\xfe\xff\x00\xe0" + bytes(4)), "pass the end of their item"),
+        # an item of undefined length that does not end
+        (
+            b"\x08\x00\x40\x11SQ\x00\x00\x10\x00\x00\x00\xfe\xff\x00\xe0\xff\xff\xff\xff\x10\x00\x10\x00PN\x00\x00",
+            "pass the end of their sequence",
+        ),
         # a delimiter that reaches beyond the item that holds its sequence
         (
             b"\x08\x00\x40\x11SQ\x00\x00\x1c\x00\x00\x00"
@@ -253,6 +269,14 @@ def test_nesting_in_unknown_elements_is_bounded_too() -> None:
         content = struct.pack("<HHL", 0x0009, 0x1001, len(content) + 8) + item_bytes(content, IMPLICIT_LITTLE)
     with pytest.raises(TooDeep):
         walk(unknown(item_bytes(content, IMPLICIT_LITTLE)), 0, EXPLICIT_LITTLE, [])
+
+
+def test_the_items_of_a_sequence_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elements, "MAX_ITEMS", 3)
+    for count in (3, 4):
+        raw = element_bytes(0x00081140, "SQ", item_bytes(b"", EXPLICIT_LITTLE) * count, EXPLICIT_LITTLE)
+        with pytest.raises(TooDeep, match="more than 3 items") if count > 3 else nullcontext():
+            assert len(walk_all(raw)) == 1
 
 
 def test_broken_unknown_elements_do_not_take_time_that_doubles_with_their_depth() -> None:

@@ -21,7 +21,7 @@ def test_only_a_destination_on_record_is_known(tmp_path: Path, name: str) -> Non
     path = folder / "manifest.sqlite"
     assert not knows(path, tmp_path / name)
     with contextlib.closing(Manifest(path, tmp_path / name)) as manifest:
-        manifest.begin(FACTS)
+        manifest.begin(FACTS, 0.0)
     assert knows(path, tmp_path / name)
     assert not knows(path, tmp_path / "other")
 
@@ -29,7 +29,7 @@ def test_only_a_destination_on_record_is_known(tmp_path: Path, name: str) -> Non
 def test_one_that_is_at_work_counts_as_known_and_refuses_another(tmp_path: Path) -> None:
     path = tmp_path / "manifest.sqlite"
     with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
-        manifest.begin(FACTS)
+        manifest.begin(FACTS, 0.0)
         assert knows(path, tmp_path / "other")
         with pytest.raises(UsageError, match="another run is at work"):
             Manifest(path, tmp_path / "other")
@@ -60,7 +60,7 @@ def test_a_file_of_another_kind_is_damaged(tmp_path: Path) -> None:
 def test_one_with_the_tables_of_another_version_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "manifest.sqlite"
     with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
-        manifest.begin(FACTS)
+        manifest.begin(FACTS, 0.0)
     with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
         assert not manifest.is_new
     with contextlib.closing(sqlite3.connect(path)) as database:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, RLELossless
 
@@ -163,6 +163,9 @@ def test_an_output_whose_source_is_gone_is_named(pair: Trees) -> None:
     assert (report.sources, report.outputs) == (1, 3)
     pair.change("a/1.dcm", lambda data_set: setattr(data_set, "StudyDescription", "of Vanterpool"))
     assert ("a/1.dcm", "patient name", "identifier") in found(pair, manifest=manifest), "it is searched all the same"
+    (pair.source / "a").write_text("no folder any more")
+    assert ("a/2.dcm", GONE, "unaccounted") in found(pair, manifest=manifest)
+    (pair.source / "a").unlink()
     shutil.rmtree(pair.destination / "a")
     assert found(pair, manifest=manifest) == [], "what is on neither side is no matter"
     (pair.destination / "b/x7q.dcm").unlink()
@@ -279,6 +282,15 @@ def test_a_reference_read_before_its_target(tmp_path: Path) -> None:
     assert found(pair) == [("1.dcm", "reference leads elsewhere", "reference")]
 
 
+def test_a_reference_by_an_attribute_of_the_object_itself(tmp_path: Path) -> None:
+    series = Dataset()
+    series.SeriesInstanceUID = f"{ROOT}.1.1"
+    pair = Trees(tmp_path)
+    pair.add("1.dcm", image(1, ReferencedSeriesSequence=[series]))
+    pair.change("1.dcm", lambda d: setattr(d.ReferencedSeriesSequence[0], "SeriesInstanceUID", "2.25.1"))
+    assert found(pair) == [("1.dcm", "reference leads elsewhere", "reference")]
+
+
 def test_an_original_uid_left_in_place(pair: Trees) -> None:
     pair.change("a/1.dcm", set_uid("FrameOfReferenceUID", f"{ROOT}.1.9"))
     assert ("a/1.dcm", "original uid", "identifier") in found(pair)
@@ -335,13 +347,13 @@ def test_fewer_pixels(pair: Trees) -> None:
 READ_OTHERWISE: dict[str, object] = {
     "Rows": 8, "Columns": 32, "PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME1",
     "SamplesPerPixel": 2, "PlanarConfiguration": 1, "NumberOfFrames": 2, "BitsAllocated": 8, "BitsStored": 13,
-    "HighBit": 12,
+    "HighBit": 12, **{f"{each}PaletteColorLookupTableDescriptor": [256, 0, 8] for each in ("Red", "Green", "Blue")},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("word", "value"), READ_OTHERWISE.items())
 def test_what_says_how_pixels_are_read_stays(pair: Trees, word: str, value: object) -> None:
-    pair.change(OUTPUT, lambda data_set: setattr(data_set, word, value))
+    pair.change(OUTPUT, lambda data_set: data_set.add_new(word, dictionary_VR(word)[:2], value))
     told = [(finding.element, finding.kind, finding.check) for finding in pair.verify().findings]
     assert (path_of(tag_for_keyword(word) or 0), "pixels are read another way", "pixel") in told
 

@@ -105,6 +105,8 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "id that is a word": ({"PatientID": "brain"}, {"StudyDescription": "BRAIN"}),
     "procedure id that is a word": ({"PerformedProcedureStepID": "MRFOO"}, {"StudyDescription": "mrfoo"}),
     "hospital": ({"InstitutionName": "City Hospital"}, {"StudyDescription": "city hospital"}),
+    "another UID under the same root": ({}, {"DeviceUID": f"{ROOT[:-8]}1.1"}),
+    "another UID under a short one": ({"SeriesInstanceUID": "1.2.3"}, {"DeviceUID": "1.2.3.4"}),
     "version like a short UID": ({"SeriesInstanceUID": "1.2.3"}, {"SoftwareVersions": "1.2.3"}),
     "id like the arcs of a UID": ({"PatientID": "3.14.15926"}, {"DeviceUID": "2.25.3.14.15926"}),
     "sex": ({}, {"PatientSex": "F"}),
@@ -112,6 +114,7 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "no religion": ({"PatientReligiousPreference": "unknown"}, {"PatientReligiousPreference": "UNKNOWN"}),
     "a name that is a word but for its accent": ({"PatientName": "Lüng^Rosalind"}, {"StudyDescription": "LUNG"}),
     "a name within a word but for its accent": ({"PatientName": "Bürli^Rosalind"}, {"StudyDescription": "BURLINGTON"}),
+    "a name parted by much": ({}, {"ImageComments": "Gruben      wald"}),
     "a name of two words": ({"PatientName": "Backhand^Rosalind"}, {"StudyDescription": "back, hand"}),
     "a short name behind a small letter": ({"PatientName": "Mart^Rosalind"}, {"ProtocolName": "eMart dMart2"}),
     "a short id without its separator": ({"PatientID": "CT-12"}, {"StudyDescription": "CT12"}),
@@ -164,6 +167,18 @@ def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
             assert found.sizes[area] == span.end
             assert bool(found.matches) == (area == "binary"), "in bulk, short words are not even looked for"
             assert [match for match in found.matches if likely(match, index, found.sizes)] == []
+
+
+@pytest.mark.parametrize(("others", "chance"), [(100, False), (20_000, True)])
+def test_a_number_among_very_many_is_chance(tmp_path: Path, others: int, chance: bool) -> None:
+    def list_numbers(data_set: Dataset) -> None:
+        numbers = " ".join(map(str, range(448_812, 448_812 + others)))
+        data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "UT", numbers)
+
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(PatientID="MRN-448812"))
+    pair.change(OUTPUT, list_numbers)
+    assert pair.verify().clean == chance
 
 
 def test_signed_pixels_may_repeat_their_sign(tmp_path: Path) -> None:

@@ -107,9 +107,15 @@ LEAKS: dict[str, tuple[Plant, str, str]] = {
     "run together": (text("StudyComments", f"x{FAMILY}{GIVEN}.jpg"), "(0032,4000)", "patient name"),
     "in a number": (text("ContentTime", FAMILY), "(0008,0033)", "patient name"),
     "accession": (text("StationName", ACCESSION.lower()), "(0008,1010)", "accession"),
+    "accession before letters": (
+        private(1, "OB", b"\x80\x81\xfe" + ACCESSION.encode() + b"abc\xfe"),
+        at(0x1001),
+        "accession",
+    ),
     "own date": (text("SeriesDescription", f"of {STUDY_DATE}"), "(0008,103e)", "date"),
     "own date with time": (text("SeriesDescription", f"x{STUDY_DATE}1015"), "(0008,103e)", "date"),
     "own date, written out": (text("SeriesDescription", "of 14.06.2019"), "(0008,103e)", "date"),
+    "own date, written out, in binary": (private(1, "OB", b"\x80\x81\xfe14.06.2019\xfe"), at(0x1001), "date"),
     "birth date": (text("PatientComments", "born 1957-11-23"), "(0010,4000)", "birth date"),
     "address line": (text("PatientComments", f"at {STREET.lower()}"), "(0010,4000)", "address"),
     "phone digits": (text("PatientComments", "call 41715550182"), "(0010,4000)", "phone"),
@@ -137,6 +143,7 @@ def test_a_leak_is_found_where_it_is(pair: Trees, plant: Plant, element: str, ki
 
 
 MADE_UP = ("Bürliholz^Zoë", "Sørensby^Ida", "Buerliholz^Zoe", "Burliholz^Zoe", "Włodarzek^Ida", "O'Connolly^Tess")
+LONG_UID = (ROOT + ".7234567890" * 4)[:64]
 DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
     "umlaut as two letters": ({"PatientName": MADE_UP[0]}, "Buerliholz"),
     "two letters as umlaut": ({"PatientName": MADE_UP[2]}, "Bürliholz"),
@@ -145,13 +152,29 @@ DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
     "letter of another alphabet": ({"PatientName": MADE_UP[4]}, "WLODARZEK"),
     "plain letters in binary": ({"PatientName": MADE_UP[1]}, private(1, "OB", b"\x81\x02Soerensby\xfe\x90")),
     "code page of DOS": ({"PatientName": MADE_UP[0]}, private(1, "UN", "Bürliholz".encode("cp850"))),
+    "capitals with accents in binary": (
+        {"PatientName": MADE_UP[0]},
+        private(1, "OB", b"\1\2" + "BÜRLIHOLZ".encode("latin-1") + b"\3"),
+    ),
+    "accents by themselves in binary": (
+        {"PatientName": MADE_UP[0]},
+        private(1, "OB", b"\1\2" + "Bu\u0308rliholz".encode() + b"\3"),
+    ),
     "Cyrillic in KOI8-R": ({"PatientName": "Грубенвальд^О"}, private(1, "UN", "Грубенвальд".encode("koi8-r"))),
     "Chinese in GBK": ({"PatientName": "Wang^Xd=王^小東"}, private(1, "UN", "王小東".encode("gbk"))),
     "narrow kana made wide": ({"PatientName": "ﾔﾏﾀﾞ^ﾀﾛｳ"}, "ヤマダ"),
     "kana of the other kind": ({"PatientName": "やまだ^たろう"}, "ヤマダ"),
     "narrow kana of the other kind": ({"PatientName": "やまだ^たろう"}, "ﾀﾛｳ"),
+    "UTF-8 where the file has another character set": (
+        {"PatientName": MADE_UP[3], "SpecificCharacterSet": "ISO_IR 100"},
+        private(1, "UN", "Bürli-hölz".encode()),
+    ),
     "apostrophe left out": ({"PatientName": MADE_UP[5]}, "OConnolly"),
     "hyphen put in": ({}, "Gruben-wald"),
+    "hyphen put in, unknown VR": ({}, private(1, "UN", b"Gruben-wald")),
+    "short UID": ({"SeriesInstanceUID": "1.2.3"}, text("DeviceUID", "1.2.3")),
+    "long UID": ({"SeriesInstanceUID": LONG_UID}, private(1, "OB", b"\x80\x81" + LONG_UID.encode() + b"\xfe")),
+    "long UID, UTF-16": ({"SeriesInstanceUID": LONG_UID}, private(1, "OB", LONG_UID.encode("utf-16"))),
     "line put in": ({}, "Gruben\r\nwald"),
     "letters before": ({}, "ptGrubenwald"),
     "initial before": ({}, "login ogrubenwald"),
@@ -399,6 +422,20 @@ def test_accents_do_not_hide_a_name(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("charset", [b"ISO_IR 192", b"ISO_IR 999", b"ISO_IR 13 "])
+def test_a_name_in_other_letters_than_its_file_says(tmp_path: Path, charset: bytes) -> None:
+    content = (
+        raw(image(PatientName="B~rl~h~lz^Zo"))
+        .replace(b"B~rl~h~lz", b"B\xfcrl\xfch\xf6lz")
+        .replace(b"ISO_IR 192", charset)
+    )
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, content, clean_file(raw(image())))
+    assert pair.verify().clean
+    pair.change(OUTPUT, text("StationName", "BÜRLÜHÖLZ"))
+    assert places(pair.verify().findings) == [(OUTPUT, "(0008,1010)", "patient name")]
+
+
 def test_a_short_name_is_found_as_a_whole(tmp_path: Path) -> None:
     pair = Trees(tmp_path)
     pair.add(OUTPUT, image(OperatorsName="Li^Na", PatientName="Oz^Ed"))
@@ -459,6 +496,26 @@ def test_tokens_count_even_if_they_are_common(pair: Trees) -> None:
         for name in ("a/1.dcm", "a/2.dcm", "b/1.dcm")
         for element in ("(0008,2218)[0].(0008,0104)", "(0018,0015)")
     ]
+
+
+@pytest.mark.parametrize(
+    ("token", "written", "plain"),
+    [("Bürliholz", "BÜRLIHOLZ", "Burliholz"), ("山田", "山田", "山田"), ("O'Connolly", "oconnolly", "o'connolly")],
+)
+def test_tokens_are_found_as_names_are(pair: Trees, token: str, written: str, plain: str) -> None:
+    for plant in (text("StationName", written), private(1, "UT", f"of {written}.")):
+        pair.change(OUTPUT, plant)
+    assert set(places(pair.verify(tokens=[token]).findings)) == {
+        (OUTPUT, element, "token") for element in ("(0008,1010)", at(0x1001))
+    }
+    for binary in (token, plain):
+        pair.change(OUTPUT, private(1, "OB", b"\1\2" + binary.encode() + b"\3"))
+        assert (OUTPUT, at(0x1001), "token") in places(pair.verify(tokens=[token]).findings)
+
+
+def test_tokens_count_even_if_they_may_be_chance(pair: Trees) -> None:
+    pair.change(OUTPUT, private(1, "OB", bytes(3000) + b"\1zq\2"))
+    assert places(pair.verify(tokens=["ZQ"]).findings) == [(OUTPUT, at(0x1001), "token")]
 
 
 def test_a_report_quotes_nothing(tmp_path: Path) -> None:

@@ -79,6 +79,58 @@ def test_files_of_two_others_do(tmp_path: Path, others: int, leaks: bool) -> Non
     assert (LEAK in found(pair)) == leaks
 
 
+@pytest.mark.parametrize(
+    ("names", "ids", "patients"),
+    [
+        (["Vanterpool^Ignace"] * 3, ["MRN-990021", "MRN-880033", "MRN-770044"], 3),
+        ([name for name, _ in OTHERS], ["MRN-990021"] * 3, 1),
+        ([name for name, _ in OTHERS], [""] * 3, 3),
+    ],
+)
+def test_patients_are_told_apart_by_id_or_name(tmp_path: Path, names: list[str], ids: list[str], patients: int) -> None:
+    pair = leaky(tmp_path, FAMILY)
+    for number, (name, known_as) in enumerate(zip(names, ids, strict=True)):
+        changes = {"PatientName": name, "PatientID": known_as, "Manufacturer": FAMILY}
+        pair.add(f"c/{number}.dcm", image(number + 10, 2, **changes), image(1, 2))
+    assert (LEAK in found(pair)) == (patients < 2)
+
+
+@pytest.mark.parametrize(
+    ("element", "leaks"),
+    [
+        ("ManufacturerModelName", False),
+        ("CodingSchemeDesignator", False),
+        ("CodingSchemeName", False),
+        ("CodingSchemeResponsibleOrganization", False),
+        ("CodeMeaning", False),
+        ("BodyPartExamined", False),
+        ("ImageType", False),
+        ("private creator", False),
+        ("FileSetID", True),  # a file may be called after its patient
+        ("FileSetDescriptorFileID", True),
+        ("ReferencedFileID", True),
+        ("StationName", True),
+        ("StudyDescription", True),
+    ],
+)
+def test_which_elements_are_coded(tmp_path: Path, element: str, leaks: bool) -> None:
+    pair = leaky(tmp_path, FAMILY)
+    for number, (name, known_as) in enumerate(OTHERS):
+        source = image(number + 10, 2, PatientName=name, PatientID=known_as)
+        pair.add(f"c/{number}.dcm", coded_as(element, FAMILY.upper(), source), image(1, 2))
+    assert (LEAK in found(pair)) == leaks
+
+
+@pytest.mark.parametrize("sequence", ["PersonIdentificationCodeSequence", "InstitutionCodeSequence"])
+def test_the_code_of_a_person_or_an_institution_is_no_word(tmp_path: Path, sequence: str) -> None:
+    pair = leaky(tmp_path, FAMILY)
+    for number, (name, known_as) in enumerate(OTHERS):
+        source = image(number + 10, 2, PatientName=name, PatientID=known_as)
+        setattr(source, sequence, [coded("1", FAMILY)])
+        pair.add(f"c/{number}.dcm", source, image(1, 2))
+    assert LEAK in found(pair)
+
+
 def test_namesakes_are_no_others(tmp_path: Path) -> None:
     pair = leaky(tmp_path, FAMILY)
     for number, (name, known_as) in enumerate(OTHERS):

@@ -28,6 +28,7 @@ from dicom_anon.engine import Engine
 from dicom_anon.errors import FileRefused, UsageError
 from dicom_anon.explaining import Decision, Explainer
 from dicom_anon.extract import Extract, parse_extract
+from dicom_anon.folders import level_folders
 from dicom_anon.layout import LAYOUTS, NAMERS
 from dicom_anon.manifest import Manifest, TreeFacts
 from dicom_anon.namebook import NameBook
@@ -305,6 +306,8 @@ class _Beside:
         except KeyboardInterrupt:  # the images are there, and in the account
             report.notes["documents-failed"] = 1
             report.interrupted = True
+        if not order.dry_run:
+            level_folders(order.destination, order.began)
 
 
 def _run_on_record(
@@ -317,7 +320,7 @@ def _run_on_record(
         if overwrite:
             start_afresh(manifest, target, Pseudonyms(request.order.plan.key))
         is_first = manifest.is_empty
-        begun = manifest.begin(facts)
+        begun = manifest.begin(facts, request.order.began)
         request = _resumed(request, manifest, begun)
         listed = stack.enter_context(run_folder.problems())
         request = replace(request, risks=stack.enter_context(run_folder.risks(anew=is_first)))

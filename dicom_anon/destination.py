@@ -9,7 +9,6 @@ import collections
 import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +85,7 @@ class Destination:
         self._book = book
         self._arranger = arranger
         self._earlier = manifest if os.path.isdir(order.destination) else None
-        self._began = time.time() - 0.1  # clocks of file systems are coarse
+        self._began = order.began - 0.1  # clocks of file systems are coarse
         self.case_is_lost = False
 
     def prepare(self) -> None:

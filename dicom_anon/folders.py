@@ -5,6 +5,7 @@ Lives here: the listing of a tree of outputs. Does not live here: sources, where
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -46,3 +47,10 @@ def _walked(top: str, onerror: Callable[[OSError], None]) -> Iterator[Listed]:
         folders = [name for name, is_folder in listed if is_folder]
         yield folder, folders, [name for name, is_folder in listed if not is_folder]
         pending.extend(os.path.join(folder, name) for name in reversed(folders))
+
+
+def level_folders(top: str | os.PathLike[str], when: float) -> None:
+    """Give all folders one time, since the order in which they were made is that of their old names."""
+    for folder, _, _ in walk_up(top):
+        with contextlib.suppress(OSError):
+            os.utime(folder, (when, when))

@@ -10,7 +10,6 @@ import json
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -136,8 +135,10 @@ class Manifest:
         """Whether nothing is on record for the destination."""
         return self._tree == 0
 
-    def begin(self, facts: TreeFacts) -> TreeFacts:
+    def begin(self, facts: TreeFacts, when: float) -> TreeFacts:
         """Start or resume; return the facts under which the destination was begun.
+
+        No output of the run is older than `when`.
 
         Raises
         ------
@@ -155,7 +156,7 @@ class Manifest:
         row = self._database.execute("SELECT open FROM tree WHERE id = ?", (self._tree,)).fetchone()
         self.open_since = row[0]
         if self.open_since is None:
-            self._set_open(time.time())
+            self._set_open(when)
         return known
 
     def begun(self, facts: TreeFacts) -> TreeFacts:

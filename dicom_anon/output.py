@@ -35,6 +35,7 @@ def write(
     file: DicomFile,
     meta: bytes,
     pieces: Sequence[OutputPiece],
+    when: float | None = None,
 ) -> None:
     """Write a file under a temporary name beside its own, then give it its name: atomic in one file system.
 
@@ -50,6 +51,8 @@ def write(
         Preamble and file meta.
     pieces : list of bytes, FileRange or Planned
         The new Data Set.
+    when : float or None
+        Time that the file bears; `None` for now.
 
     Raises
     ------
@@ -65,6 +68,8 @@ def write(
             _write_pieces(descriptor, source, file, meta, pieces)
         finally:
             os.close(descriptor)
+        if when is not None:
+            os.utime(part, (when, when))
         os.replace(part, target)
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -63,6 +63,8 @@ class Order:
         What becomes of objects that may show text in their pixels: ``warn``, ``quarantine`` or ``fail``.
     quarantine : str
         Folder that gets copies of the files that were quarantined, in folders by reason; empty for none.
+    began : float
+        When the run began: the time that all outputs bear, since the order of work is that of the old names.
     """
 
     plan: Plan
@@ -72,6 +74,7 @@ class Order:
     names: str = "keep"
     on_burned_in: str = "warn"
     quarantine: str = ""
+    began: float = field(default_factory=time.time)
 
 
 class FileResult(NamedTuple):
@@ -250,7 +253,8 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
             written_as, tainted = _named(job, file, new, order, engine)
             if not order.dry_run:
                 target = f"{order.destination}{os.sep}{written_as}"
-                _write(target, source, file, new, pieces, engine, order.destination if order.names in NAMERS else "")
+                top = order.destination if order.names in NAMERS else ""
+                _write(target, source, file, new, pieces, engine, top, order.began)
             notes = new.notes | file.notes
             if new.facts.burned_in:
                 notes |= {BURNED_IN}
@@ -337,17 +341,18 @@ def _write(
     pieces: list[OutputPiece],
     engine: Engine,
     top: str = "",
+    when: float | None = None,
 ) -> None:
     """Write an output, in a folder that is made where one is missing below `top`, if that is named."""
     instance = _instance(file, new, engine)
     meta = write_meta(file.transfer_syntax, new.sop_class or file.sop_class, instance)
     try:
-        output.write(target, source, file, meta, pieces)
+        output.write(target, source, file, meta, pieces, when)
     except OutputError as error:
         if error.errno != errno.ENOENT or not top or not os.path.isdir(top):  # one that vanished is not made again
             raise
         output.make_folder(os.path.dirname(target))
-        output.write(target, source, file, meta, pieces)
+        output.write(target, source, file, meta, pieces, when)
 
 
 def deidentify(source: BinaryIO, size: int, target: Path, engine: Engine) -> frozenset[str]:

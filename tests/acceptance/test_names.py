@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydicom.data import get_testdata_file
 
 from tests.acceptance.command import call, contents, files_below, folders_below, read
 from tests.acceptance.test_resume import picture
+from tests.datasets import file_bytes, image
 
 IDENTIFYING = (
     "Grubenwald",
@@ -340,3 +342,18 @@ def test_a_run_that_ends_early_leaves_tokens_and_the_next_one_settles(tmp_path: 
 def test_a_dry_run_counts_the_same(tmp_path: Path, key_file: Path) -> None:
     source = tree(tmp_path / "in", "plain/Grubenwald.dcm")
     assert run(source, tmp_path / "out", key_file, "--dry-run")["file-name-replaced"] == 1
+
+
+@pytest.mark.parametrize("words", [("-j", 1), ("-j", 2), ("--names", "uid"), ("--layout", "study")])
+def test_times_of_outputs_do_not_tell_the_order_of_old_names(tmp_path: Path, words: tuple[object, ...]) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    for number, name in enumerate(("Adler", "Baum", "Conrad", "Dorn")):
+        (source / name).mkdir(parents=True)
+        content = file_bytes(image(PatientName=name, PatientID=str(number), SOPInstanceUID=f"1.2.3.{number}"))
+        (source / name / f"{name}.dcm").write_bytes(content)
+    started = time.time()
+    assert call(source, out, *words).code == 0
+    ours = [path for path in (out, *out.rglob("*")) if path.is_dir() or path.suffix == ".dcm"]
+    (when,) = {path.stat().st_mtime for path in ours}
+    assert started <= when <= time.time()
+    assert sum(path.suffix == ".dcm" for path in ours) == 4

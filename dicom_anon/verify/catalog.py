@@ -81,10 +81,8 @@ META_INSTANCE = 0x00020003  # Media Storage SOP Instance UID; rebuilt from the S
 DIRECTORY_RECORDS = "(0004,1220)"  # Directory Record Sequence, which makes a DICOMDIR; a run makes it anew
 OWN_UIDS = frozenset({STUDY, SERIES, INSTANCE, FRAME})  # what a file calls itself and its parents
 
-_PEOPLE = (
-    "(0040,1101)",
-    "(0008,0082)",
-)  # Person Identification, Institution Code: codes that name, not describe
+INSTITUTION_CODES = 0x00080082
+_PEOPLE = ("(0040,1101)", "(0008,0082)")  # Person Identification, Institution Code: codes that name, not describe
 _VOCABULARY = frozenset(
     {
         0x00080070,  # Manufacturer

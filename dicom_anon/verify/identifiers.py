@@ -126,6 +126,8 @@ def collect(reader: Reader, layout: Layout, kept: Kept) -> Collected:
         if span.path in _PATIENT:
             patient[span.path] = _patient(values_of(reader, span)[0])
         keep = kept(span.tag, span.creator)
+        if catalog.named_by_code(span.tag, span.path) == catalog.INSTITUTION:
+            keep |= kept(catalog.INSTITUTION_CODES, "")
         before = len(identifiers)
         identifiers.extend(_identify(reader, span, keep))
         if len(identifiers) > before:

@@ -21,6 +21,7 @@ from dicom_anon.standard import PROFILE_OPTIONS
 from tests.acceptance.command import call, elements, read
 from tests.acceptance.conftest import Deliver
 from tests.acceptance.test_privacy import leaks
+from tests.datasets import file_bytes, image
 
 PROFILES = {
     "basic": ("--preset", "basic"),
@@ -56,6 +57,19 @@ def test_the_independent_look_finds_nothing(
     assert done.code == 0
     assert found["checked"] >= 50
     assert found["identifiers"] > 100
+
+
+def test_the_code_of_an_institution_is_found_unless_an_option_keeps_it(tmp_path: Path) -> None:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "17", "99X", "Grubenwald Clinic"
+    source = image(InstitutionName="Grubenwald Clinic", InstitutionCodeSequence=[code])
+    (tmp_path / "in.dcm").write_bytes(file_bytes(source))
+    kept = ("--preset", "basic", "--profile-option", "retain_institution_identity")
+    assert call(tmp_path / "in.dcm", tmp_path / "out", *kept).code == 0
+    assert read(tmp_path / "out/in.dcm").InstitutionCodeSequence[0].CodeMeaning == "Grubenwald Clinic"
+    assert call("verify", tmp_path / "in.dcm", tmp_path / "out", *kept).code == 0
+    strict = call("verify", tmp_path / "in.dcm", tmp_path / "out", "--preset", "basic", "--json", "-")
+    assert {finding["kind"] for finding in json.loads(strict.out)["findings"]} == {"institution"}
 
 
 @pytest.mark.parametrize(

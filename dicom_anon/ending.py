@@ -103,8 +103,8 @@ class Ending:
         before: dict[int, Callable[..., Any]] = {number: old for number, old in _handlers().items() if callable(old)}
 
         def interrupt(number: int, frame: object) -> None:
-            for each in before:
-                signal.signal(each, signal.SIG_IGN)  # also for what is started to end the workers
+            if self._report.interrupted:
+                return
             self._report.interrupted = self.begun = True
             self._report.ended_by = number
             with contextlib.suppress(KeyboardInterrupt):

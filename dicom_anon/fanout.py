@@ -150,7 +150,7 @@ class Crew:
                     self._in_flight[number] = batch
                 yield delayed(_numbered_batch)(number, packed_jobs(batch), packed)
 
-        with contextlib.closing(self._begun(tasks(), self._jobs)) as results:
+        with self._begun(tasks(), self._jobs) as results:
             while not self._ending.begun:
                 with self._ending.may_be_interrupted():
                     found = next(results, None)
@@ -163,8 +163,9 @@ class Crew:
                     self._in_flight[number] = batch[len(done) :]
                 self._take(done)
 
-    def _begun(self, tasks: Iterable[object], workers: int) -> Generator[Any, None, None]:
-        """Start workers on tasks; gives their results as they come, and ends the workers where it is closed early."""
+    @contextlib.contextmanager
+    def _begun(self, tasks: Iterable[object], workers: int) -> Iterator[Generator[Any, None, None]]:
+        """Start workers on tasks, whose results come as they are done; where it is left early, the workers end."""
         from joblib import Parallel
 
         parallel = Parallel(
@@ -179,7 +180,11 @@ class Crew:
             resource_tracker.ensure_running()  # which lets signals through again
         with self._ending.out_of_reach():
             begun: Generator[Any, None, None] = parallel(tasks)
-        return begun
+        try:
+            yield begun
+        finally:
+            with self._ending.out_of_reach():  # what is started to end the workers
+                begun.close()
 
     @contextlib.contextmanager
     def _quiet_threads(self) -> Iterator[None]:
@@ -215,7 +220,7 @@ class Crew:
         results: list[FileResult] = []
         try:
             task = delayed(process_packed)(packed_jobs(portion), packed_order(self._order))
-            with contextlib.closing(self._begun([task], 2)) as begun, self._ending.may_be_interrupted():
+            with self._begun([task], 2) as begun, self._ending.may_be_interrupted():
                 if not self._ending.begun:
                     [told] = begun
                     results = unpacked(portion, told)

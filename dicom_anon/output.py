@@ -25,6 +25,9 @@ PART_PREFIX = ".dicom-anon-"
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 
+_TIMES_BY_DESCRIPTOR = os.utime in os.supports_fd
+"""Not on Windows, which sets the time of a file when it is closed."""
+
 _HERE = os.urandom(8).hex()
 """Tells the processes apart that work on one destination, also those of several machines."""
 
@@ -66,9 +69,11 @@ def write(
         descriptor = os.open(part, _NEW_FILE, 0o666)
         try:
             _write_pieces(descriptor, source, file, meta, pieces)
+            if when is not None and _TIMES_BY_DESCRIPTOR:
+                os.utime(descriptor, (when, when))
         finally:
             os.close(descriptor)
-        if when is not None:
+        if when is not None and not _TIMES_BY_DESCRIPTOR:
             os.utime(part, (when, when))
         os.replace(part, target)
     except BaseException as error:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydicom.data import get_testdata_file
 
+from dicom_anon import output
 from tests.acceptance.command import call, contents, files_below, folders_below, read
 from tests.acceptance.test_resume import picture
 from tests.datasets import file_bytes, image
@@ -344,8 +345,13 @@ def test_a_dry_run_counts_the_same(tmp_path: Path, key_file: Path) -> None:
     assert run(source, tmp_path / "out", key_file, "--dry-run")["file-name-replaced"] == 1
 
 
+@pytest.mark.parametrize("as_on_windows", [False, True])
 @pytest.mark.parametrize("words", [("-j", 1), ("-j", 2), ("--names", "uid"), ("--layout", "study")])
-def test_times_of_outputs_do_not_tell_the_order_of_old_names(tmp_path: Path, words: tuple[object, ...]) -> None:
+def test_times_of_outputs_do_not_tell_the_order_of_old_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], as_on_windows: bool
+) -> None:
+    if as_on_windows:
+        monkeypatch.setattr(output, "_TIMES_BY_DESCRIPTOR", False)
     source, out = tmp_path / "in", tmp_path / "out"
     for number, name in enumerate(("Adler", "Baum", "Conrad", "Dorn")):
         (source / name).mkdir(parents=True)

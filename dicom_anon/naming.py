@@ -221,10 +221,10 @@ def safe_file_name(name: str, identifiers: Identifiers, pseudonyms: Pseudonyms) 
 
 def _ends_in(stem: str, number: str, identifiers: Identifiers) -> bool:
     """Tell whether the number behind a stem is an identifier, or the end of one that begins in the stem's numbers."""
-    before = _NUMBERS.search(stem)
-    numbers = before[0] if before else ""
     if holds_identifier(number, identifiers):
         return True
+    before = _NUMBERS.search(stem)
+    numbers = before[0] if before else ""
     return holds_identifier(numbers + number, identifiers) and not holds_identifier(numbers, identifiers)
 
 

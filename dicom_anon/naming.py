@@ -47,7 +47,7 @@ _MIN_UID = 6
 _LONG_UID = 12
 """Digits of a UID that are looked for whatever stands between them."""
 _UID_LIKE = re.compile(rf"(?:\d[\W_]*){{{_LONG_UID}}}")
-RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\..*)?")
 """Names that no file or folder of Windows can have."""
 
 

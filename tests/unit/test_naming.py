@@ -149,7 +149,22 @@ def test_what_stands_in_their_place(name: str, expected: str) -> None:
     assert safe_file_name(name, DOE, PSEUDONYMS) == expected
 
 
-@pytest.mark.parametrize("name", ["con", "NUL", "Aux.txt", "com1.dcm", "LPT9", "x" * 256, "é" * 128, "\udcff" * 256])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "con",
+        "NUL",
+        "Aux.txt",
+        "com1.dcm",
+        "LPT9",
+        "CONIN$",
+        "com².dcm",
+        "aux .dcm",
+        "x" * 256,
+        "é" * 128,
+        "\udcff" * 256,
+    ],
+)
 def test_names_that_not_every_system_can_have(name: str) -> None:
     assert not is_portable(name)
     assert is_portable(safe_file_name(name, DOE, PSEUDONYMS))

@@ -51,11 +51,12 @@ class ShiftDate(Action):
             return UNCHANGED
         if element.vr == "TM":
             found = element.values
-            return UNCHANGED if all(map(_is_time, found)) else Assigned("\\".join(v for v in found if _is_time(v)))
+            times = [value if _is_time(value) else "" for value in found]
+            return UNCHANGED if times == found else Assigned("\\".join(times))
         if not element.values:
             return UNCHANGED
         days = element.file.day_offset(element.level)
-        return Assigned("\\".join(shift_date(value, days) for value in element.values))
+        return Assigned("\\".join(shift_date(value, days, element.vr) for value in element.values))
 
 
 _DATETIME = re.compile(
@@ -85,15 +86,13 @@ def truncate_date(value: str, vr: str = "DT") -> str:
     >>> truncate_date("20040119"), truncate_date("19611230101112.5+0100"), truncate_date("2004", "DA")
     ('20040101', '19610101101112.5+0100', '')
     """
-    parts = _parts(value.strip(" \0"))
-    if parts is None or (vr == "DA" and (parts.rest or parts.digits < 8)):
-        return ""
-    return _as_text(parts.date.replace(month=1, day=1), parts)
+    parts = _parts(value.strip(" \0"), vr)
+    return _as_text(parts.date.replace(month=1, day=1), parts) if parts else ""
 
 
 @functools.lru_cache(maxsize=4096)
-def shift_date(value: str, days: int) -> str:
-    """Move a DA or DT value, or a range, by whole days; empty where it is none or leaves the calendar.
+def shift_date(value: str, days: int, vr: str = "DT") -> str:
+    """Move a DA or DT value, or a range, by whole days; empty where it is none of its VR or leaves the calendar.
 
     A day that stands for an unknown one becomes the dummy of all dates.
 
@@ -104,6 +103,8 @@ def shift_date(value: str, days: int) -> str:
         with ``-``. A partial value is moved from its first day on and stays as partial as it was.
     days : int
         Days to add; negative goes back.
+    vr : str
+        Its VR: a DA is a whole day, without a time.
 
     Examples
     --------
@@ -111,23 +112,25 @@ def shift_date(value: str, days: int) -> str:
     ('20200229', '19000101235959.25-0500', '202001')
     >>> shift_date("20200101-20200131", 10), shift_date("19700101", 1), shift_date("Tuesday", 1)
     ('20200111-20200210', '19000101', '')
+    >>> shift_date("202003", -31, "DA")
+    ''
     """
     value = value.strip(" \0")
-    single = _shift_one(value, days)
+    single = _shift_one(value, days, vr)
     if single or "-" not in value:
         return single
     for at, char in enumerate(value):
         if char != "-":
             continue
         first, last = value[:at].rstrip(), value[at + 1 :].lstrip()
-        ends = [_shift_one(end, days) for end in (first, last)]
+        ends = [_shift_one(end, days, vr) for end in (first, last)]
         if (ends[0] or not first) and (ends[1] or not last) and any(ends):
             return "-".join(ends)
     return ""
 
 
-def _shift_one(value: str, days: int) -> str:
-    parts = _parts(value)
+def _shift_one(value: str, days: int, vr: str) -> str:
+    parts = _parts(value, vr)
     if parts and parts.digits == 8 and parts.date in _PLACEHOLDERS:
         return _as_text(_DUMMY_DAY, parts)
     try:
@@ -144,12 +147,12 @@ class _Parts(NamedTuple):
     rest: str
 
 
-def _parts(value: str) -> _Parts | None:
+def _parts(value: str, vr: str) -> _Parts | None:
     match = _DATETIME.fullmatch(value)
     if match is None:
         return None
     year, month, day, time, zone = match.groups(default="")
-    if time and not _TIME.fullmatch(time):
+    if (time and not _TIME.fullmatch(time)) or (vr == "DA" and (not day or time or zone)):
         return None
     try:
         date = datetime.date(int(year), int(month or 1), int(day or 1))

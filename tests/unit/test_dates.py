@@ -109,6 +109,21 @@ def test_a_time_stays_and_what_is_none_goes() -> None:
     assert (found.StudyTime, found.SeriesTime, found.ContentTime) == ("1011-1012", "", "")
 
 
+def test_values_around_one_that_is_no_time_stay_beside_their_dates() -> None:
+    source = item(PatientID="A", CalibrationDate=["20200101", "soon", "20200103"], CalibrationTime=["10", "soon", "12"])
+    found = rewrite(source, {"CalibrationDate": "shiftdate", "CalibrationTime": "shiftdate"})
+    assert [bool(value) for value in found.CalibrationDate] == [True, False, True]
+    assert list(found.CalibrationTime) == ["10", "", "12"]
+
+
+@pytest.mark.parametrize("value", ["2024", "202402", "20240229101112", "2024-2025", "20240229-0500", "202402-20240301"])
+def test_a_da_that_is_no_whole_day_is_emptied(value: str) -> None:
+    rules = {"StudyDate": "shiftdate", "ContentDate": "shiftdate"}
+    found = rewrite(item(PatientID="A", StudyDate=value, ContentDate=["20240229", value]), rules)
+    assert found.StudyDate == "" == found.ContentDate[1]
+    assert len(found.ContentDate[0]) == 8
+
+
 def test_a_nested_patient_of_its_own_has_its_own_offset() -> None:
     mother = item(PatientID="M", StudyDate="20200110")
     found = rewrite(

@@ -11,11 +11,11 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dicom_anon import profile, standard, tags
-from dicom_anon.actions import Action, Clear, Compound, Keep, Remove, Replace, Safe, Set, Uid
-from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, preset_section, settings_over
+from dicom_anon.actions import Action, Clear, CommandError, Compound, Keep, Remove, Replace, Safe, Set, Uid
+from dicom_anon.config import COMMAND_LINE, GENERAL, Config, Rule, Section, check_fits, preset_section, settings_over
 from dicom_anon.errors import ConfigError, Problem
 from dicom_anon.lookup import NAME, SUBJECT, Lookup
 from dicom_anon.macros import Call, parse_template
@@ -54,6 +54,14 @@ class Row:
     action: Action
     source: str
     rank: int = 0
+
+
+class Layer(NamedTuple):
+    """Rules of one of the user's sources: who that is, its section where it is one, and what it says."""
+
+    source: str
+    section: str
+    rules: tuple[tuple[Key, Rule], ...]
 
 
 @dataclass(frozen=True)
@@ -174,7 +182,7 @@ def resolve(
     ------
     ConfigError
         Where `project` is no section or `preset` no preset, none of the sections that there are applies, options cannot
-        stand together or with the preset, or a column is missing.
+        stand together or with the preset, a column is missing, or a value cannot fit its element in this project.
     """
     config = config or Config()
     name, warnings = _project_of(config, project, aet)
@@ -201,15 +209,15 @@ def resolve(
     if lookup is not None:
         for row in _lookup_rows(lookup):
             rows[row.key] = row
-    layers: dict[str, Iterable[tuple[Key, Rule]]] = {
-        "extra rules": extra_rules,
-        GENERAL: general.rules.items(),
-        f"project {name}": own.rules.items(),
-        COMMAND_LINE: assigns,
-    }
+    layers = (
+        Layer("extra rules", "", tuple(extra_rules)),
+        Layer(GENERAL, GENERAL, tuple(general.rules.items())),
+        Layer(f"project {name}", name, tuple(own.rules.items())),
+        Layer(COMMAND_LINE, "", tuple(assigns)),
+    )
     users: dict[Key, Row] = {}
-    for rank, (source, rules) in enumerate(layers.items(), 1):
-        _lay(users, rules, source, rank)
+    for rank, layer in enumerate(layers, 1):
+        _lay(users, layer.rules, layer.source, rank)
     for row in sorted(users.values(), key=lambda row: (row.rank, _width(row))):
         _place(rows, row)
     if settings["remove_safe_tags"]:
@@ -217,7 +225,12 @@ def resolve(
             if isinstance(row.action, Safe) and key != tags.SPECIFIC_CHARACTER_SET:
                 rows[key] = replace(row, action=Remove(), source="option remove_safe_tags")
     _add_needed(rows)
-    _check_columns(rows.values(), lookup)
+    texts = {
+        "project_name": settings.get("name", "Undefined"),
+        "project_owner": settings.get("owner", "Unknown"),
+        "project_prefix": settings.get("prefix", ""),
+    }
+    _check_macros(layers, rows, lookup, texts)
     warnings += _doubtful(users)
     if {"retain_uids", "retain_modified_dates"} <= set(options):
         warnings.append(
@@ -233,9 +246,9 @@ def resolve(
         project=name,
         rows=ordered,
         remove_unknown_tags=settings["remove_unknown_tags"],
-        name=settings.get("name", "Undefined"),
-        owner=settings.get("owner", "Unknown"),
-        prefix=settings.get("prefix", ""),
+        name=texts["project_name"],
+        owner=texts["project_owner"],
+        prefix=texts["project_prefix"],
         print_assignment=settings.get("print_assignment", False),
         profile_options=options,
         date_shift=settings.get("date_shift", DEFAULT_SHIFT),
@@ -323,16 +336,29 @@ def _lookup_rows(lookup: Lookup) -> Iterator[Row]:
             yield Row(tag, Set(parse_template(f"@lookup({column})@")), "lookup table")
 
 
-def _check_columns(rows: Iterable[Row], lookup: Lookup | None) -> None:
-    """Refuse a macro that names a column which the lookup table has not."""
+def _check_macros(
+    layers: Iterable[Layer], rows: Mapping[Key, Row], lookup: Lookup | None, texts: Mapping[str, str]
+) -> None:
+    """Refuse a column that the lookup table has not, and a value that cannot fit with the texts of this project."""
     problems = []
-    for row in rows:
-        template = row.action.template if isinstance(row.action, Set | Replace) else None
-        for column in sorted(template.columns) if template else ():
-            if lookup is None or column not in lookup.headers:
-                problem = f'the lookup table has no column "{column}"' if lookup else "there is no lookup table"
-                accepted = ", ".join(lookup.headers) if lookup else "--lookup FILE.csv"
-                problems.append(Problem(row.source, "", tags.format_key(row.key), problem, accepted))
+    for layer in layers:
+        for key, rule in layer.rules:
+            action, row = rule.action, rows.get(key)
+            if not isinstance(action, Set | Replace) or action.template is None:
+                continue
+            if row is None or row.source != layer.source:
+                continue
+            place = (rule.where, layer.section, rule.written)
+            for column in sorted(action.template.columns):
+                if lookup is None or column not in lookup.headers:
+                    problem = f'the lookup table has no column "{column}"' if lookup else "there is no lookup table"
+                    accepted = ", ".join(lookup.headers) if lookup else "--lookup FILE.csv"
+                    problems.append(Problem(*place, problem, accepted))
+            try:
+                check_fits(key, replace(action, template=action.template.knowing(texts)))
+            except CommandError as error:
+                problem = f"with the name, owner and prefix that apply: {error}"
+                problems.append(Problem(*place, problem, error.accepted))
     if problems:
         raise ConfigError(problems)
 

@@ -249,11 +249,11 @@ def _parse_section(name: str, content: Object, where: str, problems: list[Proble
         if key in SETTINGS:
             _add_setting(settings, key, value, name, where, problems)
             continue
-        if not isinstance(value, str):
-            problems.append(Problem(where, name, key, "its command is no text", 'such as "keep"'))
-            continue
         canonical = _parse_key(key, where, name, problems)
         if canonical is None:
+            continue
+        if not isinstance(value, str):
+            problems.append(Problem(where, name, key, "its command is no text", 'such as "keep"'))
             continue
         if canonical in written:
             problem = f'names the same element as "{written[canonical]}"'

@@ -6,7 +6,7 @@ Lives here: the macro table and its parser. Macros expand once; what they insert
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -33,7 +33,7 @@ class Macro(NamedTuple):
     takes : str
         Its argument: ``tag`` (may be left out, and is 0 then), ``column`` (of the lookup table), or empty for none.
     sample : str
-        A text of the form that it always gives; empty where it may give any.
+        A short text of the form that it always gives; empty where it may give any.
     """
 
     insert: Callable[[Element, Argument], str]
@@ -62,6 +62,8 @@ def _hash_acc(element: Element, _: Argument) -> str:
     return pseudonyms.mercure_hash_acc(facts.project_owner, facts.project_name, accession)
 
 
+_HEX = "ABCDEF0123456789"
+
 MACROS: dict[str, Macro] = {
     "project_name": Macro(
         lambda e, _: e.file.facts.project_name, "name of the project section, else of general, else Undefined"
@@ -75,10 +77,14 @@ MACROS: dict[str, Macro] = {
     "process_date": Macro(lambda e, _: e.file.facts.process_date, "start of the run, MMddyyyy", sample="10102026"),
     "process_time": Macro(lambda e, _: e.file.facts.process_time, "start of the run, hhmmsszzz", sample="101010100"),
     "random_uid": Macro(
-        lambda e, _: e.file.pseudonyms.study_uid(e.file.study), "a UID with no meaning, one per source study"
+        lambda e, _: e.file.pseudonyms.study_uid(e.file.study),
+        "a UID with no meaning, one per source study",
+        sample="2.25.100000000000000000000000000000000000",
     ),
     "fake_name": Macro(
-        lambda e, _: e.file.pseudonyms.person_name(e.file.patient(e.level)), "Greek^Greek^^^, one per source patient"
+        lambda e, _: e.file.pseudonyms.person_name(e.file.patient(e.level)),
+        "Greek^Greek^^^, one per source patient",
+        sample="Mu^Nu^^^",
     ),
     "fake_mrn": Macro(
         lambda e, _: e.file.pseudonyms.digits("fake-mrn", e.file.patient(e.level)),
@@ -90,10 +96,11 @@ MACROS: dict[str, Macro] = {
         "16 digits, one number per source accession",
         sample="1000000000000000",
     ),
-    "hash_acc": Macro(_hash_acc, "mercure's SipHash-2-4 of the accession, bit for bit"),
+    "hash_acc": Macro(_hash_acc, "mercure's SipHash-2-4 of the accession, bit for bit", sample=_HEX),
     "hash_mrn": Macro(
         lambda e, _: e.file.pseudonyms.code("hash-mrn", e.file.patient(e.level)),
         "keyed pseudonym of the patient, 16 hexadecimal digits",
+        sample=_HEX,
     ),
     "hash_uid": Macro(
         lambda e, _: e.file.pseudonyms.uid(e.values[0]) if e.values else "",
@@ -148,6 +155,11 @@ class Template:
     def columns(self) -> frozenset[str]:
         """Columns of the lookup table that it needs."""
         return frozenset(str(part.argument) for part in self.parts if isinstance(part, Call) and part.name == "lookup")
+
+    def knowing(self, texts: Mapping[str, str]) -> Template:
+        """Put in the texts of macros that are known before any file is, by name."""
+        parts = (part if isinstance(part, str) else texts.get(part.name, part) for part in self.parts)
+        return Template(self.source, tuple(part for part in parts if part))
 
     def expand(self, element: Element) -> str:
         """Text for one element; macros see original values only."""

@@ -223,7 +223,7 @@ _CONTROL_BUT_LINES = re.compile(r"[\0-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 
 
 def _accepted(vr: str) -> str:
-    form = _FORMS.get(vr.split(" or ")[0], "")
+    form = _FORMS.get(vr, "")
     return f"a value of VR {vr}" + (f": {form}" if form else "")
 
 

@@ -142,7 +142,7 @@ def mapped_uids(element: Element) -> Outcome:
         if element.level.parent is None and element.tag in tags.INSTANCE_UIDS
         else pseudonyms.uid
     )
-    if element.vr != "UI":
+    if element.vr not in ("UI", "UN"):  # a private UID has no VR in implicit VR
         return Assigned("\\".join(replace(value.strip(" \0")) for value in element.values))
     text = element.raw.decode("latin-1").strip(" \0")
     replaced = "\\".join([replace(value.strip(" \0")) for value in text.split("\\")]) if "\\" in text else replace(text)

@@ -35,6 +35,8 @@ RULES: list[tuple[str, object, tuple[str, ...]]] = [
     ("owner", ["x"], ("this is no value", "a text")),
     ("prefix", True, ("true is no value", "a text")),
     ("remove_safe_tag", "true", ("is no setting", 'did you mean "remove_safe_tags"?', NO_KEY)),
+    ("remove_safe_tag", True, ("is no setting", 'did you mean "remove_safe_tags"?', NO_KEY)),
+    ("profile_option", ["retain_uids"], ("is no setting", 'did you mean "profile_options"?')),
     ("Remove_Unknown_Tags", "true", ('did you mean "remove_unknown_tags"?', NO_KEY)),
     # keys
     ("PatientNam", "keep", ("names no DICOM element", 'did you mean "PatientName"?', NO_KEY)),

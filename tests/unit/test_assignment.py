@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dicom_anon import tags
 from dicom_anon.assignment import resolve
-from dicom_anon.config import parse_assign, parse_config
+from dicom_anon.config import MAX_CHARACTERS, parse_assign, parse_config
 from dicom_anon.engine import Engine, Plan
 from dicom_anon.errors import ConfigError
 from dicom_anon.tags import Key, Pattern
@@ -123,3 +123,89 @@ def test_the_digest_knows_which_private_rule_is_the_stronger_one() -> None:
 def test_a_preset_that_does_not_exist_is_a_problem_of_the_configuration() -> None:
     with pytest.raises(ConfigError, match='no preset "basics"; did you mean "basic"'):
         resolve(preset="basics")
+
+
+TOO_LONG = "set(@project_prefix@@hash_acc@)"
+
+
+@pytest.mark.parametrize(
+    ("general", "project", "key", "section"),
+    [
+        ({"prefix": "KN", "AccessionNumber": TOO_LONG}, {}, "AccessionNumber", "general"),
+        ({"(0008,0050)": TOO_LONG}, {"prefix": "KN"}, "(0008,0050)", "general"),
+        ({"prefix": "KN"}, {"AccessionNumber": TOO_LONG}, "AccessionNumber", "knee"),
+        ({"name": "Knee study"}, {"StudyDate": "replace(@project_name@)"}, "StudyDate", "knee"),
+        ({}, {"Modality": "set(@project_owner@)"}, "Modality", "knee"),
+        ({}, {"StudyID": "set(@lookup(ward)@)"}, "StudyID", "knee"),
+    ],
+)
+def test_a_macro_that_cannot_work_in_a_project_is_a_problem_of_its_rule(
+    general: dict[str, str], project: dict[str, str], key: str, section: str
+) -> None:
+    config = parse_config(json.dumps({"general": general, "knee": project}), "rules.json")
+    with pytest.raises(ConfigError) as refused:
+        resolve(config, project="Knee")
+    (problem,) = refused.value.problems
+    assert (problem.where, problem.section, problem.key) == ("rules.json", section, key)
+    assert problem.accepted
+
+
+@pytest.mark.parametrize(
+    ("general", "project"),
+    [
+        ({"AccessionNumber": TOO_LONG}, {}),
+        ({"prefix": "KN", "AccessionNumber": TOO_LONG}, {"prefix": ""}),
+        ({"prefix": "KN", "AccessionNumber": TOO_LONG}, {"AccessionNumber": "clear"}),
+        ({"prefix": "KN", "AccessionNumber": TOO_LONG}, {"(0008,00xx)": "clear"}),
+        ({"prefix": "KN", "PatientID": TOO_LONG}, {}),
+        ({"AccessionNumber": "set(@project_prefix@@value@)", "prefix": "A prefix of 17 cha"}, {}),
+    ],
+)
+def test_a_macro_is_looked_at_with_the_texts_and_the_rules_that_apply(
+    general: dict[str, str], project: dict[str, str]
+) -> None:
+    config = parse_config(json.dumps({"general": general, "knee": project}), "rules.json")
+    assert resolve(config, project="knee").project == "knee"
+
+
+EXACT, BY_CREATOR = "(0019,100c)", '(0019,xx0c,"SIEMENS MR HEADER")'
+
+
+@pytest.mark.parametrize(
+    ("exact", "by_creator", "project", "warned"),
+    [
+        ("keep", "remove", {}, "general"),
+        ("keep", "keep", {}, ""),
+        ("keep", "keep", {EXACT: "remove"}, "project knee"),
+        ("keep", "keep", {BY_CREATOR: "remove"}, ""),
+    ],
+)
+def test_a_private_rule_that_goes_before_another_is_told(
+    exact: str, by_creator: str, project: dict[str, str], warned: str
+) -> None:
+    config = parse_config(json.dumps({"general": {EXACT: exact, BY_CREATOR: by_creator}, "knee": project}), "rules")
+    told = f"{warned}: the rule for {EXACT} goes before that for {BY_CREATOR}, in its block"
+    assert resolve(config, project="knee").warnings == ((told,) if warned else ())
+
+
+def test_the_digest_knows_all_that_decides() -> None:
+    settings: list[dict[str, object]] = [
+        {}, {"name": "a"}, {"owner": "a"}, {"prefix": "a"}, {"remove_unknown_tags": False}, {"remove_safe_tags": True},
+        {"date_shift": {"days": -3}}, {"date_shift": {"min_days": 3}}, {"date_shift": {"max_days": 33}},
+        {"objects": {"sr": "drop"}}, {"preset": "basic"}, {"preset": "basic", "profile_options": ["retain_uids"]},
+        {"PatientSex": "clear"},
+    ]  # fmt: skip
+    digests = [resolve(parse_config(json.dumps({"general": each}), "rules")).digest for each in settings]
+    assert len(set(digests)) == len(settings)
+
+
+@pytest.mark.parametrize("text", ["[]", "5", '"general"', "null"])
+def test_rules_are_one_object(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^rules: is no JSON object"):
+        parse_config(text, "rules")
+
+
+def test_rules_that_are_too_long_are_not_read() -> None:
+    with pytest.raises(ConfigError, match="is too long") as refused:
+        parse_config("[" * (MAX_CHARACTERS + 1), "rules")
+    assert len(refused.value.problems) == 1

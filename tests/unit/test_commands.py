@@ -38,6 +38,14 @@ def test_a_parenthesis_that_is_missing(text: str, accepted: str) -> None:
         (0x00080030, "set(@process_date@)", "@process_date@: start of the run, MMddyyyy", "a value of VR TM"),
         (0x0008002A, "set(@process_time@)", "@process_time@: start of the run, hhmmsszzz", "a value of VR DT"),
         (0x00080050, "set(X@fake_acc@)", "@fake_acc@: 16 digits", "a value of VR SH: at most 16 characters"),
+        (0x00280106, "set(-40000)", "not a number of VR US", "a value of VR US or SS"),
+        (0x00720074, "set(1e400)", "not a number of VR FD", "a value of VR FD"),
+        (0x00280010, "set(1_000)", "not a number of VR US", "a value of VR US: a whole number from 0 to 65535"),
+        (0x00280010, "set(-1)", "not a number of VR US", "a value of VR US: a whole number from 0 to 65535"),
+        (0x00080050, "set(X@hash_acc@)", "@hash_acc@: mercure's SipHash", "a value of VR SH: at most 16 characters"),
+        (0x00080020, "set(@hash_mrn@)", "@hash_mrn@: keyed pseudonym", "a value of VR DA: YYYYMMDD, a real date"),
+        (0x00080060, "set(@fake_name@)", "@fake_name@: Greek^Greek^^^", "a value of VR CS: at most 16 characters"),
+        (0x00081010, "replace(@random_uid@)", "@random_uid@: a UID", "a value of VR SH: at most 16 characters"),
     ],
 )
 def test_a_value_that_can_never_fit_is_refused_with_its_form(tag: int, text: str, problem: str, accepted: str) -> None:
@@ -87,11 +95,13 @@ def test_a_command_is_held_against_the_vr_of_a_repeating_group(key: str, text: s
 @pytest.mark.parametrize(
     ("tag", "text"),
     [
-        (0x00280106, "set(-5)"), (0x00280106, "set(65535)"),  # US or SS
+        (0x00720074, "set(inf\\-1.5e300\\nan)"), (0x00280106, "set(-5)"), (0x00280106, "set(65535)"),  # US or SS
         (0x00080020, "set(20000229\\19990101)"), (0x00080020, "set()"), (0x00080020, "set(@value@)"),
         (0x00080020, "set(@value(PatientBirthDate)@@process_date@)"),
         (0x00204000, "set(@process_date@ @process_time@)"),
         (0x0008002A, "set(2026@process_date@)"), (0x00080050, "set(@fake_acc@)"), (0x00200013, "set(@process_date@)"),
+        (0x00080050, "set(@hash_acc@)"), (0x00100020, "set(@fake_name@)"), (0x00081010, "set(@fake_name@)"),
+        (0x00200052, "set(@random_uid@)"), (0x00080050, "set(@project_prefix@@hash_acc@)"),
     ],
 )  # fmt: skip
 def test_a_value_that_may_fit_is_not_refused(tag: int, text: str) -> None:

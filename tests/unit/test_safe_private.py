@@ -13,7 +13,7 @@ from dicom_anon.assignment import resolve
 from dicom_anon.config import parse_config
 from dicom_anon.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from dicom_anon.engine import Engine, Plan
-from tests.datasets import KEY, decode, encode, item, real_file, walked
+from tests.datasets import KEY, decode, encode, item, real_file, rewrite_bytes, walked
 
 PHILIPS = "Philips Imaging DD 001"
 PATIENT = "Zwickelbart^Ottokar"
@@ -141,3 +141,14 @@ def test_a_pattern_of_the_user_goes_over_what_a_file_declares(
     rules = parse_config(json.dumps({"general": {"preset": "tcia", pattern: command}}), "test")
     anonymize_dataset(data, resolve(rules), key=KEY)
     assert values_of(data) == left
+
+
+@pytest.mark.parametrize("encoding", [EXPLICIT_LITTLE, IMPLICIT_LITTLE])
+def test_uids_of_a_private_element_are_those_of_the_file_in_implicit_vr_too(encoding: Encoding) -> None:
+    data_set = item(StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.34")
+    data_set.private_block(0x21, "MAKER", create=True).add_new(1, "UI", ["1.2.3", "1.2.34"])
+    rules = {"StudyInstanceUID": "uid", "SeriesInstanceUID": "uid", '(0021,xx01,"MAKER")': "uid"}
+    raw = rewrite_bytes(encode(data_set, encoding), rules, encoding)
+    found = decode(raw, encoding)
+    told = f"{found.StudyInstanceUID}\\{found.SeriesInstanceUID}".encode()
+    assert told + b"\0" * (len(told) % 2) in raw

@@ -19,7 +19,7 @@ from dicom_anon._version import __version__
 from dicom_anon.arrange import Arranger
 from dicom_anon.assignment import Assignment
 from dicom_anon.crosswalk import Crosswalk
-from dicom_anon.destination import start_afresh
+from dicom_anon.destination import all_ours, start_afresh
 from dicom_anon.dicomfile import DicomFile
 from dicom_anon.directory import write_directories
 from dicom_anon.discovery import FileJob
@@ -211,15 +211,16 @@ def anonymize_tree(
     UsageError
         The paths cannot be used so, or the destination was made from another source, with other rules or another key.
     """
-    top, target = Path(source), Path(destination)
+    top, target, table = Path(source), Path(destination), Path(crosswalk) if crosswalk else None
     known = run_folder is not None and run_folder.knows(target)
     check_paths(
         top,
         target,
         run_folder=run_folder.path if run_folder else None,
         quarantine=Path(quarantine) if quarantine else None,
-        crosswalk=Path(crosswalk) if crosswalk else None,
+        crosswalk=table,
         known=known,
+        own_crosswalk=run_folder is not None and table is not None and run_folder.knows_crosswalk(target, table),
     )
     names = _names_of(names, layout)
     wanted = parse_extract(extract or "main") if extract or layout == "study" else None
@@ -248,14 +249,16 @@ def anonymize_tree(
     )
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     told = TaskFacts(plan.assignment, pseudonyms.key_id, wanted.name if wanted else "", started, task or {})
-    beside = _Beside(wanted, told, Path(crosswalk) if crosswalk else None)
+    beside = _Beside(wanted, told, table)
     watcher = watcher or _Unwatched()
     if run_folder is not None and not dry_run:
         return _run_on_record(request, run_folder, beside, watcher, overwrite=overwrite)
-    if run_folder is not None and resumes:
+    if run_folder is not None and known:
         with contextlib.closing(run_folder.manifest(target)) as manifest:
-            begun = manifest.begun(_facts(request))
-            return _told_of_version(run(_resumed(request, manifest, begun), watcher, problems), begun)
+            if resumes:
+                begun = manifest.begun(_facts(request))
+                return _told_of_version(run(_resumed(request, manifest, begun), watcher, problems), begun)
+            all_ours(manifest, target, pseudonyms)
     report = run(request, watcher, problems)
     beside.write(request, report)
     return report
@@ -321,6 +324,8 @@ def _run_on_record(
             start_afresh(manifest, target, Pseudonyms(request.order.plan.key))
         is_first = manifest.is_empty
         begun = manifest.begin(facts, request.order.began)
+        if beside.crosswalk is not None:
+            manifest.own_crosswalk(beside.crosswalk)
         request = _resumed(request, manifest, begun)
         listed = stack.enter_context(run_folder.problems())
         request = replace(request, risks=stack.enter_context(run_folder.risks(anew=is_first)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +73,7 @@ class Arranger:
         for candidate in possible_names(name):
             for folder in folders:
                 path = os.path.join(folder, candidate)
-                if os.path.exists(self._top / path) and (code in candidate or self._is_its_own(path, code)):
+                if holds_something(self._top / path) and (code in candidate or self._is_its_own(path, code)):
                     return path
         return ""
 
@@ -151,6 +152,15 @@ class Arranger:
                 if not is_pending(folder.name) and (output := _first_output(folder)):
                     known[component(_series(output).uid, "no-series")] = folder.name
         return known
+
+
+def holds_something(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file is there, and not an empty one, as a power cut may leave it under the name of an output."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def remove_if_empty(folder: Path, top: Path) -> None:

@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from dicom_anon.arrange import Arranger, remove_if_empty
+from dicom_anon.arrange import Arranger, holds_something, remove_if_empty
 from dicom_anon.discovery import FileJob, Folder
 from dicom_anon.errors import UsageError
 from dicom_anon.fileset import own_head
-from dicom_anon.folders import walk_up
+from dicom_anon.folders import Listed, walk_up
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.output import PART_PREFIX, part_name
@@ -35,21 +35,49 @@ def places_now(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) ->
         yield path, arranger.find(written_as) or settled
 
 
-def start_afresh(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> None:
-    """Remove the outputs on record and the folders that are empty then; refuse if there is anything else."""
+def all_ours(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> list[Listed]:
+    """List all that is in a destination, each folder behind those in it.
+
+    Raises
+    ------
+    UsageError
+        It is not all of earlier runs, or cannot be removed.
+    """
     outputs = (place for _, place in places_now(manifest, destination, pseudonyms))
-    for relative in [*outputs, *manifest.documents()]:
-        with contextlib.suppress(OSError):
-            os.unlink(destination / relative)
-    for folder, _, names in walk_up(destination):
+    recorded = {os.path.join(destination, relative) for relative in (*outputs, *manifest.documents())}
+    if destination.exists():
+        _check_open(destination)
+    found = list(walk_up(destination))
+    for folder, folders, names in found:
+        for path in (os.path.join(folder, name) for name in names):
+            is_part = os.path.basename(path).startswith(PART_PREFIX)
+            if not (path in recorded or is_part or own_head(path)):  # a run that was killed had no time to record it
+                raise UsageError("DST holds files that no run of ours wrote: move them away")
+        for name in folders:
+            _check_open(os.path.join(folder, name))
+    return found
+
+
+def _check_open(folder: str | os.PathLike[str]) -> None:
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise UsageError("DST cannot be emptied: see to the permissions of its folders")
+
+
+def start_afresh(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> None:
+    """Remove what earlier runs wrote, and all folders in it; touch nothing where anything else is there.
+
+    Raises
+    ------
+    UsageError
+        As `all_ours`.
+    OSError
+        Something is in the way all the same.
+    """
+    for folder, _, names in all_ours(manifest, destination, pseudonyms):
         for name in names:
-            if name.startswith(PART_PREFIX) or own_head(os.path.join(folder, name)):
-                os.unlink(os.path.join(folder, name))  # a run that was killed had no time to record it
+            os.unlink(os.path.join(folder, name))
         if Path(folder) != destination:
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
-    if destination.exists() and any(destination.iterdir()):
-        raise UsageError("DST holds files that no run of ours wrote: move them away")
+            os.rmdir(folder)
     manifest.forget()
 
 
@@ -238,7 +266,7 @@ class Destination:
         """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""
         if self._arranger is not None:
             return self._arranger.find(written_as) != ""
-        return os.path.exists(os.path.join(self._top, _settled(job, written_as)))
+        return holds_something(os.path.join(self._top, _settled(job, written_as)))
 
 
 def _loses_case(folder: str) -> bool:

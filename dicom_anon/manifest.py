@@ -37,10 +37,11 @@ CREATE TABLE IF NOT EXISTS plain (tree INTEGER, path BLOB, code TEXT, PRIMARY KE
 CREATE TABLE IF NOT EXISTS identity (tree INTEGER, identifiers TEXT, PRIMARY KEY (tree, identifiers)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS taint (tree INTEGER, name BLOB, PRIMARY KEY (tree, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS name (tree INTEGER, name BLOB, stays INTEGER, PRIMARY KEY (tree, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS crosswalk (destination BLOB, path BLOB, PRIMARY KEY (destination, path)) WITHOUT ROWID;
 """
 
 _FORM = 1
-"""Number of this form of the tables; one more with every change of them."""
+"""Number of this form of the tables; one more with every change of them but a further table."""
 
 WRITTEN = "written"
 
@@ -359,6 +360,11 @@ class Manifest:
         )
         return {Crossing(*json.loads(identity)): number for identity, number in rows}
 
+    def own_crosswalk(self, path: Path) -> None:
+        """Record that a file is the crosswalk of the destination, to be written over, also when that is made afresh."""
+        row = (self._destination, _name_of(path))
+        self._database.execute("INSERT OR IGNORE INTO crosswalk VALUES (?, ?)", row)
+
     def close(self) -> None:
         """Release it."""
         self._database.close()
@@ -372,11 +378,20 @@ def knows(path: Path, destination: Path) -> bool:
     UsageError
         It cannot be read.
     """
+    return _has(path, "SELECT 1 FROM tree WHERE destination = ?", destination)
+
+
+def knows_crosswalk(path: Path, destination: Path, crosswalk: Path) -> bool:
+    """Tell the same of a crosswalk of a destination."""
+    return _has(path, "SELECT 1 FROM crosswalk WHERE destination = ? AND path = ?", destination, crosswalk)
+
+
+def _has(path: Path, query: str, *names: Path) -> bool:
     if not path.exists():
         return False
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=0)) as database:
-            row = database.execute("SELECT 1 FROM tree WHERE destination = ?", (_name_of(destination),)).fetchone()
+            row = database.execute(query, [_name_of(name) for name in names]).fetchone()
     except sqlite3.OperationalError as error:
         if _is_locked(error):
             return True  # the run that has it will be named as the reason
@@ -407,5 +422,5 @@ def _is_locked(error: sqlite3.OperationalError) -> bool:
     return "locked" in str(error)
 
 
-def _name_of(destination: Path) -> bytes:
-    return os.fsencode(os.path.realpath(destination))
+def _name_of(path: Path) -> bytes:
+    return os.fsencode(os.path.realpath(path))

@@ -22,6 +22,7 @@ def check_paths(
     quarantine: Path | None = None,
     crosswalk: Path | None = None,
     known: bool = False,
+    own_crosswalk: bool = False,
 ) -> None:
     """Refuse what could overwrite or mix up sources and outputs.
 
@@ -33,6 +34,8 @@ def check_paths(
         Folders and a file that hold secrets, or identifiers.
     known : bool
         The run folder has a record of the destination, so that it need not be empty.
+    own_crosswalk : bool
+        The run folder has a record of the crosswalk as that of the destination, so that it may be there.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def check_paths(
             check_apart(private, what, source, destination)
     if crosswalk is not None:
         check_apart(crosswalk, "the crosswalk", source, destination)
-        if os.path.lexists(crosswalk) and not (known and is_crosswalk(crosswalk)):
+        if os.path.lexists(crosswalk) and not (own_crosswalk and is_crosswalk(crosswalk)):
             raise UsageError("--crosswalk FILE is there, and is no crosswalk of this DST: choose another name")
     for reason in Reason if quarantine is not None else ():
         for name, folder in (("DST", destination), ("SRC", source)):

@@ -115,6 +115,10 @@ class RunFolder:
         self._check()
         return manifest.knows(self.path / MANIFEST_NAME, destination)
 
+    def knows_crosswalk(self, destination: Path, crosswalk: Path) -> bool:
+        """Tell whether a file is a crosswalk that was written with this folder for a destination."""
+        return manifest.knows_crosswalk(self.path / MANIFEST_NAME, destination, crosswalk)
+
     def manifest(self, destination: Path) -> manifest.Manifest:
         """Open and lock the record of a destination."""
         return manifest.Manifest(self.path / MANIFEST_NAME, destination)

@@ -138,6 +138,17 @@ def test_new_changed_and_lost_files_are_done(tmp_path: Path, source: Path, key_f
     assert next(iter(different)).startswith("plain2/")
 
 
+def test_what_is_no_output_under_the_name_of_one_is_not_taken_for_it(
+    tmp_path: Path, source: Path, key_file: Path
+) -> None:
+    run(source, tmp_path / "out", key_file)
+    before = state(tmp_path / "out")
+    emptied = next(path for path in sorted(tmp_path.glob("out/plain1/*.dcm")))
+    emptied.write_bytes(b"")  # what a power cut leaves
+    assert run(source, tmp_path / "out", key_file) == {**WHOLE, "written": 1, "unchanged": 23}
+    assert state(tmp_path / "out") == before
+
+
 def test_outputs_of_removed_sources_stay(tmp_path: Path, source: Path, key_file: Path) -> None:
     run(source, tmp_path / "out", key_file)
     before = contents(tmp_path / "out")
@@ -246,10 +257,34 @@ def test_overwrite_leaves_what_is_not_ours(tmp_path: Path, source: Path, key_fil
     out = tmp_path / "out"
     run(source, out, key_file)
     (out / "plain0/mine.txt").write_text("mine")
-    done = call(source, out, "--key-file", key_file, "--overwrite")
+    before = state(out)
+    for words in (("--dry-run",), ()):
+        done = call(source, out, "--key-file", key_file, "--overwrite", *words)
+        assert done.code == 2
+        assert "DST holds files that no run of ours wrote" in done.err
+        assert state(out) == before
+    (out / "plain0/mine.txt").unlink()
+    dry = call(source, out, "--overwrite", "--dry-run", "--json", "-")
+    assert (dry.code, dry.account["written"]["files"]) == (1, 24)
+    assert run(source, out, key_file) == {**WHOLE, "written": 0, "unchanged": 24}
+
+
+@pytest.mark.parametrize(("place", "mode"), [("", 0o555), ("plain1", 0o555), ("plain1", 0o300)])
+def test_overwrite_where_nothing_can_be_removed(
+    tmp_path: Path, source: Path, key_file: Path, place: str, mode: int
+) -> None:
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    before = state(out)
+    (out / place).chmod(mode)
+    try:
+        done = spawn(source, out, "--key-file", key_file, "--overwrite", preexec_fn=as_anyone)
+    finally:
+        (out / place).chmod(0o755)
     assert done.code == 2
-    assert "DST holds files that no run of ours wrote" in done.err
-    assert (out / "plain0/mine.txt").read_text() == "mine"
+    assert done.err == "error: DST cannot be emptied: see to the permissions of its folders\n"
+    assert state(out) == before
+    assert run(source, out, key_file) == {**WHOLE, "written": 0, "unchanged": 24}
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path, source: Path, key_file: Path) -> None:
@@ -492,6 +527,14 @@ def test_the_crosswalk_of_another_destination_is_not_written_over(tmp_path: Path
     assert table.read_text() == before
     assert run(source, tmp_path / "out", key_file, "--crosswalk", table, "--overwrite") == WHOLE
     assert table.read_text() == before
+    run(source, tmp_path / "other", key_file)
+    run(source, tmp_path / "other", key_file, "--crosswalk", tmp_path / "own.csv")
+    table.write_bytes(table.read_bytes() + b"\r\n")
+    for words in ((), ("--overwrite",), ("--dry-run",)):  # of a destination that has a record, and a table, of its own
+        done = call(source, tmp_path / "other", "--key-file", key_file, "--crosswalk", table, *words)
+        assert (done.code, done.out) == (2, "")
+        assert "no crosswalk of this DST: choose another name" in done.err
+    assert table.read_bytes().endswith(b"\r\n\r\n")
     table.write_text("my list")
     assert call(source, tmp_path / "out", "--key-file", key_file, "--crosswalk", table).code == 2
     assert table.read_text() == "my list"

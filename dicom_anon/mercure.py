@@ -160,13 +160,16 @@ def _is_loss(line: Mapping[str, str]) -> bool:
 
 def result_of(report: RunReport) -> dict[str, Any]:
     """Tell mercure in ``result.json`` what was done: counts, and a text for its notification."""
+    dropped = report.reasons[Reason.DROPPED]
+    left_out = f"{dropped} dropped by the rules" if dropped else "none left out"
     return {
         "tool": "dicom-anon",
         "version": __version__,
         "images": report.written,
+        "dropped": dropped,
         "notes": dict(sorted(report.notes.items())),
         "__mercure_notification": {
-            "text": f"dicom-anon {__version__}: {report.written} images de-identified, none left out.",
+            "text": f"dicom-anon {__version__}: {report.written} images de-identified, {left_out}.",
             "requested": True,
         },
     }

@@ -32,7 +32,7 @@ def mercure_command(source: Path | None, destination: Path | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    from dicom_anon.errors import DicomAnonError, UsageError, place_of
+    from dicom_anon.errors import DicomAnonError, Reason, UsageError, place_of
     from dicom_anon.mercure import TaskFailed, run_module
 
     if source is None or destination is None:
@@ -50,6 +50,8 @@ def mercure_command(source: Path | None, destination: Path | None) -> None:
         click.echo(f"error: {place_of(error)}; nothing is passed on", err=True)
         sys.exit(1)
     click.echo(f"{report.written} images de-identified")
+    if dropped := report.reasons[Reason.DROPPED]:
+        click.echo(f"{dropped} {Reason.DROPPED.value}")
     for note, count in sorted(report.notes.items()):
         click.echo(f"{count} {note}")
 

@@ -154,6 +154,8 @@ def run_command(
         raise UsageError("--no-run-dir contradicts --run-dir")
     if dry_run and verify:
         raise UsageError("--dry-run contradicts --verify: nothing is written that could be looked at")
+    if no_run_dir and verify:
+        raise UsageError("--no-run-dir contradicts --verify: nothing is kept that tells whose output is which")
     if extract == "":
         raise UsageError("--extract names nothing: all, main, or keywords such as Modality,EchoTime")
     folder = None if no_run_dir else RunFolder(run_dir or default_run_folder(destination))

@@ -84,7 +84,7 @@ def verify_command(
         check_output("--json", json_file, others=others)
     key = read_key_file(key_file)
     try:
-        lines = tuple(filter(None, tokens.read_text("utf-8").splitlines())) if tokens else ()
+        lines = tuple(filter(None, tokens.read_text("utf-8-sig").splitlines())) if tokens else ()
     except (OSError, UnicodeDecodeError):
         raise UsageError("the tokens cannot be read: a text file in UTF-8 is needed") from None
     lacking = ""

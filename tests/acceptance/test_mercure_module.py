@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -17,7 +18,10 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom import Dataset
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
+from dicom_anon.assignment import Assignment
+from dicom_anon.mercure import WORK, run_module
 from tests.acceptance.command import ROOT, Done, call, environment, files_below, finish, read, start
 from tests.datasets import real_file
 
@@ -265,6 +269,21 @@ def test_result_json_on_request_tells_counts_only(tmp_path: Path) -> None:
     assert len(os.listdir(task.out)) == 2
 
 
+def test_what_the_rules_drop_is_told(tmp_path: Path) -> None:
+    task = Task(tmp_path, {"notify": "true"})
+    task.add(real_file("CT_small.dcm"))
+    slide = pydicom.dcmread(real_file("CT_small.dcm"))
+    slide.SOPClassUID = slide.file_meta.MediaStorageSOPClassUID = VLWholeSlideMicroscopyImageStorage
+    task.add(slide, SOPInstanceUID="1.2.3.4", ImageType=["ORIGINAL", "PRIMARY", "LABEL", "NONE"])
+    done = task.run()
+    assert done.code == 0
+    assert "1 images de-identified" in done.out
+    assert "1 object-dropped" in done.out
+    result = json.loads((task.out / "result.json").read_text("utf-8"))
+    assert (result["images"], result["dropped"]) == (1, 1)
+    assert "1 dropped by the rules" in result["__mercure_notification"]["text"]
+
+
 WHOLE = real_file("CT_small.dcm").read_bytes()
 
 
@@ -342,6 +361,18 @@ def test_what_a_killed_run_left_is_removed(task: Task) -> None:
     (task.out / "study" / "images").mkdir(parents=True)
     assert task.run().code == 0
     assert len(task.outputs()) == 1
+
+
+def test_what_is_not_there_yet_is_the_owners_alone(tmp_path: Path) -> None:
+    task = Task(tmp_path, {"general": {"print_assignment": "true"}})
+    task.add(real_file("CT_small.dcm"))
+    modes = []
+
+    def show(assignment: Assignment) -> None:
+        modes.append(stat.S_IMODE(os.stat(task.out / WORK).st_mode))
+
+    run_module(task.source, task.out, None, lambda line: None, show)
+    assert (modes, len(task.outputs())) == ([0o700], 1)
 
 
 def test_files_of_others_in_out_are_not_touched(task: Task) -> None:

@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from tests.acceptance.command import Done, call, files_below, spawn
+from tests.acceptance.command import Done, call, files_below, spawn, write_config
 from tests.acceptance.conftest import Delivery
 from tests.acceptance.test_resume import PATIENTS, picture
 from tests.acceptance.test_run import as_anyone
@@ -191,6 +191,19 @@ def test_tokens_of_the_user_count(tmp_path: Path, clean: Path) -> None:
     assert "MONOCHROME2" not in done.out
 
 
+def test_a_mark_before_the_first_token_is_none_of_it(tmp_path: Path) -> None:
+    """Editors on Windows put one at the beginning of a file."""
+    leaky = image()
+    leaky.private_block(0x0099, "ACME", create=True).add_new(1, "OB", b"\1\2\0\0QZ4711K\0\0\xff\0")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.dcm").write_bytes(file_bytes(leaky))
+    config = write_config(tmp_path, {"general": {'(0099,xx01,"ACME")': "keep"}})
+    assert call(tmp_path / "in", tmp_path / "out", "-c", config).code == 0
+    (tmp_path / "tokens").write_bytes("QZ4711K\r\n".encode("utf-8-sig"))
+    found = findings(verify(tmp_path, "-c", config, "--tokens", tmp_path / "tokens"))
+    assert [(one["element"], one["kind"]) for one in found] == [("(0099,1001)", "token")]
+
+
 def test_a_sample_looks_at_so_many(clean: Path) -> None:
     report = json.loads(verify(clean, "--sample", 2).out)
     assert report["checked"] == 2
@@ -231,7 +244,7 @@ def test_words_of_our_own_documents_are_no_leak(tmp_path: Path, layout: tuple[st
 def test_our_own_documents_are_known_without_the_run_folder(tmp_path: Path, clean: Path) -> None:
     shutil.copytree(clean / "in", tmp_path / "in")
     words = ("--names", "keep", "--no-run-dir", "--extract", "all")
-    assert call(tmp_path / "in", tmp_path / "out", "--verify", *words).code == 0
+    assert call(tmp_path / "in", tmp_path / "out", *words).code == 0
     assert list((tmp_path / "out").rglob("*.json"))
     assert findings(verify(tmp_path)) == []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import secrets
+import unicodedata
 from typing import NamedTuple
 
 from pydicom.uid import UID_dictionary
@@ -64,9 +65,10 @@ def new_key() -> bytes:
 def canonical_name(text: str) -> str:
     """Person Name in the form in which two spellings of one name are equal (PS3.5 section 6.2.1.1).
 
-    >>> canonical_name("A^B") == canonical_name(" a^b^^ ") == canonical_name("A^B^^^=")
+    >>> canonical_name("Ä^B") == canonical_name(" a\N{COMBINING DIAERESIS}^b^^ ") == canonical_name("Ä^B^^^=")
     True
     """
+    text = unicodedata.normalize("NFC", text)
     groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^ ") for group in text.split("=")]
     return " ".join("=".join(groups).rstrip("=").casefold().split())
 

@@ -5,6 +5,7 @@ It knows characters only; what is looked for in the folded text is decided elsew
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from functools import lru_cache
@@ -32,9 +33,14 @@ _KANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}  # katakana as hir
 _SMALL = dict(zip(map(ord, "ぁぃぅぇぉっゃゅょゎゕゖ"), "あいうえおつやゆよわかけ", strict=True))
 
 
+_CHAR = re.compile("[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|.", re.DOTALL)
+"""A Hangul syllable written as its two or three letters, as macOS does it, or any one character."""
+
+
 @lru_cache(maxsize=8192)
 def _fold_char(char: str) -> str:
     """Lower case, base letter, hiragana, ASCII digit, plain blank or dash; nothing for a mark or an invisible sign."""
+    char = unicodedata.normalize("NFC", char)
     if "\uac00" <= char <= "\ud7a3":  # NFKD would break a Hangul syllable up
         return char
     folded = ""
@@ -82,11 +88,13 @@ def view(text: str) -> View:
     """
     if text.isascii():
         return View(text, text.lower().replace("\t", " ").replace("`", "'"), None)
-    table = {char: _fold_char(char) for char in set(text)}
-    folded = "".join([table[char] for char in text])
-    if all(len(form) == 1 for form in table.values()):
+    chars = _CHAR.findall(text) if max(text) >= "\u1100" else text
+    table = {char: _fold_char(char) for char in set(chars)}
+    folded = "".join([table[char] for char in chars])
+    if all(len(char) == len(form) == 1 for char, form in table.items()):
         return View(text, folded, None)
-    return View(text, folded, [at for at, char in enumerate(text) for _ in table[char]])
+    starts = itertools.accumulate(map(len, chars), initial=0)
+    return View(text, folded, [at for at, char in zip(starts, chars, strict=False) for _ in table[char]])
 
 
 def words(text: str) -> list[str]:

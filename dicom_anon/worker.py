@@ -229,9 +229,11 @@ def _put_aside(result: FileResult, order: Order) -> FileResult:
     """Put a copy of the source file aside, if it was quarantined."""
     if result.reason is None or result.reason.kind is not Kind.QUARANTINED:
         return result
-    copy = os.path.join(order.quarantine, result.reason.value, result.job.relative)
+    aside = os.path.join(order.quarantine, result.reason.value)
+    copy = os.path.join(aside, result.job.relative)
     try:
-        os.makedirs(order.quarantine, mode=0o700, exist_ok=True)  # below it, nothing can be reached by others
+        for folder in (order.quarantine, aside):  # the first may be there, open to all; below the second nothing is
+            os.makedirs(folder, mode=0o700, exist_ok=True)
         os.makedirs(os.path.dirname(copy), exist_ok=True)
         shutil.copyfile(os.path.join(order.source, result.job.relative), copy)
     except (OSError, RecursionError) as error:  # the last, where folders are very deep

@@ -25,6 +25,7 @@ import pytest
 from dicom_anon import api, console, fanout, output, runner
 from dicom_anon.discovery import FileJob, Found, discover
 from dicom_anon.namebook import NameBook
+from dicom_anon.report import NOTES
 from dicom_anon.sample import Sample
 from tests.acceptance.command import (
     COMMAND,
@@ -112,6 +113,8 @@ def test_the_sample_tree_is_mirrored_and_accounted_for(sample_in: Path, sample: 
         "CD/DICOMDIR", "CD/README.txt", "README.txt", "Quarkstein_Wilhelmina/request_form.jpg"
     }  # fmt: skip
     assert sample_out.done.account["folders"] == len(folders_below(sample_in))
+    passed_on = sum((sample_in / name).stat().st_size for name in sample_out.files)
+    assert sample_out.done.account["written"] == {"files": sample.files, "source_bytes": passed_on}
 
 
 def test_all_of_pydicoms_files_are_accounted_for(real_in: Path, real_out: Delivery) -> None:
@@ -121,6 +124,8 @@ def test_all_of_pydicoms_files_are_accounted_for(real_in: Path, real_out: Delive
     assert set(account) == {"not-dicom", "dicomdir", "truncated"}
     assert account["truncated"] == 3
     assert set(real_out.files) <= set(files_below(real_in))
+    notes = set(real_out.done.account["notes"])
+    assert {name for name in NOTES if name.startswith(("pixel-", "unused-bits"))} <= notes <= set(NOTES)
 
 
 def test_files_are_recognised_by_content(tmp_path: Path) -> None:
@@ -386,6 +391,15 @@ def test_copies_put_aside_are_the_owners_alone_and_a_dry_run_makes_none(tmp_path
     call(source, tmp_path / "out", "--quarantine", aside)
     assert files_below(aside) == ["truncated/a/b/cut"]
     assert aside.stat().st_mode & 0o777 == 0o700
+
+
+def test_copies_put_aside_in_a_folder_that_is_open_to_all_are_the_owners_alone(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a/cut", content=TINY[:-7])
+    aside = tmp_path / "aside"
+    aside.mkdir(mode=0o755)
+    call(source, tmp_path / "out", "--quarantine", aside)
+    assert files_below(aside) == ["truncated/a/cut"]
+    assert (aside / "truncated").stat().st_mode & 0o777 == 0o700
 
 
 def _changed_after_listing(change: Callable[[Path], None]) -> Callable[..., Iterator[Found]]:

@@ -69,6 +69,10 @@ class MethodCodes(Action):
         return Assigned(b"".join(items))
 
 
+_NAMING = (tags.PATIENT_NAME, tags.PATIENT_ID, 0x00101000, 0x00101001, 0x00101002, 0x00101005)
+"""Names and IDs of the patient, the other ones and the birth name among them."""
+
+
 @dataclass(frozen=True)
 class IdentityRemoved(Action):
     """YES, but NO for an object that may show text in its pixels, which no rule reaches."""
@@ -104,7 +108,7 @@ def stamp_actions(
         Options of the profile that were asked for.
     """
     left = _Left(actions, remove_unknown)
-    named = left.by(tags.PATIENT_NAME) or left.by(tags.PATIENT_ID)
+    named = not remove_unknown or any(map(left.by, _NAMING))
     options = _claim(left, remove_unknown, asked).options
     removed = options is not None or (preset in DEIDENTIFYING_PRESETS and not named)
     method = [f"dicom-anon {__version__}", f"preset {preset}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -185,7 +186,9 @@ def test_a_kept_name_is_not_called_removed() -> None:
             '"PatientName": "keep"', '"PatientName": "set(@value@)"', '"PatientName": "clean"',
             '"(0010,00xx)": "keep"', '"StudyID": "set(@value(PatientID)@)"',
             '"Manufacturer": "set(@value(0010,0010)@)"', '"CodeMeaning": "set(@value(0010,0010)@)"',
-            '"OperatorsName": "replace(@value(0010,0010)@)"',
+            '"OperatorsName": "replace(@value(0010,0010)@)"', '"OtherPatientNames": "keep"',
+            '"OtherPatientIDs": "keep"', '"OtherPatientIDsSequence": "keep"', '"PatientBirthName": "clean"',
+            '"remove_unknown_tags": false',
         ),
     ):  # fmt: skip
         config = parse_config(f'{{"general": {{"preset": "{preset}", {rule}}}}}', "test")
@@ -278,7 +281,8 @@ def test_options_in_a_configuration(written: str) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ['"profile_options": 5', '"profile_options": ["x"]', '"profile_options": "clean_pixel_data"',
+    ['"name": 5', '"owner": null', '"prefix": ["p"]', '"preset": 5', '"preset": "basik"', '"profile_options": 5',
+     '"profile_options": ["x"]', '"profile_options": "clean_pixel_data"',
      '"date_shift": {"days": 0}', '"date_shift": {"days": "3"}', '"date_shift": {"min_days": 0}',
      '"date_shift": {"min_days": 9, "max_days": 8}', '"date_shift": {}', '"date_shift": 5',
          '"date_shift": {"day": 5}',
@@ -468,6 +472,41 @@ def test_every_row_is_in_the_statement_once() -> None:
         if row.source != "stamp":
             assert attributes.count(tags.format_key(row.key)) == 1, row
     assert statement(assignment) == statement(resolve(preset="basic"))
+
+
+FULL, MOVED, PRIVATE = (
+    {"profile_options": [f"retain_{name}"]} for name in ("full_dates", "modified_dates", "safe_private")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "silent"),
+    [
+        ("## Dummy values", {}, {"preset": "none"}),
+        ("An Overlay Plane without its data is invalid", {}, {"preset": "none"}),
+        ("Cleaned text loses", {"ImageComments": "clean"}, {"preset": "none"}),
+        ("Dates move by 1 to 3650 days back, chosen by the key for each patient;", MOVED, {}),
+        ("Dates move by one number of days, the same", {**MOVED, "date_shift": {"days": -9}}, MOVED),
+        ("Instance creation and secondary capture dates", {}, FULL),
+        ("Instance creation and secondary capture dates", {}, MOVED),
+        ("Private elements go, but for", {}, PRIVATE),
+        ("Private elements go, but for", {}, {"remove_unknown_tags": "false"}),
+        ("Elements without a rule are removed, private", {}, {"remove_unknown_tags": "false"}),
+        ("Elements without a rule are kept.", {"remove_unknown_tags": "false"}, {}),
+        ("(inserted where absent)", {"PatientName": "clear"}, {"preset": "none", "PatientName": "remove"}),
+        ("as a de-identifier, with the options below.", FULL, {}),
+        ("as a de-identifier, with no option.", {}, FULL),
+        (", project `knee`.", {"project": "knee"}, {}),
+    ],
+)
+def test_the_statement_says_no_more_than_the_assignment_does(
+    text: str, says: dict[str, Any], silent: dict[str, Any]
+) -> None:
+    for rules, is_said in ((says, True), (silent, False)):
+        general = {"preset": "basic", **rules}
+        project = "knee" if general.pop("project", None) else None
+        config = parse_config(json.dumps({"general": general, "knee": {}}), "test")
+        assert (text in statement(resolve(config, project=project))) is is_said
 
 
 def test_the_statement_says_what_becomes_of_a_dicomdir() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import re
 import struct
 import warnings
@@ -181,7 +182,8 @@ def _is_utf8(raw: bytes) -> bool:
 
 def split(text: str, vr: str) -> list[str]:
     """Values of a decoded element; one where the VR has no multiplicity."""
-    return [text] if vr in SINGLE_VALUED or vr not in TEXT_VRS else text.split("\\")
+    is_one = vr in SINGLE_VALUED if vr in TEXT_VRS else vr != "AT" and (vr not in NUMBER_FORMATS or vr[0] == "O")
+    return [text] if is_one else text.split("\\")
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -263,6 +265,8 @@ def _pack_numbers(text: str, vr: str, order: str) -> bytes:
     convert = float if code in "fd" else int
     try:
         numbers = [convert(value) for value in text.split("\\")]
+        if "_" in text or (any(map(math.isinf, numbers)) and "inf" not in text):  # Python takes 1_0, and 1e400 for inf
+            raise ValueError
         return struct.pack(f"{order}{len(numbers)}{code}", *numbers)
     except (ValueError, OverflowError, struct.error):
         raise ValueNotWritable(f"not a number of VR {vr}, or out of its range") from None

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 
 from dicom_anon import anonymize_dataset, anonymize_file
 from dicom_anon.assignment import Assignment, resolve
@@ -86,6 +91,23 @@ def test_a_number_below_zero_is_read_as_one_in_implicit_vr(tmp_path: Path, neste
     anonymize_file(tmp_path / "in.dcm", tmp_path / "out.dcm", rules, key=KEY)
     found = dcmread(tmp_path / "out.dcm")
     assert (found.ReferencedImageSequence[0] if nested else found).PatientComments == "-2000"
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_numbers_and_tags_have_several_values_as_texts_have(tmp_path: Path, syntax: str) -> None:
+    data = image(AcquisitionMatrix=[7, 256, 8, 0], FrameIncrementPointer=["EchoTime", "FrameTime"])
+    (tmp_path / "in.dcm").write_bytes(file_bytes(data, syntax))
+    for name, keyword in (("matrix", "AcquisitionMatrix"), ("pointer", "FrameIncrementPointer")):
+        rules = under(preset="none", PatientComments=f"set(@value({keyword})@)", **{keyword: "set(@value@)"})
+        anonymize_file(tmp_path / "in.dcm", tmp_path / name, rules, key=KEY)
+    found = dcmread(tmp_path / "matrix")
+    assert (found.AcquisitionMatrix, found.PatientComments) == (7, "7")
+    found = dcmread(tmp_path / "pointer")
+    assert (found.FrameIncrementPointer, found.PatientComments) == (0x00180081, "(0018,0081)")
+    anonymize_file(tmp_path / "in.dcm", tmp_path / "hashed", under(AcquisitionMatrix="hash"), key=KEY)
+    hashed = dcmread(tmp_path / "hashed").AcquisitionMatrix
+    assert len(set(hashed)) == 4
+    assert not {7, 256, 8} & set(hashed)
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "rtplan.dcm"])

@@ -1,4 +1,4 @@
-"""Names of people whom the file may not name elsewhere: what follows "Dr.", "patient", "referred by".
+"""Names of people whom the file may not name elsewhere: what follows "Dr.", "patient", "referred by"; "Doe^Jane".
 
 There is no list of names: the label, how the words are written, and the ordinary words around them decide.
 """
@@ -54,6 +54,12 @@ _HINTS = TITLES | listed(
     """
 )
 _TOKEN = re.compile(r"(?P<sep> {0,2}(?:[,^_&] ?)?)(?P<word>[^\W\d_]+(?:['-][^\W\d_]+){0,3})(?P<dot>\.?)")
+_CARETED = re.compile(
+    r"(?<![^\W\d_])(?:[^\W\d_]{3,64}|[^\W\d_a-z]{1,2})(?:['-][^\W\d_]{1,64}){0,3}"
+    r"\^+(?=[^\W\d_]{3}|[^\W\d_a-z])[\w'^-]*\w"
+)
+"""Words on both sides of a ``^``, as in a Person Name (PS3.5 section 6.2.1) and in "Head^Routine" of some scanners."""
+_WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"([^\W\d_]+)[ _]$")
 _DEGREE = re.compile(r",? ?(?:m\.d\.|ph\.?d\.?|(?<=, )md|jr\.?)(?![^\W_])")
 _MOST_WORDS = 4
@@ -61,10 +67,14 @@ _MOST_TOKENS = 12
 
 
 def people_spans(seen: View, words: set[str], known: frozenset[str]) -> Iterator[Span]:
-    """Yield spans of the folded text that hold a label and the name after it.
+    """Yield spans of the folded text that hold a label and the name after it, or a name in the form of DICOM.
 
     `words` are the text's runs of letters, `known` the words of this patient's names, always names here.
     """
+    if "^" in seen.folded:
+        for found in _CARETED.finditer(seen.folded):
+            if not any(map(is_ordinary, _WORD.findall(found[0]))):
+                yield found.span()
     if _HINTS.isdisjoint(words):
         return
     at = 0

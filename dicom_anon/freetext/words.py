@@ -90,13 +90,16 @@ ORDINARY_WORDS: Final = listed(
     allergic agitated advised admitted accompanied able anxious combative difficult dizzy nauseous nausea
     noncompliant ventilated weighing height interpreter instructions implant implants isolation screened
     sex age aged orientation entry size care comfort temperature preference requires required scheduled
-    informed explained gp er icu pcp pt
+    informed explained gp er icu pcp pt extremities polytrauma stroke survey runoff fmri wholebody
+    research trial library protocols specials dental localiser
 
     black blue brown dark gray green grey orange pink red white yellow east north south west
 
     kopf knie hals becken schadel brustkorb bauch bein fuss schulter wirbelsaule wirbelkorper herz lunge
     leber niere mit ohne und oder nach vor links rechts nativ kontrastmittel verlauf kontrolle ausschluss
     liegt klagt hat ist wurde bei zur zum der die das den des dem ein eine kein sans avec tete genou
+    wirbelsaeule hws bws lws schaedel hufte huefte ellenbogen beine gefasse gehirn kleinhirn pankreas mamma
+    prostata orbita sella schilddruse ganzkorper ganzkoerper biopsie onko ortho neuro cardio forschung
     rachis bassin poumon coeur droit gauche cabeza cuello torax rodilla columna mano con los del
     """
 )

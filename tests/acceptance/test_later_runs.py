@@ -139,6 +139,14 @@ def test_files_given_one_by_one_are_of_one_source(tmp_path: Path, key_file: Path
     assert run(source, tmp_path / "out", key_file) == {"code": 0, "written": 0, "unchanged": 3}
 
 
+def test_the_log_tells_of_every_run(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", x__1=picture(0, 1)), tmp_path / "out"
+    for _ in range(2):
+        run(source, out, key_file)
+    lines = (tmp_path / "out.private/log.txt").read_text("utf-8").splitlines()
+    assert [line.split()[1] for line in lines] == ["start:", "end:"] * 2
+
+
 # Another destination
 
 
@@ -158,6 +166,15 @@ def test_nothing_of_another_run_goes_into_a_destination(
         refused(done, f"{what} lies inside the DST of another run")
     assert state(out) == before
     assert run(source, out, key_file)["unchanged"] == 1
+
+
+def test_a_destination_that_is_a_link_is_known_by_the_folder_beside_it(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", x__1=picture(0, 1)), tmp_path / "out"
+    (tmp_path / "disk/data").mkdir(parents=True)
+    out.symlink_to(tmp_path / "disk/data")
+    assert run(source, out, key_file)["written"] == 1
+    refused(call(source, out / "more"), "DST lies inside the DST of another run")
+    refused(call(source, tmp_path / "more", "--run-dir", out / "key"), "the run folder lies inside the DST of another")
 
 
 def test_two_destinations_with_one_run_folder_have_one_list_of_what_to_look_at(tmp_path: Path, key_file: Path) -> None:

@@ -102,9 +102,10 @@ def test_a_folder_that_its_changed_images_have_left_is_free_again(tmp_path: Path
     written_as = f"{STUDY}/~2.25.1/00001~00000000000000AA.dcm"
     put(tmp_path, written_as, description="T1")
     Arranger(tmp_path, "study", manifest).settle()
-    Arranger(tmp_path, "study", manifest).remove(written_as)
+    arranger = Arranger(tmp_path, "study", manifest)
+    arranger.remove(written_as)
     put(tmp_path, written_as, description="T1")
-    Arranger(tmp_path, "study", manifest).settle()
+    arranger.settle()
     assert tree(tmp_path) == [f"{STUDY}/T1/00001.dcm"]
 
 

@@ -250,6 +250,11 @@ def test_a_look_at_what_is_not_written(tree: Path) -> None:
     assert err == "error: --dry-run contradicts --verify: nothing is written that could be looked at\n"
 
 
+def test_a_look_at_what_nothing_is_known_of(tree: Path) -> None:
+    err = told(tree, tree / "in", tree / "out", "--no-run-dir", "--verify")
+    assert err == "error: --no-run-dir contradicts --verify: nothing is kept that tells whose output is which\n"
+
+
 @pytest.mark.parametrize("text", ["", " ", ","])
 def test_an_extract_of_nothing(tree: Path, text: str) -> None:
     assert "--extract names nothing" in told(tree, tree / "in", tree / "out", "--extract", text)

@@ -320,6 +320,27 @@ def test_what_cannot_be_followed_is_said(content: bytes) -> None:
         checked(content)
 
 
+@pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "JPGExtended.dcm"])
+def test_a_frame_that_is_cut_off_while_it_is_read_is_said(name: str) -> None:
+    content = frame(name)
+    left = content[: len(content) // 2]
+    stream = Stream(lambda at, size: left[at : at + size], [Part(0, len(content), content[:HEAD])], [])
+    with pytest.raises(UnknownStructure):
+        check_frame(stream, Seen())
+
+
+@pytest.mark.parametrize(("name", "empty"), [("JPGExtended.dcm", 0xFE), ("MR_small_jp2klossless.dcm", 0x5F)])
+def test_a_frame_of_more_segments_than_are_followed_is_said(name: str, empty: int) -> None:
+    plain = checked(frame(name))
+    at = 2 if plain[1] == 0xD8 else 4 + struct.unpack_from(">H", plain, 4)[0]
+
+    def stream(count: int) -> bytes:
+        return plain[:at] + segment(empty, b"") * count + plain[at:]
+
+    assert checked(stream(1000)) == stream(1000)
+    assert checked(stream(1 << 17) + SECRET, unsure=True) == stream(1 << 17) + SECRET
+
+
 @given(st.sampled_from(JPEG_FILES + JPEG_2000_FILES), st.lists(st.integers(1, 4000), max_size=6))
 def test_where_fragments_are_cut_makes_no_difference(name: str, cuts: list[int]) -> None:
     plain = frame(name)

@@ -117,8 +117,15 @@ def test_private_elements_stand_under_their_tag_with_their_creator() -> None:
 def test_a_value_that_all_share_stands_once_and_a_number_that_differs_is_a_range(tmp_path: Path) -> None:
     found = elements_of(*variants(tmp_path, 5, InstanceNumber=lambda n: n + 1, SliceThickness="2.5"))
     assert found["SliceThickness"]["Value"] == [2.5]
-    assert (found["InstanceNumber"]["Minimum"], found["InstanceNumber"]["Maximum"]) == ([1], [5])
-    assert "Value" not in found["InstanceNumber"]
+    assert found["InstanceNumber"] == {"tag": "00200013", "vr": "IS", "Minimum": [1], "Maximum": [5]}
+
+
+def test_an_empty_value_is_none_and_is_told_beside_a_range(tmp_path: Path) -> None:
+    found = elements_of(*variants(tmp_path, 4, EchoTime=lambda n: [2, 1, "", 3][n], ProtocolName=""))
+    assert found["ProtocolName"] == {"tag": "00181030", "vr": "LO"}
+    assert found["EchoTime"] == {
+        "tag": "00180081", "vr": "DS", "Minimum": [1.0], "Maximum": [2.0], "Values": [[], [3.0]]
+    }  # fmt: skip
 
 
 def test_positions_are_ranges_by_component(tmp_path: Path) -> None:

@@ -124,6 +124,87 @@ def test_a_telephone_number_goes_with_and_without_what_is_dialled_before_it(writ
     assert Scrubber(Identifiers.of(phones=["0441 123456"])).clean(f"AP {written} LAT") == "AP LAT"
 
 
+@pytest.mark.parametrize("written", ["A1234", "A-1234", "A12-34", "A1/2-34"])
+def test_a_short_id_goes_with_and_without_punctuation(written: str) -> None:
+    assert Scrubber(Identifiers.of(ids=["A1234"])).clean(f"AP {written} LAT") == "AP LAT"
+
+
+# --- Tables ------------------------------------------------------------------------------------------------
+
+LABELS = {
+    "A12": """MRN|M.R.N.|med rec|medical record|PID|pat id|patient no|Patienten-Nr|accession|acc #|SSN|social security|
+        NHS|AHV|SVNR|KVNR|Fall-Nr|Fallnummer|Versichertennr|insurance id|ins. id|CPF|BSN|medicare|medicaid""",
+    "44718": """id|nr|no|num|number|Nummer|acc|acct|account|case|chart|visit|encounter|order|exam|req|requisition|
+        policy|passport|patient|pat|pt|file|record|reg|registration|license|licence|Aktenzeichen|Az""",
+    "1961": """DOB|D.O.B.|born|born on|born in|birth date|birthdate|birthday|date of birth|geb.|geboren am|geb. in|
+        Geburtsdatum|Geburtstag|gebdat|né le|née le|né en|nato il|nata a|nata el|nato em|nacido el|nacida en|
+        fecha de nacimiento|data di nascita|date de naissance|geboortedatum|geboren op""",
+    "5550": "tel|telephone|Telefon|telefono|telefax|telef|phone|Fon|fax|Handy|pager",
+}
+
+
+@pytest.mark.parametrize(
+    ("label", "number"), [(label.strip(), number) for number, row in LABELS.items() for label in row.split("|")]
+)
+def test_a_label_makes_a_short_number_one_that_identifies(label: str, number: str) -> None:
+    assert NOBODY.clean(f"AP {number} LAT") == f"AP {number} LAT"
+    assert NOBODY.clean(f"AP {label} {number} LAT") == "AP LAT"
+
+
+UNITS = """mm|cm|um|nm|msec|ms|sec|second|seconds|min|mins|minute|minutes|kHz|MHz|Hz|kg|mg|ug|ml|MBq|kBq|GBq|Bq|mCi|IU|
+    cps|count|counts|Gy|cGy|mGy|kV|kVp|mAs|mA|HU|px|pixel|pixels|voxel|voxels|bpm|rpm|week|weeks|wk|wks|months|days|
+    slices|images|frames|s/mm|s/mm2|s / mm2|%"""
+
+
+@pytest.mark.parametrize("unit", [unit.strip() for unit in UNITS.split("|")])
+def test_a_unit_makes_a_long_number_one_that_measures(unit: str) -> None:
+    assert NOBODY.clean("AP 1234567 LAT") == "AP LAT"
+    assert NOBODY.clean(f"AP 1234567 {unit} LAT") == f"AP 1234567 {unit} LAT"
+
+
+COUNTED = """view|views|scan|scans|series|film|films|phase|phases|times|x|y|y/o|yo|y o|year|years|yr|yrs|month|day|hour|
+    hours|hr|hrs|h|ft|feet|lb|lbs|mSv|Sv|Jahr|Jahre|Monat|Monate|Tag|Tage|Woche|Wochen|Stunde|Stunden|Std|Aufnahme|
+    Aufnahmen|Bilder|Serien|Schichten|Ebenen|ans|mois|jour|jours|vue|vues|coupe|coupes|anos|meses|dias|vistas|cortes|
+    anni|mesi|giorni|proiezioni|名|人|명|歳|岁|才|세"""
+
+
+@pytest.mark.parametrize("counted", [word.strip() for word in COUNTED.split("|")])
+def test_what_is_counted_is_no_number_of_a_patient(counted: str) -> None:
+    assert NOBODY.clean("Patient: 12 LAT") == "LAT"
+    assert NOBODY.clean(f"Patient: 12 {counted} LAT") == f"Patient: 12 {counted} LAT"
+
+
+ROLES = """name|names|name is|patient name|patient's name|last name|first name|family name|given name|maiden name|
+    full name|middle name|surname|Vorname|Nachname|Familienname|Geburtsname|nom|prénom|nombre|apellido|apellidos|
+    cognome|patient|Patientin|Patienten|patiente|Patientinnen|pat|pt|pte|paciente|paziente|tech|technologist|
+    technician|operator|
+    physician|radiologist|attending|nurse|Arzt|Ärztin|Hausarzt|Untersucher|Zuweiser|Überweiser|médecin|medico|MTRA|
+    MTA|ref|referring"""
+BY = """ref by|ref. by|referred by|ordered by|requested by|read by|reported by|performed by|interpreted by|signed by|
+    dictated by|approved by|reviewed by|verified by|examined by|acquired by|scanned by|seen by|done by|transcribed by|
+    checked by|entered by|typed by|consented by|ref phys|referring physician|ref doc|referring doctor|ref md|ref. dr|
+    überwiesen von|zugewiesen durch|untersucht von|befundet durch|adressé par|adressée par"""
+ANNOUNCE = [f"{title.title()}." for title in sorted(TITLES)]
+ANNOUNCE += [f"{role.strip()}:" for role in ROLES.split("|")]
+ANNOUNCE += [label.strip() for label in BY.split("|")]
+
+
+@pytest.mark.parametrize("label", ANNOUNCE)
+def test_a_label_makes_a_word_a_name(label: str) -> None:
+    assert NOBODY.clean("AP\nXantal\nLAT") == "AP\nXantal\nLAT"
+    assert NOBODY.clean(f"AP\n{label} Xantal\nLAT") == "AP\nLAT"
+
+
+ENDINGS = """tion tions sion sions itis osis iasis ology ologist iatry graphy graph gram scopy ectomy otomy ostomy
+    plasty pathy trophy emia uria algia metry therapy ible able ical ular ness ity"""
+
+
+@pytest.mark.parametrize("ending", ENDINGS.split())
+def test_what_ends_like_a_medical_word_is_no_patient(ending: str) -> None:
+    assert NOBODY.clean("Patient Xantal") == ""
+    assert NOBODY.clean(f"Patient Xan{ending}") == f"Patient Xan{ending}"
+
+
 # --- Properties --------------------------------------------------------------------------------------------
 
 

@@ -108,7 +108,8 @@ def test_a_safe_name_is_one_component_of_every_system(text: str) -> None:
         ("..", "x"),
         (".", "x"),
         ("a/b", "x"),
-        ("1." * 40, "x"),
+        ("1" * 64, "1" * 64),
+        ("1" * 65, "x"),
         ("1.", "x"),
         ("con", "x"),
     ],
@@ -149,3 +150,11 @@ def test_folders_of_series_are_unique_and_do_not_depend_on_the_order(series: lis
 )
 def test_the_folder_of_a_single_series(description: str, number: str, folder: str) -> None:
     assert list(series_folders([Series("2.25.1", description, number)], set()).values()) == [folder]
+
+
+def test_series_that_are_alike_up_to_the_end_of_their_uids_have_them_whole() -> None:
+    alike = [Series(f"2.25.{number}12345678", "T1", "5") for number in (1, 2, 3, 4)]
+    names = ["T1", "T1-5", "T1-12345678", "T1-2.25.412345678"]
+    assert list(series_folders(alike, set()).values()) == names
+    taken = {*names, "T1-2.25.112345678"}
+    assert list(series_folders(alike[:1], taken).values()) == ["T1-2.25.112345678-2"]

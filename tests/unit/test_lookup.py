@@ -88,6 +88,23 @@ def test_errors_say_where_and_never_who(text: str, problem: str) -> None:
     assert "table.csv" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("PatientID,Site\nSECRET\n,Ulm\n", [""]),  # what the columns are is not known
+        (
+            "PatientID,SubjectID,SubjectName,DateOffset\nSECRET\n,,,\n,, ,soon\nA,a,,soon\n"
+            f"B,S,,soon\nC,S\\1,N\\1,\nD,S-1,{'N' * 65},\nE,S-2,,9\n",
+            [", line 2", ", line 4", ", line 5", ", line 6", ", line 7", ", line 8"],
+        ),
+    ],
+)
+def test_every_line_is_told_with_its_first_problem(text: str, lines: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_lookup(text, "table.csv")
+    assert [problem.where for problem in refused.value.problems] == [f"table.csv{line}" for line in lines]
+
+
 def test_a_file_with_a_byte_order_mark_and_one_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"\xef\xbb\xbf" + TABLE.encode())

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dicom_anon.crosswalk import Crossing
+from dicom_anon.discovery import FileJob
 from dicom_anon.errors import UsageError
 from dicom_anon.manifest import Manifest, TreeFacts, knows
+from dicom_anon.naming import Identifiers
+from dicom_anon.worker import FileResult
 
 FACTS = TreeFacts("in", "rules", "key", "11222026", "101112000", "0.1.0")
 
@@ -69,3 +73,39 @@ def test_one_with_the_tables_of_another_version_is_refused_and_stays_as_it_is(tm
     with pytest.raises(UsageError, match="of another version"):
         Manifest(path, tmp_path / "out")
     assert path.read_bytes() == before
+
+
+def rows_of(path: Path) -> dict[str, int]:
+    """How many rows each table has that is not empty."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        counts = {name: database.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in tables}
+    return {name: count for name, count in counts.items() if count}
+
+
+def test_what_is_forgotten_or_struck_off_leaves_nothing_and_other_destinations_stay(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.sqlite"
+    result = FileResult(
+        FileJob("Jane/1", 1, 1, "token/1"),
+        written_as="token/1",
+        tainted=("Jane",),
+        identifiers=Identifiers(frozenset(["doe"]), frozenset(), frozenset()),
+        crossing=Crossing(*"abcdefghijklm"),
+    )
+    for name in ("out", "other"):
+        with contextlib.closing(Manifest(path, tmp_path / name)) as manifest:
+            manifest.begin(FACTS, 0.0)
+            manifest.record([result])
+            manifest.settle_names({"Jane": False}, {})
+            manifest.give_plain({"token/1": "A"})
+            manifest.add_document("token/series.json")
+    tables = {"tree", "file", "crossing", "crossed", "document", "plain", "identity", "taint", "name"}
+    assert rows_of(path) == dict.fromkeys(tables, 2)
+    with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
+        manifest.forget()
+        assert manifest.is_new
+    assert rows_of(path) == dict.fromkeys(tables, 1)
+    with contextlib.closing(Manifest(path, tmp_path / "other")) as manifest:
+        assert manifest.tainted() == {"Jane"}
+        manifest.strike(["Jane/1"])
+    assert rows_of(path) == dict.fromkeys(tables - {"file", "crossed"}, 1)

@@ -384,6 +384,13 @@ def test_video_is_left_and_said(tmp_path: Path, video: bytes) -> None:
     assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
 
 
+def test_video_without_a_fragment_is_said(tmp_path: Path) -> None:
+    data_set = image(PixelData=fragment(b""), NumberOfFrames=30)
+    data_set["PixelData"].is_undefined_length = True
+    done = Cleaned(written(tmp_path / "file", data_set, "1.2.840.10008.1.2.4.102"))
+    assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
+
+
 @pytest.mark.parametrize("cut", [0, 10, 30])
 def test_user_data_of_a_movie_goes(tmp_path: Path, cut: int) -> None:
     def movie(text: bytes) -> bytes:
@@ -457,14 +464,17 @@ def test_surplus_is_cut(tmp_path: Path) -> None:
         ({}, 32),
         ({"NumberOfFrames": 3}, 96),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, 96),
-        (
-            {
-                "SamplesPerPixel": 3,
-                "PhotometricInterpretation": "YBR_FULL_422",
-                "BitsAllocated": 8,
-                "BitsStored": 8,
-            },
-            32,
+        *(
+            (
+                {
+                    "SamplesPerPixel": 3,
+                    "PhotometricInterpretation": subsampled,
+                    "BitsAllocated": 8,
+                    "BitsStored": 8,
+                },
+                32,
+            )
+            for subsampled in ("YBR_FULL_422", "YBR_PARTIAL_422")
         ),
         ({"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}, 16),
         ({"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "Rows": 3, "Columns": 3}, 10),
@@ -526,11 +536,19 @@ def test_floating_point_cells_have_a_length_too(tmp_path: Path) -> None:
         {"BitsAllocated": 16, "BitsStored": 0},
         {"BitsAllocated": 16, "BitsStored": 17, "HighBit": 16},
         {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 16},
+        {"BitsAllocated": 24, "BitsStored": 12, "HighBit": 11, "PixelData": b"\xff" * 48},  # no cell is so wide
     ],
 )
 def test_contradictions_of_the_header_are_said(tmp_path: Path, attributes: dict[str, Any]) -> None:
     done = Cleaned(written(tmp_path / "file", image(**attributes)))
     assert (done.notes, done.after) == ({NOT_CHECKED}, done.before)
+
+
+def test_words_of_cells_in_either_order_are_said(tmp_path: Path) -> None:
+    long = {"BitsAllocated": 32, "BitsStored": 24, "HighBit": 23, "PixelData": b"\xff\1\2\xff" * 16}
+    big = Cleaned(written(tmp_path / "file", image(**long), ExplicitVRBigEndian))
+    assert (big.notes, big.after) == ({NOT_CHECKED}, big.before)
+    assert Cleaned(written(tmp_path / "file", image(**long))).after == b"\xff\1\2\0" * 16
 
 
 def with_overlay_bits(folder: Path) -> Path:
@@ -615,6 +633,7 @@ def test_signs_in_the_unused_bits_of_rle_stay(tmp_path: Path) -> None:
     [
         {"HighBit": 10},
         {"BitsStored": 17},
+        {"BitsAllocated": None},
         {"BitsStored": 8, "HighBit": 7, "PixelRepresentation": 1},  # signs are in the other bytes
         {"PixelPaddingValue": 0xF830},
     ],

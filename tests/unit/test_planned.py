@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 
 from dicom_anon import FileRefused, anonymize_file
 from dicom_anon.dicomfile import BULK
+from dicom_anon.elements import EXPLICIT_LITTLE, element_bytes
 from dicom_anon.errors import Reason
 from dicom_anon.pixelplan import BLANKED, NOT_CHECKED
 from tests.datasets import KEY, SYNTAXES, file_bytes, image, put
@@ -78,3 +79,13 @@ def test_a_short_name_in_long_pixel_data_is_chance(tmp_path: Path, syntax: str) 
         anonymize_file(encapsulated(tmp_path, bytes(1 << 20) + b"otto", syntax), tmp_path / "target", key=KEY)
     long = encapsulated(tmp_path, bytes(3 << 20) + b"otto", syntax)
     assert NOT_CHECKED in anonymize_file(long, tmp_path / "target", key=KEY)
+
+
+def test_pixel_data_that_is_not_looked_into_must_hold_no_elements_but_video(tmp_path: Path) -> None:
+    other = element_bytes(0x0040A123, "PN", b"Doe^Jane", EXPLICIT_LITTLE)  # of another patient than the header's
+    content = bytes(64) + other + bytes(64)
+    with pytest.raises(FileRefused, match="pixel data of unknown structure") as refused:
+        anonymize_file(encapsulated(tmp_path, b"\xff\x0a" + content, JPEG_XL), tmp_path / "target", key=KEY)
+    assert refused.value.reason is Reason.UNSUPPORTED
+    video = encapsulated(tmp_path, b"\0\0\1\xb3" + content, VIDEO)  # long, and searched for names only
+    assert anonymize_file(video, tmp_path / "target", key=KEY) == {NOT_CHECKED}

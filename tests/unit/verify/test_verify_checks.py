@@ -68,6 +68,7 @@ def test_it_shares_no_code_with_the_engine() -> None:
 def test_a_source_without_output_is_not_accounted_for(pair: Trees) -> None:
     (pair.destination / "a/2.dcm").unlink()
     assert found(pair) == [("source file 2", "no output", "unaccounted")]
+    assert [finding.element for finding in pair.verify().findings] == ["file"]
     assert found(pair, accounted={"a/2.dcm"}) == []
 
 
@@ -90,7 +91,8 @@ def test_a_manifest_says_which_output_is_whose(pair: Trees) -> None:
 
 def test_two_sources_cannot_share_an_output(pair: Trees) -> None:
     manifest = {"a/2.dcm": "a/1.dcm"}
-    assert ("source file 2", "output shared by two sources", "unaccounted") in found(pair, manifest=manifest)
+    (finding,) = (one for one in pair.verify(manifest=manifest).findings if one.kind == "output shared by two sources")
+    assert (finding.file, finding.element, finding.check) == ("source file 2", "file", "unaccounted")
 
 
 def test_a_file_that_belongs_to_no_source_is_searched(pair: Trees) -> None:
@@ -305,6 +307,13 @@ def test_items_taken_out_of_a_sequence_are_not_compared(tmp_path: Path) -> None:
     assert found(pair) == []
 
 
+def test_values_taken_out_of_an_element_are_not_compared(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    pair.add("1.dcm", image(1, IrradiationEventUID=[f"{ROOT}.1.3", f"{ROOT}.1.4"]))
+    pair.change("1.dcm", set_uid("IrradiationEventUID", new_uid(f"{ROOT}.1.4")))
+    assert found(pair) == []
+
+
 def test_the_ledger_blames_the_wrong_one() -> None:
     ledger = Ledger()
     ledger.add("a", [UidPair("1.2.3", "2.25.1", "r", own=False), UidPair("1.2.4", "2.25.4", "r", own=False)])
@@ -341,6 +350,22 @@ def test_pixels_are_there(pair: Trees) -> None:
 
 def test_fewer_pixels(pair: Trees) -> None:
     pair.change(OUTPUT, lambda data_set: setattr(data_set, "PixelData", data_set.PixelData[:510]))
+    assert found(pair) == [(OUTPUT, "pixel data differs", "pixel")]
+
+
+def test_pixels_in_another_byte_order(pair: Trees) -> None:
+    turned = image()
+    turned.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.2")
+    assert turned.PixelData == image().PixelData, "the same bytes are other pixels then"
+    pair.add(OUTPUT, image(), clean_file(raw(turned)))
+    assert (OUTPUT, "pixel data differs", "pixel") in found(pair)
+
+
+def test_fewer_pixels_than_there_should_be_are_the_same(tmp_path: Path) -> None:
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(PixelData=image().PixelData[:300]))
+    assert found(pair) == []
+    pair.change(OUTPUT, flip(299))
     assert found(pair) == [(OUTPUT, "pixel data differs", "pixel")]
 
 
@@ -416,6 +441,15 @@ def test_unused_bits(tmp_path: Path, high: int, signed: int, value: int, bad: bo
     assert found(pair) == ([("1", "unused high bits", "pixel")] if bad else [])
 
 
+@pytest.mark.parametrize(("value", "bad"), [(0x0FFF, False), (0x1000, True), (0x8000, True)])
+def test_unused_bits_where_no_high_bit_is_given(tmp_path: Path, value: int, bad: bool) -> None:
+    source = image(PixelData=struct.pack("<H", value).rjust(512, b"\0"))
+    del source.HighBit
+    pair = Trees(tmp_path)
+    pair.add("1", source)
+    assert found(pair) == ([("1", "unused high bits", "pixel")] if bad else [])
+
+
 @pytest.mark.parametrize(("value", "bad"), [(0x8000, False), (0x8001, True), (0x1000, True)])
 def test_a_padding_value_in_unused_bits_is_no_finding(tmp_path: Path, value: int, bad: bool) -> None:
     source = image(HighBit=11, BitsStored=12)
@@ -482,6 +516,14 @@ def test_unused_bits_of_rle_are_no_picture(tmp_path: Path) -> None:
     assert {row for row in found(pair) if row[2] == "pixel"} == {
         (name, "pixel data differs", "pixel") for name in ("changed", "low", "short")
     }
+
+
+def test_rle_that_lacks_a_byte_of_its_cells_is_compared_as_it_is(tmp_path: Path) -> None:
+    form = {"BitsStored": 12, "HighBit": 11}
+    pair = Trees(tmp_path)
+    pair.add("same", rle_image(LOW, **form))
+    pair.add("other", rle_image(LOW, **form), clean_file(raw(rle_image(b"\x81\6" * 2, **form))))
+    assert found(pair) == [("other", "pixel data differs", "pixel")]
 
 
 # --- reading back ---
@@ -553,6 +595,13 @@ def test_a_process_that_dies_proves_nothing() -> None:
     assert list(fan_out(abs, [-1] * 20, 2)) == [1] * 20
     with pytest.raises(DicomAnonError):
         list(fan_out(die, list(range(20)), 2))
+
+
+def test_a_report_counts_its_findings_by_kind(pair: Trees) -> None:
+    for name in ("a/1.dcm", "a/2.dcm"):
+        pair.change(name, flip(0))
+    (pair.destination / "b/1.dcm").unlink()
+    assert list(pair.verify().by_kind().items()) == [("pixel data differs", 2), ("no output", 1)]
 
 
 def test_uids_of_real_kind_are_new(pair: Trees) -> None:

@@ -86,6 +86,10 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "a physician called like the maker": ({"OperatorsName": "Nordlicht"}, {"ProtocolName": "NORDLICHT head"}),
     "a maker that is the institution": ({"InstitutionName": "Nordlicht Medical"}, {}),
     "no name": ({"PatientName": "ANONYMOUS"}, {"PatientName": "ANONYMOUS"}),
+    "no name in other letters": (
+        {"PatientName": f"{FAMILY}^Ada=Unknown^Patient"},
+        {"PatientName": "Unknown^Patient"},
+    ),
     "no name at all": ({"PatientName": "Unknown^Patient"}, {"StudyDescription": "unknown patient"}),
     "a name within a word": ({"PatientName": "Mart^Ella"}, {"StudyDescription": "MARTIAN UMBRELLA"}),
     "a name like a pseudonym": ({"PatientName": "Alpha^Omega"}, {"PatientName": "Alpha^Omega"}),
@@ -169,14 +173,15 @@ def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
             assert [match for match in found.matches if likely(match, index, found.sizes)] == []
 
 
-@pytest.mark.parametrize(("others", "chance"), [(100, False), (20_000, True)])
-def test_a_number_among_very_many_is_chance(tmp_path: Path, others: int, chance: bool) -> None:
+@pytest.mark.parametrize(("others", "ids", "chance"), [(100, 0, False), (20_000, 0, True), (100, 100, True)])
+def test_a_number_among_very_many_is_chance(tmp_path: Path, others: int, ids: int, chance: bool) -> None:
     def list_numbers(data_set: Dataset) -> None:
         numbers = " ".join(map(str, range(448_812, 448_812 + others)))
         data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "UT", numbers)
 
     pair = Trees(tmp_path)
-    pair.add(OUTPUT, image(PatientID="MRN-448812"))
+    of_others = [f"MRN-{number}" for number in range(710_000, 710_000 + ids)]
+    pair.add(OUTPUT, image(PatientID="MRN-448812", OtherPatientIDs=of_others))
     pair.change(OUTPUT, list_numbers)
     assert pair.verify().clean == chance
 

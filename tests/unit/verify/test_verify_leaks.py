@@ -156,6 +156,10 @@ DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
         {"PatientName": MADE_UP[0]},
         private(1, "OB", b"\1\2" + "BÜRLIHOLZ".encode("latin-1") + b"\3"),
     ),
+    "few letters with an accent in much binary": (
+        {"PatientName": "Züll^Kaspar"},
+        private(1, "OB", bytes(3000) + b"\1" + "Züll".encode("latin-1") + b"\2"),
+    ),
     "accents by themselves in binary": (
         {"PatientName": MADE_UP[0]},
         private(1, "OB", b"\1\2" + "Bu\u0308rliholz".encode() + b"\3"),
@@ -170,6 +174,7 @@ DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
         private(1, "UN", "Bürli-hölz".encode()),
     ),
     "apostrophe left out": ({"PatientName": MADE_UP[5]}, "OConnolly"),
+    "a person of another kind": ({"ContentCreatorName": "Quellmalz^Ute"}, "by Quellmalz"),
     "hyphen put in": ({}, "Gruben-wald"),
     "hyphen put in, unknown VR": ({}, private(1, "UN", b"Gruben-wald")),
     "short UID": ({"SeriesInstanceUID": "1.2.3"}, text("DeviceUID", "1.2.3")),
@@ -202,6 +207,7 @@ DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
     "id, separators put in": ({"PatientID": "448812123"}, "448.812.123"),
     "accession, separators put in": ({}, "ACC-7719-X4"),
     "phone at home": ({}, "071 555 01 82"),
+    "phone at home, dialled from abroad": ({"PatientTelephoneNumbers": "0041 71 555 01 82"}, "071 555 01 82"),
     "institution as a file name": ({}, "Sankt_Verena_Spital_Nordhafen"),
     **{
         f"date as {form}": ({}, f"of {form}")

@@ -63,11 +63,9 @@ def cut(text: str, spans: list[Span]) -> str:
         if at == len(spans):
             pieces.append(tail)
             seam = []
-    if seam and pieces:
-        end = _seam(seam, left=True, right=False)
-        whole = "".join(pieces)
-        return whole + end if sum(map(whole.count, _OPENING)) > sum(map(whole.count, _CLOSING)) else whole
-    return "".join(pieces)
+    whole = "".join(pieces)
+    is_open = sum(map(whole.count, _OPENING)) > sum(map(whole.count, _CLOSING))
+    return whole + _seam(seam, left=True, right=False) if is_open else whole
 
 
 def _seam(runs: list[str], *, left: bool, right: bool) -> str:

@@ -46,7 +46,7 @@ class Collected:
     kept_uids: frozenset[str]
     vocabulary: frozenset[str]
     encodings: frozenset[str]
-    patient: str = ""
+    patient: str
 
 
 def decoded(raw: bytes, span: Span) -> str:

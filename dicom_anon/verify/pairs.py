@@ -69,9 +69,7 @@ def unchanged(collected: Collected, match: Counterparts, reader: Reader) -> Iter
         if identifier.kind == catalog.UID:
             continue
         span = match.of(identifier.path)
-        if span is None or span.start == span.end:
-            continue
-        if any(_same(identifier, value) for value in values_of(reader, span)):
+        if span is not None and any(_same(identifier, value) for value in values_of(reader, span)):
             yield identifier, span
 
 

@@ -81,7 +81,7 @@ def check_frame(stream: Stream, seen: Seen) -> None:
         raise UnknownStructure
 
 
-_MARKER = re.compile(rb"\xff[\xc0-\xfe]")
+_NO_FILL = re.compile(rb"[^\xff]")
 _INSIDE = frozenset((0x00, *range(0xD0, 0xD8), 0xFF))
 """Codes behind an FF inside entropy-coded data (T.81 B.1.1.5): 00 is stuffing, D0-D7 restarts, FF fill."""
 _INSIDE_LS = _INSIDE.union(range(0x80))
@@ -101,7 +101,7 @@ def _jpeg(stream: Stream, seen: Seen) -> None:
     """
     pos, scanned, inside = 2, False, _INSIDE
     size = stream.size
-    if seen.header and stream.parts[0].head.startswith(seen.header):
+    if seen.header and stream.read(0, min(len(seen.header), size)) == seen.header:
         scanned, inside = True, seen.inside
         pos = stream.end_of_scan(len(seen.header), inside)
     for _ in range(_MOST_SEGMENTS):
@@ -110,10 +110,9 @@ def _jpeg(stream: Stream, seen: Seen) -> None:
             raise UnknownStructure
         marker = start[1]
         if marker == 0xFF:
-            found = stream.search(_MARKER, pos)
-            if found < 0 or stream.read(pos, found - pos).strip(b"\xff"):  # T.81 B.1.1.2: only FF fills
+            pos = stream.search(_NO_FILL, pos) - 1  # T.81 B.1.1.2: only FF fills
+            if pos < 0:
                 raise UnknownStructure
-            pos = found
             continue
         if marker == 0xD9:
             stream.blank(pos + 2, size - pos - 2)

@@ -6,7 +6,6 @@ Lives here: the rewriting of Data Sets and the plan that workers get. Does not l
 from __future__ import annotations
 
 import bisect
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -435,9 +434,10 @@ class Engine(Rewriter):
         """Tell whether an element of the block stays, so that its creator must (PS3.15 section E.3.10)."""
         first = creator_tag & 0xFFFF0000 | (creator_tag & 0xFF) << 8
         spans = level.walked()
-        for span in itertools.islice(spans, bisect.bisect_left(spans, first, key=tag_of), None):
-            if span[0] > first | 0xFF:
+        for at in range(bisect.bisect_left(spans, first, key=tag_of), len(spans)):  # a slice from far on costs as much
+            tag = spans[at][0]
+            if tag > first | 0xFF:
                 return False
-            if not isinstance(self._table.get(span[0]) or self._resolve(level, span[0]), Remove):
+            if not isinstance(self._table.get(tag) or self._resolve(level, tag), Remove):
                 return True
         return False

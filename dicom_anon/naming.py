@@ -9,7 +9,7 @@ import functools
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from dicom_anon.freetext.folding import spellings, unspaced, view
@@ -34,6 +34,8 @@ _MIN_INSIDE = 4
 
 Scripts without blanks between words have names of two characters, which count anywhere.
 """
+_FEW = 64
+"""Parts of names and IDs that a file has at most, but for strange ones with IDs by the thousand."""
 _MIN_DIGITS = 5
 """Digits of an ID that are looked for without its letters and leading zeros."""
 _SHORT_NUMBER = re.compile(r"(.*(?<!\d))0*([1-9]\d{1,3})")
@@ -130,8 +132,10 @@ def _telling(
             telling |= {date, day + month + century + year, month + day + century + year}
             words |= {year + month + day, day + month + year, month + day + year}
     inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
-    least = {text for text in inside if not any(other in text for other in inside - {text})}
-    return frozenset(least), frozenset(telling - inside | words)
+    rest = telling - inside
+    if len(inside) <= _FEW:  # each is compared with all; of more, what holds another is looked for in vain
+        inside = {text for text in inside if not any(other in text for other in inside - {text})}
+    return frozenset(inside), frozenset(words.union(rest))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -154,23 +158,34 @@ def _name_parts(name: str) -> Iterator[str]:
             yield from (family + given, given + family, family + given[0], given[0] + family)
 
 
-def holds_identifier(component: str, identifiers: Identifiers) -> bool:
+def _holds_any(component: str, texts: frozenset[str]) -> bool:
+    for text in texts:  # noqa: SIM110 # this is asked of every file, and a generator takes three times as long
+        if text in component:
+            return True
+    return False
+
+
+def holds_identifier(
+    component: str, identifiers: Identifiers, holds_any: Callable[[str, frozenset[str]], bool] = _holds_any
+) -> bool:
     """Tell whether a path component holds an identifier, however it is spelt or separated.
+
+    `holds_any` tells whether it holds one of some texts.
 
     >>> doe = identifiers_of(("Doe^Jane",), ("7719-03",), ("19611230",), ())
     >>> holds_identifier("JANE_d", doe), holds_identifier("mrn 771903", doe), holds_identifier("CT_0001", doe)
     (True, True, False)
     """
-    if _holds_any(component, identifiers.uids):
+    if holds_any(component, identifiers.uids):
         return True
     folded = fold(component if component.isascii() else _as_utf8(component))
     letters = _SEPARATORS.sub("", folded)
-    if _holds_any(letters, identifiers.inside):
+    if holds_any(letters, identifiers.inside):
         return True
     days = _PARTED_DAY.findall(folded) if len(folded) - len(letters) > 1 else ()  # two separators at least
     if days and not identifiers.days.isdisjoint(".".join(str(int(part)) for part in day if part) for day in days):
         return True
-    if not _holds_any(letters, identifiers.whole):
+    if not holds_any(letters, identifiers.whole):
         return False
     words = {*_TOKEN.findall(folded), *_SEPARATORS.split(folded), *map("".join, _DAY.findall(folded))}
     return not identifiers.whole.isdisjoint(words)
@@ -181,11 +196,35 @@ def _as_utf8(component: str) -> str:
     return os.fsencode(component).decode("utf-8", "surrogateescape")
 
 
-def _holds_any(component: str, texts: frozenset[str]) -> bool:
-    for text in texts:  # noqa: SIM110 # this is asked of every file, and a generator takes three times as long
-        if text in component:
-            return True
-    return False
+class Everyone:
+    """Identifiers of very many files, with all of which a name is compared at once.
+
+    Parameters
+    ----------
+    seen : iterable of Identifiers
+        Of the files known so far.
+    """
+
+    def __init__(self, seen: Iterable[Identifiers] = ()) -> None:
+        self._known: tuple[set[str], ...] = tuple(set() for _ in Identifiers._fields)
+        for identifiers in seen:
+            self.add(identifiers)
+
+    def add(self, identifiers: Identifiers) -> None:
+        """Take in those of one more file."""
+        for known, new in zip(self._known, identifiers, strict=True):
+            known |= new
+
+    def held_by(self, names: Iterable[str]) -> set[str]:
+        """Those of some names that hold an identifier of any file; its time does not grow with the files."""
+        everything = Identifiers(*map(frozenset, self._known))
+        lengths = {len(text) for texts in everything for text in texts}
+
+        def holds_any(component: str, texts: frozenset[str]) -> bool:
+            starts = range(len(component))
+            return any(component[at : at + length] in texts for length in lengths for at in starts)
+
+        return {name for name in names if holds_identifier(name, everything, holds_any)}
 
 
 def folder_token(component: str, pseudonyms: Pseudonyms) -> str:

@@ -6,6 +6,8 @@ carrying a plan out, codestreams, files, rules, decoding.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dicom_anon.boxes import clean_movie
 from dicom_anon.cells import Planes, plane_masks
 from dicom_anon.codestreams import Seen, check_deflated, check_frame, check_uncompressed
@@ -138,7 +140,7 @@ def _plan_encapsulated(root: Level, content: FileRange, read_at: ReadAt, transfe
             raise UnknownStructure
         if len(fragments) < count:
             raise FileRefused(Reason.PIXEL_DATA_SHORT, "fewer fragments than frames")
-        frames = frames_of(fragments, count)
+        frames: Iterable[list[Part]] = frames_of(fragments, count)
     except UnknownStructure:
         frames, unsure = [], True
     for parts in frames:

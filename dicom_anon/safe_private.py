@@ -91,8 +91,11 @@ def declared_action(file: FileScope, key: PrivateKey, safe: Action) -> Action | 
     declared = _blocks(file).get((key.group, key.creator))
     if declared is None:
         return None
-    found = [block.action(key.element, safe) for block in declared]
-    return next((action for action in found if action is not safe), safe)
+    known: dict[PrivateKey, Action] = file.recall("private actions", dict)
+    if key not in known:  # it may be declared as often as there are such elements
+        found = (block.action(key.element, safe) for block in declared)
+        known[key] = next((action for action in found if action is not safe), safe)
+    return known[key]
 
 
 def declares_private(file: FileScope) -> bool:

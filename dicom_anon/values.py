@@ -186,7 +186,9 @@ def split(text: str, vr: str) -> list[str]:
     return [text] if is_one else text.split("\\")
 
 
-@functools.lru_cache(maxsize=1 << 14)
+_CACHED_LENGTH = 256
+
+
 def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
     r"""Pack a text into a VR: even length, padded as PS3.5 section 6.2 says.
 
@@ -210,6 +212,11 @@ def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
     NeedsWiderCharacterSet
         It fits, but the character set lacks a character.
     """
+    packed = _packed_short if len(text) <= _CACHED_LENGTH else _packed
+    return packed(text, vr, encodings, order)
+
+
+def _packed(text: str, vr: str, encodings: Encodings, order: str) -> bytes:
     if vr in TEXT_VRS:
         for value in split(text, vr):
             _check(value, vr)
@@ -229,6 +236,9 @@ def encode(text: str, vr: str, encodings: Encodings, order: str = "<") -> bytes:
     if vr in ("OB", "UN"):
         return _even(_encode_text(text, encodings), b"\0" if vr == "OB" else b" ")
     raise ValueNotWritable(f"VR {vr} takes no text")
+
+
+_packed_short = functools.lru_cache(maxsize=1 << 14)(_packed)
 
 
 def _check(value: str, vr: str) -> None:

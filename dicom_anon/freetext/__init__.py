@@ -23,7 +23,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 # A cut can bring a label and a number together, so cleaning is repeated until nothing is found. Real text
 # settles in two rounds; one that does not is not trusted and goes as a whole.
 _ROUNDS: Final = 8
-_CACHED_LENGTH: Final = 1024
+_CACHED_LENGTH: Final = 256
 
 
 class Scrubber:
@@ -43,7 +43,7 @@ class Scrubber:
 
     def __init__(self, identifiers: Identifiers) -> None:
         self._finder = Finder(identifiers)
-        self._clean_short = lru_cache(maxsize=1024)(self._clean)
+        self._clean_short = lru_cache(maxsize=256)(self._clean)
 
     def clean(self, text: str) -> str:
         """Return the text without what identifies; the same text if nothing does.
@@ -67,7 +67,7 @@ class Scrubber:
         return ""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def scrubber_for(identifiers: Identifiers) -> Scrubber:
     """Return the scrubber of these identifiers, the same one for equal identifiers."""
     return Scrubber(identifiers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from .announced import plain_id
 from .dates import own_dates
@@ -96,6 +97,16 @@ _INFLECTED = 4
 """Letters from which on a name may have an ending."""
 _BROKEN, _PIECE = 7, 3
 """Letters of a name that may be written as two words, and of each of them."""
+_REACH = 16
+"""Words of a name on each side with which a word of it is looked for; no name has more, but a text in its place may."""
+_MANY = 256
+"""Anchors that are looked for one by one in a text; of more, only those whose beginning is in it."""
+_HEAD = 4
+
+
+_Source: TypeAlias = "Needle | tuple[tuple[str, ...], ...]"
+_Anchor: TypeAlias = "tuple[str, list[_Source]]"
+"""What has to be in a text, and the needles that are then looked for, or the words of a name they are made of."""
 
 
 class Finder:
@@ -113,17 +124,23 @@ class Finder:
             needles += place_needles(value, address=True)
         for value in identifiers.institutions:
             needles += place_needles(value, address=False)
-        anchors: dict[str, list[Needle | tuple[tuple[str, ...], ...]]] = {}
+        anchors: dict[str, list[_Source]] = {}
         for needle in dict.fromkeys(needles):
             anchors.setdefault(needle.text, []).append(needle)
         groups = dict.fromkeys(group for name in identifiers.names for group in name_groups(name))
         name_words = set()
         for group in groups:
-            for word in (form for forms in group for form in forms if len(form) > 1 or unspaced(form)):
-                name_words.add(word)
-                if word not in PARTICLES or len(group) == 1:  # "van" is found from "Berg"
-                    anchors.setdefault(word, []).append(group)
+            for at, forms in enumerate(group):
+                near = group[max(0, at - _REACH) : at + _REACH + 1]
+                for word in (form for form in forms if len(form) > 1 or unspaced(form)):
+                    name_words.add(word)
+                    if word not in PARTICLES or len(group) == 1:  # "van" is found from "Berg"
+                        anchors.setdefault(word, []).append(near)
         self._anchors = tuple(anchors.items())
+        self._by_head: dict[str, list[_Anchor]] = {}
+        for pair in self._anchors if len(anchors) > _MANY else ():
+            self._by_head.setdefault(pair[0][:_HEAD], []).append(pair)
+        self._heads = sorted({len(head) for head in self._by_head})
         spoken = (*identifiers.names, *identifiers.addresses, *identifiers.institutions)
         self._literals = tuple(
             dict.fromkeys(text for value in spoken if not value.isascii() for text in literals(value))
@@ -143,7 +160,7 @@ class Finder:
                 at = seen.folded.find(literal, at + 1)
         compact = "".join(ALNUM.findall(seen.folded))
         where: list[int] = []
-        for anchor, sources in self._anchors:
+        for anchor, sources in self._near(compact) if self._by_head else self._anchors:
             if anchor not in compact:
                 continue
             where = where or [at for run in ALNUM.finditer(seen.folded) for at in range(*run.span())]
@@ -152,6 +169,12 @@ class Finder:
                     yield from _found(needle, compact, where, seen.folded)
         if any(year in compact for year in self._days):
             yield from own_dates(seen.folded, self._days)
+
+    def _near(self, compact: str) -> Iterator[_Anchor]:
+        """Anchors that may be in a text, by their first letters."""
+        starts = range(len(compact))
+        for head in {compact[at : at + length] for length in self._heads for at in starts}:
+            yield from self._by_head.get(head, ())
 
 
 def _found(needle: Needle, compact: str, where: list[int], folded: str) -> Iterator[Span]:
@@ -179,6 +202,9 @@ def _end_of_word(needle: Needle, folded: str, end: int) -> int:
 
 
 def _gaps_fit(needle: Needle, where: list[int], at: int, folded: str) -> bool:
+    size = len(needle.text)
+    if where[at + size - 1] - where[at] == size - 1:  # no gaps at all, as in most finds
+        return needle.glued
     broken = 0
     for offset in range(1, len(needle.text)):
         gap = folded[where[at + offset - 1] + 1 : where[at + offset]]

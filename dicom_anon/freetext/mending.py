@@ -70,15 +70,17 @@ def cut(text: str, spans: list[Span]) -> str:
 
 def _seam(runs: list[str], *, left: bool, right: bool) -> str:
     """Return what joins the text before and after a cut (where there is any), from the marks left."""
-    opened, closed = "", ""
+    stack: list[str] = []
+    closed = ""
     for char in "".join(runs):
         if char in _OPENING:
-            opened += char
+            stack.append(char)
         elif char in _CLOSING:
-            if opened:
-                opened = opened[:-1]  # an empty pair
+            if stack:
+                stack.pop()  # an empty pair
             else:
                 closed += char
+    opened = "".join(stack)
     if not left:
         return opened
     if not right:

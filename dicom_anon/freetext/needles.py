@@ -43,6 +43,12 @@ class Needle(NamedTuple):
     touching: str  # what may touch it: "no", "other" (digit beside letter), "solid" (that, unless gaps)
     word: bool = False  # one word of a name, which may be inflected or broken up
 
+    @property
+    def glued(self) -> bool:
+        """Whether it may stand without any gap."""
+        inside = len(self.text) > 1 if self.joints is None else any(at < len(self.text) for at in self.joints)
+        return not inside or self.gap.fullmatch("") is not None
+
 
 def _joined(parts: Iterable[str], gap: re.Pattern[str], touching: str = "other") -> Needle:
     text, joints = "", set()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_anon.boxes import clean_movie
-from dicom_anon.fragments import HEAD, Part, Stream, UnknownStructure
+from dicom_anon.fragments import Part, Stream, UnknownStructure
 from tests.unit.test_codestreams import SECRET, box, checked
 
 NOTHING = bytes(len(SECRET))
@@ -20,7 +20,7 @@ def cleaned(content: bytes) -> bytes:
     patches: list[tuple[int, bytes]] = []
     result = bytearray(content)
     try:
-        clean_movie(Stream(lambda at, size: content[at : at + size], [Part(0, len(content), content[:HEAD])], patches))
+        clean_movie(Stream(lambda at, size: content[at : at + size], [Part(0, len(content))], patches))
     finally:
         for offset, patch in patches:
             result[offset : offset + len(patch)] = patch

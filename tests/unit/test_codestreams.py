@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
 
+from dicom_anon import fragments
 from dicom_anon.codestreams import Seen, check_deflated, check_frame, check_uncompressed
+from dicom_anon.elements import FileRange
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.fragments import HEAD, Part, Stream, UnknownStructure
+from dicom_anon.fragments import SEARCH, Part, Stream, UnknownStructure
 from tests.datasets import real_file
 
 SECRET = b"Doe^Jane 1961-12-30"
@@ -49,7 +51,7 @@ def checked(
     parts, whole = [], b""
     for start, end in pairwise(edges):
         whole += gap
-        parts.append(Part(len(whole), end - start, content[start : min(end, start + HEAD)]))
+        parts.append(Part(len(whole), end - start))
         whole += content[start:end]
     patches: list[tuple[int, bytes]] = []
     stream = Stream(lambda offset, length: whole[offset : offset + length], parts, patches)
@@ -324,7 +326,7 @@ def test_what_cannot_be_followed_is_said(content: bytes) -> None:
 def test_a_frame_that_is_cut_off_while_it_is_read_is_said(name: str) -> None:
     content = frame(name)
     left = content[: len(content) // 2]
-    stream = Stream(lambda at, size: left[at : at + size], [Part(0, len(content), content[:HEAD])], [])
+    stream = Stream(lambda at, size: left[at : at + size], [Part(0, len(content))], [])
     with pytest.raises(UnknownStructure):
         check_frame(stream, Seen())
 
@@ -425,3 +427,54 @@ def test_what_is_behind_the_last_pixel_of_an_uncompressed_frame_becomes_zeros() 
     for seen in (Seen(), Seen(length=10)):
         with pytest.raises(UnknownStructure):
             checked(b"abcdefghi", seen=seen, check=check_uncompressed)
+
+
+def test_fill_before_a_marker_is_not_read_as_a_whole() -> None:
+    """T.81 B.1.1.2: any number of FF may stand there."""
+    start, rest = frame("JPGExtended.dcm")[:2], frame("JPGExtended.dcm")[2:]
+    content, longest = start + b"\xff" * (4 * SEARCH) + rest, 0
+
+    def read_at(offset: int, length: int) -> bytes:
+        nonlocal longest
+        longest = max(longest, length)
+        return content[offset : offset + length]
+
+    patches: list[tuple[int, bytes]] = []
+    check_frame(Stream(read_at, [Part(0, len(content))], patches), Seen())
+    assert longest == SEARCH
+    with pytest.raises(UnknownStructure):
+        check_frame(Stream(read_at, [Part(0, 2 * SEARCH)], patches), Seen())
+
+
+def test_a_frame_of_many_scans_is_read_once() -> None:
+    scans = segment(0xDA, b"ab") + b"\1\2"
+    content, read = b"\xff\xd8" + (scans + b"\xff" + scans) * 1000 + EOI, 0
+
+    def read_at(offset: int, length: int) -> bytes:
+        nonlocal read
+        read += length
+        return content[offset : offset + length]
+
+    check_frame(Stream(read_at, [Part(0, len(content))], []), Seen())
+    assert read < 3 * len(content)
+
+
+def test_what_overwrites_the_comments_of_many_frames_is_kept_once() -> None:
+    content = frame("JPGExtended.dcm")
+    commented = content[:2] + segment(0xFE, SECRET * 1000) + content[2:]
+    whole, patches = commented * 100, list[tuple[int, bytes]]()
+    for at in range(0, len(whole), len(commented)):
+        parts = [Part(at, len(commented))]
+        check_frame(Stream(lambda offset, length: whole[offset : offset + length], parts, patches), Seen())
+    assert len(patches) >= 100
+    assert len({id(patch) for _, patch in patches}) <= len(patches) // 100
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_more_fragments_than_a_sequence_has_items_are_refused(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(fragments, "MAX_ITEMS", 3)
+    table, one = b"\xfe\xff\x00\xe0" + bytes(4), b"\xfe\xff\x00\xe0\2\0\0\0ab"
+    raw = table + one * count + b"\xfe\xff\xdd\xe0" + bytes(4)
+    with pytest.raises(FileRefused) if count > 3 else nullcontext():
+        found = fragments.fragments_of(FileRange(0, len(raw)), lambda at, size: raw[at : at + size])
+        assert len(found) == count

@@ -18,6 +18,7 @@ from dicom_anon.freetext.folding import view
 from dicom_anon.freetext.mending import cut, merge
 from dicom_anon.freetext.people import TITLES
 from dicom_anon.freetext.words import CREDENTIALS, PARTICLES, PLACE_WORDS
+from tests.work import calls
 
 CASES = Path(__file__).parent.parent / "data" / "cases" / "clean.txt"
 KINDS = {
@@ -401,3 +402,37 @@ def test_a_long_report_loses_its_identifiers_and_nothing_else() -> None:
 )
 def test_seam(text: str, left: str) -> None:
     assert cut(text, merge(found.span() for found in re.finditer("X", text))) == left
+
+
+MANY_NAMES = [f"Zw{chr(97 + n // 26 % 26)}{chr(97 + n % 26)}{chr(97 + n // 676)}kel^Ottokar" for n in range(400)]
+
+
+@given(st.data())
+def test_very_many_identifiers_are_found_as_few_are(data: st.DataObject) -> None:
+    names = ["Müller^Hans Peter", "Ng^Ann", "王^小東", "van der Berg^Jo"]
+    written = data.draw(st.lists(st.sampled_from([*names, "Zwaaakel", "hans", "NG", "小東", "7719-03", "knee", "CT"])))
+    text = " ".join(written)
+    few, many = (
+        Scrubber(Identifiers.of(names=[*names, *more], ids=["7719-03"])) for more in (MANY_NAMES[:1], MANY_NAMES)
+    )
+    assert many.clean(text) == few.clean(text)
+
+
+def test_a_text_in_the_place_of_a_name_does_not_make_the_time_grow_with_its_square() -> None:
+    def work(count: int) -> int:
+        words = [name.partition("^")[0] for name in MANY_NAMES[:count]]
+        scrub = Scrubber(Identifiers.of(names=[" ".join(words)]))
+        assert scrub.clean(f"CT of {words[0]} and {words[-1]}") == "CT of and"
+        return calls(lambda: scrub.clean(" ".join(words)))
+
+    few = work(100)
+    assert work(400) < 6 * few
+
+
+def test_a_number_of_many_digits_is_not_compared_digit_by_digit() -> None:
+    def work(count: int) -> int:
+        scrub = Scrubber(Identifiers.of(ids=["12" * count]))
+        assert scrub.clean(f"knee {'12' * count} left") == "knee left"
+        return calls(lambda: scrub.clean("12" * 2 * count))
+
+    assert work(400) < 6 * work(100)

@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dicom_anon.naming import (
+    Everyone,
     Identifiers,
     fold,
     folder_token,
@@ -21,6 +22,7 @@ from dicom_anon.naming import (
 )
 from dicom_anon.pseudonyms import Pseudonyms
 from tests.datasets import KEY
+from tests.work import calls
 
 PSEUDONYMS = Pseudonyms(KEY)
 UID = "1.2.826.0.1.3680043.10.77"
@@ -251,3 +253,30 @@ def test_the_end_of_an_identifier_is_no_number_of_a_slice(name: str, tail: str) 
     identifiers = identifiers_of(("Doe^Jane",), ("771903", "77"), ("19370917",), ())
     new = safe_file_name(name, identifiers, PSEUDONYMS)
     assert re.fullmatch("[0-9A-F]{16}" + re.escape(tail), new)
+
+
+@given(st.lists(st.text("abcDEF0123 ._-ü", max_size=14), max_size=8), st.data())
+def test_a_name_is_compared_with_the_identifiers_of_many_files_at_once(names: list[str], data: st.DataObject) -> None:
+    texts = st.lists(st.text("abcdef0123^.", min_size=1, max_size=8), max_size=3).map(tuple)
+    days = st.lists(st.sampled_from(["20030102", "00010203", "1961"]), max_size=2).map(tuple)
+    uids = st.lists(st.text("0123.", min_size=1, max_size=14), max_size=2).map(tuple)
+    seen = data.draw(st.lists(st.builds(identifiers_of, texts, texts, days, uids), max_size=4))
+    one_by_one = {name for name in names if any(holds_identifier(name, identifiers) for identifiers in seen)}
+    assert Everyone(seen).held_by(names) == one_by_one
+
+
+def test_the_time_of_comparing_names_does_not_grow_with_the_files() -> None:
+    def work(files: int) -> int:
+        everyone = Everyone(identifiers_of((f"Doe{n:06d}^Jane",), (f"A{n:06d}",), (), ()) for n in range(files))
+        return calls(lambda: everyone.held_by(f"CT_{n}" for n in range(100)))
+
+    assert work(400) < 1.5 * work(100)
+
+
+def test_thousands_of_other_ids_are_not_compared_with_each_other() -> None:
+    def work(count: int) -> int:
+        ids = tuple(f"A{n:06d}x" for n in range(count))
+        return calls(lambda: identifiers_of((), ids, (), ()))
+
+    assert work(2000) < 6 * work(500)
+    assert holds_identifier("ct a001999x", identifiers_of((), tuple(f"A{n:06d}x" for n in range(2000)), (), ()))

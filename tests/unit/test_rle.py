@@ -16,7 +16,7 @@ from dicom_anon import rle as checks
 from dicom_anon.cells import plane_masks
 from dicom_anon.codestreams import Seen, check_frame
 from dicom_anon.errors import FileRefused, Reason
-from dicom_anon.fragments import HEAD, SEARCH, Part, Stream, UnknownStructure
+from dicom_anon.fragments import SEARCH, Part, Stream, UnknownStructure
 from tests.datasets import real_file
 from tests.unit.test_codestreams import SECRET, checked
 
@@ -101,7 +101,7 @@ def cleared(content: bytes, seen: Seen) -> bytes:
     """The frame afterwards; nothing but unused bits may have to be overwritten."""
     patches: list[tuple[int, bytes]] = []
     whole = b"before" + content
-    part = Part(6, len(content), content[:HEAD])
+    part = Part(6, len(content))
     check_frame(Stream(lambda at, size: whole[at : at + size], [part], patches), seen)
     assert patches == []
     result = bytearray(whole)

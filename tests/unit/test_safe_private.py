@@ -14,6 +14,7 @@ from dicom_anon.config import parse_config
 from dicom_anon.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from dicom_anon.engine import Engine, Plan
 from tests.datasets import KEY, decode, encode, item, real_file, rewrite_bytes, walked
+from tests.work import calls
 
 PHILIPS = "Philips Imaging DD 001"
 PATIENT = "Zwickelbart^Ottokar"
@@ -152,3 +153,19 @@ def test_uids_of_a_private_element_are_those_of_the_file_in_implicit_vr_too(enco
     found = decode(raw, encoding)
     told = f"{found.StudyInstanceUID}\\{found.SeriesInstanceUID}".encode()
     assert told + b"\0" * (len(told) % 2) in raw
+
+
+def test_a_block_that_is_declared_for_each_of_its_elements_is_read_once() -> None:
+    def work(count: int) -> int:
+        source = item(PatientID="QX-775533")
+        block = item(PrivateGroupReference=0x2001, PrivateCreatorReference="MAKER")
+        block.BlockIdentifyingInformationStatus = "SAFE"
+        source.PrivateDataElementCharacteristicsSequence = Sequence([block] * count)
+        inner = Dataset()
+        inner.private_block(0x2001, "MAKER", create=True).add_new(1, "LO", "left")
+        source.private_block(0x2001, "MAKER", create=True).add_new(2, "SQ", Sequence([inner] * count))
+        data = walked(encode(source, EXPLICIT_LITTLE), EXPLICIT_LITTLE)
+        return calls(lambda: safe_private_engine().run(data))
+
+    work(1)
+    assert work(200) < 6 * work(50)

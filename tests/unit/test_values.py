@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -299,3 +300,13 @@ def test_an_unknown_character_set_is_refused_without_a_word_of_it() -> None:
         for name in ("latin-1", "utf-8", "cp1252", "euc_jp", "big5", "ISO-8859-5"):
             assert encodings_of(name) == (name,)
         assert decode(b"\xff\xfe", "LO", ("utf8",)) == "\N{REPLACEMENT CHARACTER}" * 2
+
+
+def test_long_texts_are_not_kept_once_they_are_written() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            values.encode(f"{number} " + "x" * 100_000, "UT", values.DEFAULT_ENCODINGS)
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()

@@ -14,7 +14,7 @@ from pydicom.datadict import DicomDictionary, dictionary_VR, tag_for_keyword
 
 from dicom_anon.boxes import clean_movie
 from dicom_anon.codestreams import Seen, check_frame
-from dicom_anon.fragments import HEAD, Part, Stream, UnknownStructure
+from dicom_anon.fragments import Part, Stream, UnknownStructure
 from dicom_anon.verify.catalog import is_class_uid
 from dicom_anon.verify.codestream import Range, text_ranges
 from dicom_anon.verify.layout import Reader, Span, path_of
@@ -193,7 +193,7 @@ def test_months_are_read_in_five_languages(form: str) -> None:
 def overwritten(content: bytes, check: Callable[[Stream], None]) -> bytes:
     """What a run makes of a frame, as far as its structure is known to it."""
     patches: list[tuple[int, bytes]] = []
-    stream = Stream(lambda at, size: content[at : at + size], [Part(0, len(content), content[:HEAD])], patches)
+    stream = Stream(lambda at, size: content[at : at + size], [Part(0, len(content))], patches)
     with suppress(UnknownStructure):
         check(stream)
     result = bytearray(content)

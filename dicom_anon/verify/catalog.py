@@ -19,6 +19,8 @@ PATIENT_ID = "patient id"
 STUDY_ID = "study id"
 ACCESSION = "accession"
 PROCEDURE_ID = "procedure id"
+SPECIMEN_ID = "specimen id"
+DEVICE = "device serial"
 BIRTH_DATE = "birth date"
 DATE = "date"
 UID = "original uid"
@@ -29,7 +31,8 @@ BACKGROUND = "religion, origin or rank"
 TOKEN = "token"
 
 NAMES = frozenset({PATIENT_NAME, PHYSICIAN, PERSON})
-IDS = frozenset({PATIENT_ID, STUDY_ID, ACCESSION, PROCEDURE_ID})
+IDS = frozenset({PATIENT_ID, STUDY_ID, ACCESSION, PROCEDURE_ID, SPECIMEN_ID})
+OFTEN_WORDS = frozenset({PROCEDURE_ID, SPECIMEN_ID})  # of which those without a digit are no evidence
 DATES = frozenset({BIRTH_DATE, DATE})
 
 TEXT_KINDS: dict[int, str] = {
@@ -49,8 +52,17 @@ TEXT_KINDS: dict[int, str] = {
     0x00400009: PROCEDURE_ID,  # Scheduled Procedure Step ID
     0x00400253: PROCEDURE_ID,  # Performed Procedure Step ID
     0x00401001: PROCEDURE_ID,  # Requested Procedure ID
+    0x0040050A: ACCESSION,  # Specimen Accession Number
+    0x00400512: SPECIMEN_ID,  # Container Identifier
+    0x00400551: SPECIMEN_ID,  # Specimen Identifier
+    0x00181000: DEVICE,  # Device Serial Number
     0x00080080: INSTITUTION,  # Institution Name
     0x00081040: INSTITUTION,  # Institutional Department Name
+    0x00120031: INSTITUTION,  # Clinical Trial Site Name
+    0x00120060: INSTITUTION,  # Clinical Trial Coordinating Center Name
+    0x0040A027: INSTITUTION,  # Verifying Organization
+    0x00404036: INSTITUTION,  # Human Performer's Organization
+    0x0038001E: INSTITUTION,  # Scheduled Patient Institution Residence
     0x00102299: INSTITUTION,  # Responsible Organization
     0x00321033: INSTITUTION,  # Requesting Service
     0x00380400: INSTITUTION,  # Patient's Institution Residence
@@ -58,10 +70,13 @@ TEXT_KINDS: dict[int, str] = {
     0x00080081: ADDRESS,  # Institution Address
     0x00080092: ADDRESS,  # Referring Physician's Address
     0x00101040: ADDRESS,  # Patient's Address
+    0x4008011A: ADDRESS,  # Distribution Address
+    0x0040A353: ADDRESS,  # Address (Trial)
     0x00401102: ADDRESS,  # Person's Address
     0x00080094: PHONE,  # Referring Physician's Telephone Numbers
     0x00102154: PHONE,  # Patient's Telephone Numbers
     0x00102155: PHONE,  # Patient's Telecom Information
+    0x0040A354: PHONE,  # Telephone Number (Trial)
     0x00401103: PHONE,  # Person's Telephone Numbers
     0x00401104: PHONE,  # Person's Telecom Information
     0x00402010: PHONE,  # Order Callback Phone Number

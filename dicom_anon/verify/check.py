@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import catalog
@@ -32,10 +32,14 @@ HIDDEN = "[hidden]"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One output to check; `source` is the path of its source, None if nothing is known of one."""
+    """One output to check; `source` is the path of its source, None if nothing is known of one.
+
+    `expected` says that this source is one that has an output.
+    """
 
     output: str
     source: str | None
+    expected: bool
 
 
 @dataclass(slots=True)
@@ -169,10 +173,12 @@ class CheckWork:
                     _compare_pixels((origin.reader, origin.layout), (reader, layout), checked)
                 if (head := named_otherwise(reader, layout)) is not None:
                     checked.add(element_of(head), "file meta names another object", "uid", head.start)
-                if (offset := unused_bits(reader, layout)) is not None:
-                    checked.add("pixel data", "unused high bits", "pixel", offset)
-                if job.source is None and catalog.DIRECTORY_RECORDS not in layout.items:
-                    checked.add("file", "belongs to no source", "unaccounted")
+                for name, image in layout.images():
+                    if (offset := unused_bits(reader, image)) is not None:
+                        checked.add(name, "unused high bits", "pixel", offset)
+                if not job.expected and catalog.DIRECTORY_RECORDS not in layout.items:
+                    problem = "its source was left out" if job.source else "belongs to no source"
+                    checked.add("file", problem, "unaccounted")
                 if not layout.complete and (origin is None or origin.layout.complete):
                     checked.add("file", "structure broken", "unreadable")
         except NotDicomError:
@@ -188,8 +194,9 @@ class CheckWork:
             checked.add("file", "does not read back", "unreadable")
 
     def _search(self, reader: Reader, layout: Layout, dates: Mapping[str, str], checked: Checked) -> None:
-        found = search(reader, layout, self.index, dates, text_areas(reader, layout))
-        read_values(reader, layout, self.index, dates, found)
+        areas = [replace(area, element=name) for name, image in layout.images() for area in text_areas(reader, image)]
+        found = search(reader, layout, self.index, dates, areas)
+        read_values(reader, layout, self.index, dates, areas, found)
         self._take(found, layout, checked)
         for span in layout.spans:
             if span.vr != "PN" or span.start == span.end or self._is_kept(span):
@@ -211,7 +218,10 @@ class CheckWork:
         with path.open("rb") as file:
             size = path.stat().st_size
             layout = Layout(size, [Span("file", 0, "OB", 0, size)], preamble=False, end=size)
-            self._take(search(Reader(file, size), layout, self.index, dates), layout, checked)
+            reader = Reader(file, size)
+            found = search(reader, layout, self.index, dates)
+            read_values(reader, layout, self.index, dates, (), found)
+            self._take(found, layout, checked)
 
     def _is_kept(self, span: Span) -> bool:
         """Say whether an identifying element is kept on purpose; a leak in a kept description counts."""

@@ -28,7 +28,7 @@ class Pattern:
 
     needle: int
     width: int
-    length: int  # characters
+    length: int  # characters; bytes of UTF-16 that tell something, so that an ideograph is two
 
 
 class Readings:
@@ -179,7 +179,7 @@ def build_index(
     for width, found in numbers.items():
         while found:  # so that its memory is free when the automata are built, which takes most
             text, number = found.popitem()
-            pattern = Pattern(number, width, (len(text) + 1) // 2 if width == 2 else len(text))
+            pattern = Pattern(number, width, sum(byte > 15 for byte in text) if width == 2 else len(text))
             patterns.append(pattern)
             texts.append(text)
             if in_bulk[number] and (width == 1 or pattern.length > BULK_DIGITS + 1 or not rows[number].text.isdigit()):

@@ -7,7 +7,8 @@ values mean.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 WINDOW = 1 << 16
@@ -73,6 +74,22 @@ class Layout:
     def pixels(self) -> list[Span]:
         """Return the top-level Pixel Data: one span if native, else the Basic Offset Table and fragments."""
         return [span for span in self.spans if span.tag in PIXEL_TAGS and "." not in span.path]
+
+    def images(self) -> Iterator[tuple[str, Layout]]:
+        """Yield this layout and that of each item with pixels of its own, such as an icon, each behind its name."""
+        yield "pixel data", self
+        holders = {span.path.rpartition(".")[0] for span in self.spans if span.tag in PIXEL_TAGS} - {""}
+        items: dict[str, list[Span]] = {item: [] for item in holders}
+        for span in self.spans if holders else ():
+            item, _, own = span.path.rpartition(".")
+            if item in holders:
+                items[item].append(replace(span, path=own))
+        for item, spans in items.items():
+            image = Layout(self.size, spans, transfer_syntax=self.transfer_syntax, little=self.little)
+            pixels = image.pixels()[0].path.partition("[")
+            if bool(pixels[1]) == (self.transfer_syntax in NATIVE):
+                image.transfer_syntax = ""  # compressed in a file that is not, or the other way round
+            yield f"{item}.{pixels[0]}", image
 
 
 def path_of(tag: int) -> str:

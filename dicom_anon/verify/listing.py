@@ -6,6 +6,7 @@ Lives here: listing a tree. Does not live here: opening what is found.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Listing:
         Links that lead to a file.
     others : list of str
         What is neither file nor folder: a link to a folder or to nothing, a pipe, a device.
+    targets : dict of str to str
+        Where the links lead, of whatever kind.
     bare : list of str
         Folders without files, of whose names the paths of files do not tell.
     closed : list of str
@@ -31,6 +34,7 @@ class Listing:
     files: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    targets: dict[str, str] = field(default_factory=dict)
     bare: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
 
@@ -56,6 +60,9 @@ def list_tree(root: Path, *, whole_tree: bool = True) -> Listing:
         }
         for name, kind in listed:
             lists[kind].append(above + name)
+            if kind in ("link", "other"):
+                with suppress(OSError):  # it is no link
+                    found.targets[above + name] = os.readlink(os.path.join(root, above + name))
         if folder and all(kind not in ("file", "link") for _, kind in listed):
             found.bare.append(folder)
     return found

@@ -140,7 +140,7 @@ def _as_written(kind: str, value: str, vocabulary: Container[str]) -> Iterator[N
     elif kind in catalog.IDS:
         yield from (Needle(kind, number, "read") for number in _numbers(value[:MAX_TEXT]))
         for text in dict.fromkeys((value[:MAX_TEXT], value[:MAX_TEXT].split("^")[0])):  # HL7: number^^^authority
-            enough = any(map(str.isdigit, text)) or (kind != catalog.PROCEDURE_ID and len(text) > 4)
+            enough = any(map(str.isdigit, text)) or (kind not in catalog.OFTEN_WORDS and len(text) > 4)
             if enough and not _weak_phrase(text, vocabulary):
                 yield _text_needle(kind, text)
     elif kind != catalog.BACKGROUND:  # which many share, so that it proves nothing in another place

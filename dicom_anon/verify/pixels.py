@@ -207,6 +207,7 @@ def text_areas(reader: Reader, layout: Layout) -> list[Area]:
         video = Video(reader, _fragments(layout))
         return [area for start, end in spare_ranges(video) for area in places(video.spans, start, end)]
     spare = _spare(reader, layout)
+    areas.extend(Area(table.start, table.end, "pixel data") for table in layout.pixels()[:1])  # Basic Offset Table
     for frame in _frames(reader, layout):
         data = _joined(reader, frame)
         for start, end in spare(data) if data is not None else ():

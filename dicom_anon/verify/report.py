@@ -24,8 +24,9 @@ class Finding:
         in sorted order, because its own path may identify the patient; a folder that cannot be listed counts,
         and a source that is gone does not.
     element : str
-        Path of the Data Element, like ``(0008,1140)[0].(0008,1155)``, or one of ``path``, ``preamble``,
-        ``pixel data``, ``trailing``, ``structure`` (bytes that belong to no element) and ``file``.
+        Path of the Data Element, like ``(0008,1140)[0].(0008,1155)``, or one of ``path``, ``link`` (where a link
+        leads), ``preamble``, ``pixel data``, ``trailing``, ``structure`` (bytes that belong to no element) and
+        ``file``.
     kind : str
         What was found, like ``patient name`` or ``original uid``.
     check : str

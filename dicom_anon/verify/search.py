@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .index import MAX_PATTERN, STEM, Index, Pattern
-from .layout import Layout, Reader, Span
+from .layout import PIXEL_TAGS, Layout, Reader, Span
 from .needles import Needle
 
 CHUNK = 1 << 22
@@ -44,7 +45,8 @@ _PRINTABLE = frozenset([9, 10, 12, 13, 27, *range(32, 127), *range(160, 256)])
 class Match:
     """One match that counts, or counts if the odds allow.
 
-    `area` is text, binary, bulk or number; `length` its characters, and `weight` the same with its context added.
+    `area` is text, binary, bulk or that of numbers of one length; `length` its characters, and `weight` the same with
+    its context added.
     """
 
     kind: str
@@ -72,7 +74,7 @@ class Searched:
     """
 
     matches: list[Match] = field(default_factory=list)
-    sizes: dict[str, int] = field(default_factory=lambda: {"binary": 0, "bulk": 0, "number": 0})
+    sizes: Counter[str] = field(default_factory=lambda: Counter(binary=0, bulk=0))
     total: int = 0
 
 
@@ -95,17 +97,26 @@ class _Hit:
         after = _WIDE_AFTER.match(data, end)
         return before.group()[::2][::-1] if before else b"", after.group()[1::2] if after else b""
 
+    def within(self, before: int, behind: int) -> _Hit:
+        """Return the hit without what is outside of its value, such as the tag of the next one.
+
+        So many bytes of the value are before the start of the match, and from there to the end of the value.
+        """
+        low = self.start - min(before, self.start, CONTEXT)
+        high = max(self.end, self.start + min(behind, CONTEXT))
+        return replace(self, data=self.data[low:high], start=self.start - low, end=self.end - low)
+
 
 def is_bulk(span: Span) -> bool:
     """Say whether a value is bulk data, in which only long texts are looked for."""
-    if span.tag >> 16 == 0x7FE0:
+    if span.tag in PIXEL_TAGS:
         return True
     return span.end - span.start > BULK and span.vr not in TEXT_VRS
 
 
 def element_of(span: Span) -> str:
     """Return how findings name the element of a span."""
-    if span.tag >> 16 == 0x7FE0 and "." not in span.path:
+    if span.tag in PIXEL_TAGS and "." not in span.path:
         return "pixel data"
     return "trailing" if span.tag == 0xFFFCFFFC else span.path
 
@@ -124,7 +135,7 @@ def search(
         Ranges inside of bulk data that are searched like any binary value, such as comments of a codestream.
     """
     found = Searched(total=layout.size)
-    found.sizes["binary"] = _outside_size(layout)
+    found.sizes["binary"] = sum(place.end - place.start for place in outside(layout))
     for span in layout.spans:
         if is_bulk(span):
             found.sizes["bulk"] += span.end - span.start
@@ -139,6 +150,7 @@ def search(
         found.sizes["binary"] += piece.end - piece.start
         for offset, hit in _scan(reader, index, piece.start, piece.end, False):
             if offset + hit.end - hit.start <= piece.end:
+                hit = hit.within(offset - piece.start, piece.end - offset)
                 match = _match(index, dates, hit, "binary", piece.element, offset)
                 if match is not None:
                     found.matches.append(match)
@@ -171,9 +183,10 @@ def likely(match: Match, index: Index, sizes: Mapping[str, int]) -> bool:
     return float(sizes[match.area] * index.lengths.get(match.length, 1) / 128.0**match.weight) < CHANCE
 
 
-def _outside_size(layout: Layout) -> int:
-    """Return the bytes of the preamble and behind the last element; the headers of elements are no data."""
-    return (128 if layout.preamble else 0) + max(0, layout.size - layout.end)
+def outside(layout: Layout) -> list[Area]:
+    """Return the preamble and what is behind the last element; the headers of elements are no data."""
+    places = [Area(0, 128, "preamble")] if layout.preamble else []
+    return [*places, Area(layout.end, layout.size, "trailing")] if layout.end < layout.size else places
 
 
 def _segments(layout: Layout) -> Iterator[tuple[int, int, bool]]:
@@ -214,6 +227,7 @@ def _judge(
     exact = hit.needle.rule in ("uid", "token")
     if area in ("figures", "uid") and not exact and not any(map(str.isalpha, hit.needle.text)):
         return None  # a number among numbers
+    hit = hit.within(offset - span.start, span.end - offset)
     return _match(index, dates, hit, area, element_of(span), offset)
 
 
@@ -235,7 +249,7 @@ def area_of(reader: Reader, span: Span) -> str:
         return "figures"
     if span.vr in ("UN", "OB") and span.tag != 0xFFFCFFFC:
         value = reader.read(span.start, min(span.end, span.start + 4096)).rstrip(b"\0 ")
-        if _PRINTABLE.issuperset(value):
+        if value and _PRINTABLE.issuperset(value):
             return "text"
     return "binary"
 

@@ -5,6 +5,7 @@ Lives here: `verify_trees` and the account. Does not live here: the checks of a 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ _ORDER = (
     catalog.INSTITUTION,
     catalog.STUDY_ID,
     catalog.PROCEDURE_ID,
+    catalog.SPECIMEN_ID,
+    catalog.DEVICE,
     catalog.BACKGROUND,
     catalog.BIRTH_DATE,
     catalog.DATE,
@@ -194,7 +197,9 @@ def verify_trees(
         index = sources.index(tokens, allowed)
         origin = {plan.get(name, name): name for name in names}
         work = CheckWork(source, destination, index, kept, rewritten)
-        jobs = [Job(name, origin.get(name)) for name in chosen]
+        left_out = {*accounted, *sources.without["not dicom"]}
+        expected = {plan.get(name, name) for name in names if name in plan or name not in left_out}
+        jobs = [Job(name, origin.get(name), name in expected) for name in chosen]
         results: list[Checked] = []
         ledger = Ledger()
         sizes: Counter[str] = Counter()
@@ -215,7 +220,7 @@ def verify_trees(
     found_here.extend(ledger.findings())
     gone = sources.without["gone"]
     there = [name for name in names if name not in gone]
-    found_here.extend(_unaccounted(there, set(outputs), plan, {*accounted, *sources.without["not dicom"]}))
+    found_here.extend(_unaccounted(there, set(outputs), plan, left_out))
     found_here.extend(
         Finding(f"source file {number}", "file", "source not readable", "unreadable")
         for number, name in enumerate(there, 1)
@@ -234,6 +239,10 @@ def verify_trees(
         found_here.extend(Finding(shown_path, "path", kind, "identifier") for kind in hits.values())
         if path in unsearched:
             found_here.append(Finding(shown_path, "file", unsearched[path], "unreadable"))
+    for path, target in made.targets.items():
+        shown_path = shown(path, frozenset(path_hits(path, index, {})))
+        kinds = path_hits(target.replace(os.sep, "/"), index, {}).values()
+        found_here.extend(Finding(shown_path, "link", kind, "identifier") for kind in kinds)
     return VerifyReport(
         findings=tuple(sorted(set(found_here), key=_place)),
         sources=len(there),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import os
 import shutil
 import struct
@@ -72,6 +73,20 @@ def test_a_source_without_output_is_not_accounted_for(pair: Trees) -> None:
     assert found(pair, accounted={"a/2.dcm"}) == []
 
 
+def test_an_output_of_a_source_that_was_left_out(pair: Trees) -> None:
+    left_out = [("b/1.dcm", "its source was left out", "unaccounted")]
+    assert found(pair, accounted={"b/1.dcm"}) == left_out
+    assert found(pair, accounted={"b/1.dcm"}, manifest={"b/1.dcm": "b/1.dcm"}) == []
+    pair.change("b/1.dcm", lambda data_set: setattr(data_set, "ImageComments", "of 20180305"))
+    assert ("b/1.dcm", "date", "identifier") in found(pair, accounted={"b/1.dcm"}), "it is compared all the same"
+    for folder in (pair.source, pair.destination):
+        shutil.copyfile(str(get_testdata_file("DICOMDIR")), folder / "b/1.dcm")
+    assert "its source was left out" not in {kind for _, kind, _ in found(pair, accounted={"b/1.dcm"})}
+    (pair.source / "notes.txt").write_text("no image")
+    shutil.copyfile(pair.destination / "a/1.dcm", pair.destination / "notes.txt")
+    assert ("notes.txt", "its source was left out", "unaccounted") in found(pair)
+
+
 def test_a_source_that_is_not_dicom_needs_no_output(pair: Trees) -> None:
     (pair.source / "notes.txt").write_text(f"about {FAMILY}")
     report = pair.verify()
@@ -97,7 +112,13 @@ def test_two_sources_cannot_share_an_output(pair: Trees) -> None:
 
 def test_a_file_that_belongs_to_no_source_is_searched(pair: Trees) -> None:
     (pair.destination / "log.txt").write_text(f"skipped {FAMILY}")
-    assert found(pair) == [("log.txt", "not dicom", "unreadable"), ("log.txt", "patient name", "identifier")]
+    odd = gzip.compress(f"{FAMILY[:5]}-{FAMILY[5:]} and others".encode())
+    (pair.destination / "log.txt.gz").write_bytes(odd)
+    assert found(pair) == [
+        (name, *rest)
+        for name in ("log.txt", "log.txt.gz")
+        for rest in (("not dicom", "unreadable"), ("patient name", "identifier"))
+    ]
 
 
 def test_an_image_that_belongs_to_no_source_cannot_be_compared(pair: Trees) -> None:
@@ -110,6 +131,19 @@ def test_an_image_that_belongs_to_no_source_cannot_be_compared(pair: Trees) -> N
 def test_links_in_the_output_are_read(pair: Trees) -> None:
     (pair.destination / "c.dcm").symlink_to(pair.source / "a/1.dcm")
     assert ("c.dcm", "patient name", "identifier") in found(pair)
+
+
+def test_where_links_in_the_output_lead_tells_as_well(pair: Trees, tmp_path: Path) -> None:
+    elsewhere = tmp_path / f"of {FAMILY}"
+    elsewhere.mkdir()
+    (pair.destination / OUTPUT).rename(elsewhere / "1.dcm")
+    (pair.destination / OUTPUT).symlink_to(elsewhere / "1.dcm")
+    (pair.destination / "Vanterpool").symlink_to("MRN-448812")
+    assert [(one.file, one.element, one.kind) for one in pair.verify().findings if one.check == "identifier"] == [
+        ("[hidden]", "link", "patient id"),
+        ("[hidden]", "path", "patient name"),
+        (OUTPUT, "link", "patient name"),
+    ]
 
 
 @pytest.fixture

@@ -154,6 +154,18 @@ def test_a_name_of_few_letters_in_pixels_is_chance(tmp_path: Path) -> None:
     assert pair.verify().clean
 
 
+def test_binary_data_that_begins_with_zeros_is_no_text(tmp_path: Path) -> None:
+    def hide(data_set: Dataset) -> None:
+        for number in range(1, 9):
+            data = bytes(250_000) + b"\1Mart\2\xfe"
+            data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(number, "OB", data)
+
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, image(PatientName="Mart^Ella"))
+    pair.change(OUTPUT, hide)
+    assert pair.verify().clean
+
+
 def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
     random.seed(20260101)
     words = {"".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=n % 6 + 4)) for n in range(60_000)} - COMMON
@@ -173,10 +185,18 @@ def test_short_names_in_much_random_data_are_chance(tmp_path: Path) -> None:
             assert [match for match in found.matches if likely(match, index, found.sizes)] == []
 
 
-@pytest.mark.parametrize(("others", "ids", "chance"), [(100, 0, False), (20_000, 0, True), (100, 100, True)])
-def test_a_number_among_very_many_is_chance(tmp_path: Path, others: int, ids: int, chance: bool) -> None:
+@pytest.mark.parametrize(
+    ("first", "others", "ids", "chance"),
+    [
+        (448_812, 100, 0, False),
+        (448_812, 20_000, 0, True),
+        (448_812, 100, 100, True),
+        (1_000_000, 20_000, 0, False),  # longer ones say nothing of what is to be expected of six digits
+    ],
+)
+def test_a_number_among_very_many_is_chance(tmp_path: Path, first: int, others: int, ids: int, chance: bool) -> None:
     def list_numbers(data_set: Dataset) -> None:
-        numbers = " ".join(map(str, range(448_812, 448_812 + others)))
+        numbers = "; and ".join(map(str, [448_812, *range(first, first + others)]))
         data_set.private_block(0x0029, "NORDLICHT", create=True).add_new(1, "UT", numbers)
 
     pair = Trees(tmp_path)

@@ -19,8 +19,10 @@ from dicom_anon.verify import Finding
 from tests.unit.verify import trees
 from tests.unit.verify.trees import (
     ACCESSION,
+    BIRTH,
     FAMILY,
     GIVEN,
+    INSTITUTION,
     PATIENT_ID,
     PHONE,
     ROOT,
@@ -160,6 +162,10 @@ DISGUISES: dict[str, tuple[dict[str, object], Plant | str]] = {
         {"PatientName": "Züll^Kaspar"},
         private(1, "OB", bytes(3000) + b"\1" + "Züll".encode("latin-1") + b"\2"),
     ),
+    "ideographs in UTF-16 in much binary": (
+        {"PatientName": "Wang^Xd=王^小東"},
+        private(1, "OB", b"\x80" * 200_001 + "王小東".encode("utf-16-le") + b"\2"),
+    ),
     "accents by themselves in binary": (
         {"PatientName": MADE_UP[0]},
         private(1, "OB", b"\1\2" + "Bu\u0308rliholz".encode() + b"\3"),
@@ -279,6 +285,8 @@ def test_data_set_trailing_padding(pair: Trees) -> None:
         ("x/mrn_448812.dcm", "x/[hidden]", "patient id"),
         ("x/14_06_19.dcm", "x/14_06_19.dcm", ""),
         ("x/14.6.2019.dcm", "x/[hidden]", "date"),
+        ("x/R3J1YmVud2FsZA.dcm", "x/[hidden]", "patient name"),
+        (f"x/ct {FAMILY.encode().hex()}/1.dcm", "x/[hidden]/1.dcm", "patient name"),
     ],
 )
 def test_a_path_that_identifies_is_found_and_not_shown(tmp_path: Path, name: str, shown: str, kind: str) -> None:
@@ -559,3 +567,182 @@ def test_encapsulated_text_in_many_fragments(tmp_path: Path) -> None:
     data_set.PixelData = encapsulate([jpeg(), jpeg(comment=GIVEN.encode()), jpeg()])
     pair.add(OUTPUT, data_set)
     assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "patient name")]
+
+
+EDGES: dict[str, tuple[Plant, str]] = {
+    "date": (private(1, "LO", STUDY_DATE), at(0x1001)),
+    "id in binary": (private(1, "OW", b"\1\2" + PATIENT_ID.encode()), at(0x1001)),
+    "name in binary": (private(1, "OW", b"\1\2Okonjo"), at(0x1001)),
+    "short UID": (text("ReferencedColorPaletteInstanceUID", "1.2.30"), "(0028,0304)"),
+    "date behind its length": (private(1, "LO", f"{STUDY_DATE} was when this was seen, near the last bed"), at(0x1001)),
+}
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"])
+@pytest.mark.parametrize("behind", ["PatientState", "Units"])
+@pytest.mark.parametrize(("plant", "element"), EDGES.values(), ids=EDGES)
+def test_what_is_around_a_value_is_no_part_of_it(
+    tmp_path: Path, plant: Plant, element: str, behind: str, syntax: str
+) -> None:
+    source = image(SeriesInstanceUID="1.2.30")
+    source.file_meta.TransferSyntaxUID, source.PixelData = UID(syntax), bytes(512)
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, source)
+    assert pair.verify().clean
+    pair.change(OUTPUT, text(behind, "1"))  # its group begins like a digit or a letter: 38H, 54H
+    pair.change(OUTPUT, plant)
+    assert {found for _, found, _ in places(pair.verify().findings)} == {element}
+
+
+@pytest.mark.parametrize("length", [0x41, 0x61])
+def test_the_length_of_a_comment_is_no_part_of_it(tmp_path: Path, length: int) -> None:
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, compressed(jpeg(comment=b"Okonjo".ljust(length - 2, b"."))))
+    assert places(pair.verify().findings) == [(OUTPUT, "pixel data", "physician")]
+
+
+def icon(pixels: bytes, **changes: object) -> Dataset:
+    small = Dataset()
+    small.SamplesPerPixel, small.PhotometricInterpretation, small.Rows, small.Columns = 1, "MONOCHROME2", 16, 16
+    small.BitsAllocated, small.BitsStored, small.HighBit, small.PixelRepresentation = 8, 8, 7, 0
+    small.add_new("PixelData", "OB", pixels)
+    small["PixelData"].is_undefined_length = pixels.startswith(b"\xfe\xff")
+    for word, value in changes.items():
+        setattr(small, word, value)
+    return small
+
+
+ICONS: dict[str, tuple[Dataset, str]] = {
+    "behind the last pixel": (icon(bytes(256) + b"\1Okonjo\2"), "physician"),
+    "comment": (icon(encapsulate([jpeg(comment=b"\1Okonjo\2")])), "physician"),
+    "unused bits": (icon(bytes(9) + b"\x80" + bytes(246), BitsStored=7, HighBit=6), "unused high bits"),
+    "nothing": (icon(bytes(range(256))), ""),
+    "nothing, compressed": (icon(encapsulate([jpeg()])), ""),
+}
+
+
+@pytest.mark.parametrize("outer", [image(), compressed(jpeg())], ids=["native", "compressed"])
+@pytest.mark.parametrize(("small", "kind"), ICONS.values(), ids=ICONS)
+def test_an_icon_is_looked_into_like_an_image(tmp_path: Path, small: Dataset, kind: str, outer: Dataset) -> None:
+    outer.IconImageSequence = [small]
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, outer)
+    found = [(OUTPUT, "(0088,0200)[0].(7fe0,0010)", kind)] if kind else []
+    assert [
+        (file, element.partition("[0]")[0] + "[0].(7fe0,0010)", kind)
+        for file, element, kind in places(pair.verify().findings)
+    ] == found
+
+
+def test_text_in_a_table_of_offsets(tmp_path: Path) -> None:
+    source = compressed(jpeg())
+    source.PixelData = source.PixelData[:4] + struct.pack("<L", 8) + b"\1Okonjo\2" + source.PixelData[12:]
+    pair = Trees(tmp_path)
+    pair.add("basic.dcm", source)
+    pair.add("extended.dcm", compressed(jpeg(), 2))
+    pair.change("extended.dcm", lambda data_set: data_set.add_new(0x7FE00001, "OV", b"\1Okonjo\2"))
+    assert places(pair.verify().findings) == [
+        ("basic.dcm", "pixel data", "physician"),
+        ("extended.dcm", "(7fe0,0001)", "physician"),
+    ]
+
+
+READ_IN_BINARY = ("Gruben-Wald", "MRN 448812", "mrn448812", "born 23 Nov 1957", "acc 7719 x4", "tel 071 555 01 82")
+
+
+@pytest.mark.parametrize("leak", READ_IN_BINARY)
+def test_binary_values_and_comments_are_read_too(tmp_path: Path, leak: str) -> None:
+    hidden = b"\x80\1\2" + leak.encode() + b"\3\xfe"
+    pair = Trees(tmp_path)
+    pair.add("a", image())
+    pair.add("b", compressed(jpeg(comment=hidden), 2))
+    pair.add("c", image(3, PixelData=bytes(512) + hidden))
+    pair.change("a", private(1, "OB", hidden))
+    before, behind = pair.add("d", image(4)), pair.add("e", image(5))
+    before.write_bytes(hidden.ljust(128, b"\0") + before.read_bytes()[128:])
+    behind.write_bytes(behind.read_bytes() + b"\0" + hidden)
+    found = [(file, element) for file, element, kind in places(pair.verify().findings) if kind != "structure broken"]
+    expected = [at(0x1001), "pixel data", "pixel data", "preamble", "trailing"]
+    assert found == list(zip("abcde", expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "kind"),
+    [
+        ("DeviceSerialNumber", "SN-77120934", "device serial"),
+        ("SpecimenIdentifier", "P-19/04711", "specimen id"),
+        ("ContainerIdentifier", "P-19/04711-A", "specimen id"),
+        ("SpecimenAccessionNumber", "HX204711", "accession"),
+        ("TelephoneNumberTrial", "071 555 01 99", "phone"),
+        ("AddressTrial", "Lindenallee 44, 9000 Sankt Gallen", "address"),
+        ("DistributionAddress", "Lindenallee 44", "address"),
+        ("ClinicalTrialSiteName", "Klinik Nordhafen Ost", "institution"),
+        ("ClinicalTrialCoordinatingCenterName", "Klinik Nordhafen Ost", "institution"),
+        ("VerifyingOrganization", "Klinik Nordhafen Ost", "institution"),
+        ("HumanPerformerOrganization", "Klinik Nordhafen Ost", "institution"),
+        ("ScheduledPatientInstitutionResidence", "Klinik Nordhafen Ost", "institution"),
+    ],
+)
+def test_what_other_elements_say_of_people_and_devices(tmp_path: Path, word: str, value: str, kind: str) -> None:
+    source = image()
+    source.ReferencedSeriesSequence = [Dataset()]
+    setattr(source.ReferencedSeriesSequence[0], word, value)
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, source)
+    pair.change(OUTPUT, lambda data_set: data_set.__delitem__("ReferencedSeriesSequence"))
+    assert pair.verify().clean
+    pair.change(OUTPUT, text("ImageComments", f"as {value.lower()} says"))
+    assert places(pair.verify().findings) == [(OUTPUT, "(0020,4000)", kind)]
+
+
+def in_sequence(sequence: str, element: int, vr: str) -> Callable[[bytes], Plant]:
+    def place(data: bytes) -> Plant:
+        def plant(data_set: Dataset) -> None:
+            one = Dataset()
+            one.add_new(element, vr, data)
+            setattr(data_set, sequence, [one])
+
+        return plant
+
+    return place
+
+
+def in_element(element: int, vr: str, before: bytes = b"") -> Callable[[bytes], Plant]:
+    return lambda data: lambda data_set: data_set.add_new(element, vr, before + data)
+
+
+def in_meta(data: bytes) -> Plant:
+    def plant(data_set: Dataset) -> None:
+        data_set.file_meta.PrivateInformationCreatorUID = UID("1.2.3")
+        data_set.file_meta.PrivateInformation = data
+
+    return plant
+
+
+PLACES: dict[str, tuple[Callable[[bytes], Plant], str]] = {
+    "private information": (in_meta, "(0002,0102)"),
+    "overlay": (in_element(0x60003000, "OW", bytes(64)), "(6000,3000)"),
+    "curve": (in_element(0x50003000, "OW", b"\1\2" * 64), "(5000,3000)"),
+    "palette": (in_element(0x00281201, "OW", b"\1\2" * 64), "(0028,1201)"),
+    "lookup table": (in_sequence("ModalityLUTSequence", 0x00283006, "OW"), "(0028,3000)[0].(0028,3006)"),
+    "waveform": (in_sequence("WaveformSequence", 0x54001010, "OW"), "(5400,0100)[0].(5400,1010)"),
+    "document": (in_element(0x00420011, "OB", b"%PDF-1.4\n\x80\x81<< /Title ("), "(0042,0011)"),
+    "profile": (in_element(0x00282000, "OB", bytes(128)), "(0028,2000)"),
+    "extended offsets": (in_element(0x7FE00001, "OV"), "(7fe0,0001)"),
+}
+ANYWHERE = (
+    FAMILY, GIVEN.upper(), f"{GIVEN[0]}.{FAMILY}", "Gruben-Wald", "okonjo", PATIENT_ID, "mrn 448812", ACCESSION.lower(),
+    BIRTH, "23.11.1957", "23 Nov 1957", STUDY_DATE, f"{ROOT}.1.9", PHONE, "0041715550182", STREET.upper(), INSTITUTION,
+    "Vanterpool", "B00213QQ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "element"), PLACES.values(), ids=PLACES)
+def test_any_leak_is_found_in_any_place(pair: Trees, place: Callable[[bytes], Plant], element: str) -> None:
+    source, output = (root.joinpath(OUTPUT).read_bytes() for root in (pair.source, pair.destination))
+    names = {f"{number:03}q": leak for number, leak in enumerate(ANYWHERE)}
+    for name, leak in names.items():
+        pair.add(name, source, output)
+        data = b"\1\2" + leak.encode() + b"\2"
+        pair.change(name, place(data + bytes(-len(data) % 8)))
+    assert [file for file, found, _ in places(pair.verify().findings) if found == element] == list(names)

@@ -87,6 +87,15 @@ _IDENTIFYING = [
     "EthnicGroup",
     "EthnicGroups",
     "PatientReligiousPreference",
+    "SpecimenAccessionNumber",
+    "ContainerIdentifier",
+    "SpecimenIdentifier",
+    "DeviceSerialNumber",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialCoordinatingCenterName",
+    "VerifyingOrganization",
+    "HumanPerformerOrganization",
+    "TelephoneNumberTrial",
 ]
 _CLASSES = (
     "ClassUID",

@@ -15,7 +15,7 @@ from dicom_anon import tags
 from dicom_anon.actions import Keep, Set
 from dicom_anon.assignment import Assignment
 from dicom_anon.destination import places_now
-from dicom_anon.errors import UsageError
+from dicom_anon.errors import Reason, UsageError
 from dicom_anon.manifest import WRITTEN, Manifest
 from dicom_anon.pseudonyms import Pseudonyms, new_key
 from dicom_anon.runfolder import RunFolder
@@ -119,6 +119,7 @@ def verify_run(
     """
     names: dict[str, str] = {}
     accounted: set[str] = set()
+    late: set[str] = set()
     if run_folder is not None and run_folder.knows(destination):
         manifest = run_folder.manifest(destination)
         try:
@@ -127,7 +128,7 @@ def verify_run(
             pseudonyms = Pseudonyms(new_key() if key is None else key)  # names that a lost key made are not found
             if key is not None and pseudonyms.key_id != manifest.key_id:
                 raise UsageError("DST was made with another key: give that one with --key-file")
-            names, accounted = _outcomes(manifest, pseudonyms, destination)
+            names, accounted, late = _outcomes(manifest, pseudonyms, destination)
             closed = {path.replace(os.sep, "/") for path in run_folder.unreadable()}
             accounted |= closed.difference(names)  # the manifest knows files, not folders
         finally:
@@ -140,6 +141,7 @@ def verify_run(
         whole_tree=whole_tree,
         manifest=names,
         accounted=accounted,
+        late=late,
         kept=kept_on_purpose(assignment),
         rewritten=set_by_rule(assignment),
         allowed=[text for text in (assignment.name, assignment.owner, assignment.prefix) if text],
@@ -148,9 +150,11 @@ def verify_run(
     )
 
 
-def _outcomes(manifest: Manifest, pseudonyms: Pseudonyms, destination: Path) -> tuple[dict[str, str], set[str]]:
-    """Outputs by source, under the names they have now, and the sources that have none for a known reason."""
+def _outcomes(
+    manifest: Manifest, pseudonyms: Pseudonyms, destination: Path
+) -> tuple[dict[str, str], set[str], set[str]]:
+    """Outputs by source, under their present names; sources with none on record, and those that may have one."""
     places = places_now(manifest, destination, pseudonyms)
     names = {path.replace(os.sep, "/"): place.replace(os.sep, "/") for path, place in places}
-    accounted = {path.replace(os.sep, "/") for path, _, outcome in manifest.outcomes() if outcome != WRITTEN}
-    return names, accounted
+    others = {path.replace(os.sep, "/"): outcome for path, _, outcome in manifest.outcomes() if outcome != WRITTEN}
+    return names, set(others), {path for path, outcome in others.items() if outcome == Reason.NOT_REACHED.value}

@@ -124,6 +124,7 @@ def verify_trees(
     whole_tree: bool = True,
     manifest: Mapping[str, str] | None = None,
     accounted: Collection[str] = frozenset(),
+    late: Collection[str] = frozenset(),
     kept: Kept = keeps_nothing,
     rewritten: Kept = keeps_nothing,
     allowed: Iterable[str] = (),
@@ -153,6 +154,8 @@ def verify_trees(
     accounted : collection of str
         Relative paths of sources that have no output for a known reason. A source folder that cannot be listed
         counts as one source.
+    late : collection of str
+        Those of them that may have an output all the same, since the run ended while it was at work on them.
     kept : callable
         ``kept(tag, private_creator)`` says whether the configuration keeps this element on purpose: what it
         holds is no identifier, and it may stand there unchanged. Picklable if `workers` is above 1.
@@ -198,7 +201,7 @@ def verify_trees(
         origin = {plan.get(name, name): name for name in names}
         work = CheckWork(source, destination, index, kept, rewritten)
         left_out = {*accounted, *sources.without["not dicom"]}
-        expected = {plan.get(name, name) for name in names if name in plan or name not in left_out}
+        expected = {plan.get(name, name) for name in names if name in plan or name in late or name not in left_out}
         jobs = [Job(name, origin.get(name), name in expected) for name in chosen]
         results: list[Checked] = []
         ledger = Ledger()

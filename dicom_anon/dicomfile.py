@@ -5,6 +5,7 @@ Lives here: the walk over a file, inflating, what only pydicom can read. Does no
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import struct
@@ -135,6 +136,17 @@ class DicomFile:
     def data(self) -> DataSetBytes:
         """The whole Data Set, walked."""
         return self.walk()
+
+    @property
+    def legible(self) -> DataSetBytes:
+        """The whole Data Set, or the elements at its start that make sense, where it is cut off or broken."""
+        try:
+            return self.data
+        except FileRefused:
+            spans: list[Span] = []
+            with contextlib.suppress(Malformed, Incomplete):
+                walk(self.buf, self.begin, self.encoding, spans, partial=True)
+            return DataSetBytes(self.buf, spans, self.encoding, {}, self.begin, spans[-1][4] if spans else self.begin)
 
     def walk_rest(self, pos: int, last: int) -> DataSetBytes:
         """Walk the Data Set from a position in `buf` on, behind an element of tag `last`.

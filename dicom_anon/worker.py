@@ -315,7 +315,7 @@ def _named(job: FileJob, file: DicomFile, new: Rewritten, order: Order, engine: 
 def _still_told(job: FileJob, order: Order, engine: Engine) -> tuple[tuple[str, ...], Identifiers | None]:
     """Of a file that is not written: the folders above it that tell whose it is, as far as it can be read."""
     with contextlib.suppress(Exception), io.FileIO(f"{order.source}{os.sep}{job.relative}") as source:
-        identifiers = engine.identifiers(DicomFile(source, job.size).data)
+        identifiers = engine.identifiers(DicomFile(source, job.size).legible)
         return _tainted(os.path.dirname(job.relative), identifiers), identifiers
     return (), None
 

@@ -274,7 +274,8 @@ def test_other_words_are_refused(tmp_path: Path, key_file: Path) -> None:
 
 def test_a_folder_whose_identifying_file_was_not_done_keeps_its_token(tmp_path: Path, key_file: Path) -> None:
     source = tree(tmp_path / "in", "Waldteufel/cut.dcm", "plain/1.dcm")
-    (source / "Waldteufel/cut.dcm").write_bytes(picture(1, 1, PatientName="Waldteufel^Emil")[:-9])
+    whole = picture(1, 1, PatientName="Waldteufel^Emil")
+    (source / "Waldteufel/cut.dcm").write_bytes(whole[: whole.index(b"\x10\0\x10\0PN") + 9])
     run(source, tmp_path / "out", key_file)
     assert "Waldteufel" not in folders_below(tmp_path / "out")
     (source / "Waldteufel/cut.dcm").write_bytes(picture(0, 1))
@@ -363,3 +364,22 @@ def test_times_of_outputs_do_not_tell_the_order_of_old_names(
     (when,) = {path.stat().st_mtime for path in ours}
     assert started <= when <= time.time()
     assert sum(path.suffix == ".dcm" for path in ours) == 4
+
+
+@pytest.mark.parametrize("how", ["cut", "broken", "cut in the middle"])
+def test_a_file_that_cannot_be_read_to_its_end_tells_whose_it_is(tmp_path: Path, key_file: Path, how: str) -> None:
+    source = tree(tmp_path / "in", "Grubenwald/CT/1.dcm")
+    tree(tmp_path / "in", "Grubenwald/CT/other.dcm", patient=1)
+    whole = (source / "Grubenwald/CT/1.dcm").read_bytes()
+    after_the_names = whole.index(b"\x28\0\x02\0US")  # Samples per Pixel
+    spoilt = {
+        "cut": whole[:-7],
+        "broken": whole[:after_the_names] + b"\xff" * 20 + whole[after_the_names:],
+        "cut in the middle": whole[: after_the_names + 3],
+    }
+    (source / "Grubenwald/CT/1.dcm").write_bytes(spoilt[how])
+    run(source, tmp_path / "out", key_file)
+    (output_name,) = files_below(tmp_path / "out")
+    folder, *rest = output_name.split("/")
+    assert rest == ["CT", "other.dcm"]
+    assert folder != "Grubenwald"

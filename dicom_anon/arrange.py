@@ -14,6 +14,7 @@ from pathlib import Path
 from dicom_anon import tags
 from dicom_anon.errors import FileRefused
 from dicom_anon.extract import Output, read_output
+from dicom_anon.folders import walk_up
 from dicom_anon.layout import (
     DEPTHS,
     EXTENSION,
@@ -85,6 +86,15 @@ class Arranger:
         found = self.find(written_as)
         if found:
             os.unlink(self._top / found)
+
+    def remove_empty(self) -> None:
+        """Remove images in which nothing is, as a power cut may leave them, and folders: they would keep a name."""
+        for folder, _, names in walk_up(self._top):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    if name.endswith(EXTENSION) and os.lstat(os.path.join(folder, name)).st_size == 0:
+                        os.unlink(os.path.join(folder, name))
+            remove_if_empty(Path(folder), self._top)
 
     def series_folders(self) -> Iterator[Path]:
         """Folders of images, those of one study after the other, in a fixed order."""

@@ -9,10 +9,11 @@ import collections
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dicom_anon.arrange import Arranger, holds_something, remove_if_empty
+from dicom_anon.arrange import Arranger, holds_something
 from dicom_anon.discovery import FileJob, Folder
 from dicom_anon.errors import UsageError
 from dicom_anon.fileset import own_head
@@ -137,6 +138,8 @@ class Destination:
                 self._book.rename(Path(self._top), self._earlier.names())
             if self._earlier.open_since is not None:
                 self._remove_unrecorded(self._earlier, self._earlier.open_since - _BEHIND)
+            if self._arranger is not None:
+                self._arranger.remove_empty()
 
     def _remove_unrecorded(self, manifest: Manifest, since: float) -> None:
         """Remove outputs that a run had no time to record: from changed sources they may get other names, or none.
@@ -153,8 +156,6 @@ class Destination:
                     with contextlib.suppress(OSError):
                         if os.stat(path).st_mtime >= since:
                             os.unlink(path)
-            if self._arranger is not None:
-                remove_if_empty(Path(folder), top)
 
     def mirror(self, folder: Folder) -> None:
         """Make the folder that stands for one of the source."""
@@ -241,23 +242,27 @@ class Destination:
             return
         if not in_order:
             notes["folder-names-pending"] += 1
-            return
-        if self._arranger is not None:
+        elif self._arranger is not None:
             try:
                 self._arranger.settle()
             except (OSError, sqlite3.Error):
                 notes["folder-names-pending"] += 1
         if self._book is None:
             return
-        final = self._book.settle()
-        if self._book.tainted:
-            notes["folder-name-replaced"] = self._book.tainted
-        if self._manifest is not None:
-            try:
+        try:
+            if in_order:
+                for path, _ in self._earlier.outputs() if self._earlier is not None else ():
+                    self._book.vouch(path)
+                final = self._book.settle()
+                if self._book.tainted:
+                    notes["folder-name-replaced"] = self._book.tainted
+            else:  # a name that was clear may have become one that tells
+                final = self._manifest.names() if self._manifest is not None else {}
+            if self._manifest is not None:
                 self._manifest.settle_names(final, self._book.renames(final))
-            except sqlite3.Error:
-                notes["record-failed"] += 1
-                return
+        except sqlite3.Error:
+            notes["record-failed"] += 1
+            return
         left = self._book.rename(Path(self._top), final)
         if left:
             notes["folder-names-left"] = left
@@ -282,9 +287,9 @@ def _loses_case(folder: str) -> bool:
 
 
 def _is_gone(path: str) -> bool:
-    """Tell whether nothing is there; of what cannot be looked at, nobody knows."""
+    """Tell whether no file is there; of what cannot be looked at, nobody knows."""
     try:
-        os.lstat(path)
+        return stat.S_ISDIR(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

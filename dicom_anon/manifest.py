@@ -213,8 +213,11 @@ class Manifest:
         return int(self._database.execute(query, (self._tree, WRITTEN)).fetchone()[0])
 
     def names(self) -> dict[str, bool]:
-        """Folder names that are settled, and whether each may stay."""
-        rows = self._database.execute("SELECT name, stays FROM name WHERE tree = ?", (self._tree,))
+        """Folder names that are settled, and whether each may stay, also after what files recorded since then said."""
+        rows = self._database.execute(
+            "SELECT name, stays AND name NOT IN (SELECT name FROM taint WHERE tree = ?) FROM name WHERE tree = ?",
+            (self._tree, self._tree),
+        )
         return {os.fsdecode(name): bool(stays) for name, stays in rows}
 
     def tainted(self) -> frozenset[str]:

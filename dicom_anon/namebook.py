@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dicom_anon.folders import walk_up
-from dicom_anon.naming import Identifiers, folder_token, holds_identifier, is_portable
+from dicom_anon.naming import Everyone, Identifiers, folder_token, is_portable
 from dicom_anon.pseudonyms import Pseudonyms
 
 
@@ -26,7 +26,7 @@ class NameBook:
     pseudonyms : Pseudonyms
         Make the tokens.
     known : Mapping[str, bool]
-        From earlier runs: whether a name may stay.
+        From earlier runs: whether folders have this name, or a token.
     tainted : iterable of str
         From earlier runs, also from those that were killed: names that hold an identifier of a file below them.
     seen : iterable of Identifiers
@@ -43,10 +43,11 @@ class NameBook:
         self._pseudonyms = pseudonyms
         self._may_stay = dict(known)
         self._new: set[str] = set()
-        self._tainted = {name for name, stays in known.items() if not stays}.union(tainted)
+        self._tainted = set(tainted)
         self._covered: set[str] = set()
+        self._vouched: set[str] = set()
         self._doubtful: set[str] = set()
-        self._seen = set(seen)
+        self._seen = Everyone(seen)
         self._folders: dict[str, str] = {"": ""}
 
     def target(self, folder: str) -> str:
@@ -58,9 +59,9 @@ class NameBook:
         target = self._folders[folder]
         for folder in reversed(unknown):
             name = os.path.basename(folder)
-            if name not in self._may_stay:
-                self._new.add(name)
             stays = self._may_stay.get(name, False)
+            if not stays:
+                self._new.add(name)
             target = os.path.join(target, name if stays else folder_token(name, self._pseudonyms))
             self._folders[folder] = target
         return target
@@ -79,12 +80,16 @@ class NameBook:
             self._seen.add(identifiers)
         _mark(relative, self._doubtful)
 
+    def vouch(self, relative: str) -> None:
+        """Take in that a file was written, in this or an earlier run: what it said of the names above it is known."""
+        _mark(relative, self._vouched)
+
     def settle(self) -> dict[str, bool]:
-        """Say which names are final, and what they are; `rename` then makes it so.
+        """Say which names folders are to have when the run ends; `rename` then makes it so.
 
         A name below which nothing was written is compared with the identifiers of all files, since nobody else vouches
-        for it, and in each run, since a later delivery may bring its patient. One below which a file could not be done
-        keeps its token, and is open again in the next run.
+        for it, and in each run, since a later delivery may bring its patient. One below which a file could not be done,
+        and no other ever was, is a token, and is open again in the next run.
 
         Returns
         -------
@@ -92,14 +97,12 @@ class NameBook:
             For each name, whether it stays.
         """
         covered = {os.path.basename(folder) for folder in self._covered}
-        pending = {os.path.basename(folder) for folder in self._doubtful} - covered
-        clear = {name for name, stays in self._may_stay.items() if stays}
-        for name in clear.union(self._new - pending) - self._tainted:
-            if name not in covered and (
-                not is_portable(name) or any(holds_identifier(name, identifiers) for identifiers in self._seen)
-            ):
-                self._tainted.add(name)
-        return {name: name not in self._tainted for name in {*self._may_stay, *(self._new - pending)}}
+        vouched = {os.path.basename(folder) for folder in self._vouched}
+        pending = {os.path.basename(folder) for folder in self._doubtful} - covered - vouched
+        clear = self._new.union(name for name, stays in self._may_stay.items() if stays) - pending
+        alone = clear - self._tainted - covered
+        self._tainted |= self._seen.held_by(alone).union(name for name in alone if not is_portable(name))
+        return {name: name in clear - self._tainted for name in {*self._may_stay, *self._new}}
 
     def renames(self, final: Mapping[str, bool]) -> dict[str, str]:
         """Other names of folders, of which none must stay, and the final ones."""

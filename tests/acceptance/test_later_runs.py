@@ -10,10 +10,12 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from dicom_anon import anonymize_tree
+from dicom_anon.destination import Destination
 from dicom_anon.runfolder import RunFolder
 from tests.acceptance.command import COMMAND, Done, call, contents, environment, files_below, folders_below, read
 from tests.acceptance.test_resume import picture, state
@@ -261,6 +263,18 @@ def test_outputs_of_sources_that_are_gone_are_counted_as_long_as_they_are_there(
         assert sum(map(int, counts)) == left
 
 
+@pytest.mark.parametrize("options", [(), ("--names", "uid")])
+def test_a_file_in_whose_place_there_is_a_folder_is_gone(
+    tmp_path: Path, key_file: Path, options: tuple[str, ...]
+) -> None:
+    source, out = put(tmp_path / "in", a=picture(0, 1), b=picture(0, 2)), tmp_path / "out"
+    run(source, out, key_file, *options)
+    (source / "a.dcm").unlink()
+    (source / "a.dcm").mkdir()
+    told = run(source, out, key_file, *options)
+    assert told == {"code": 0, "written": 0, "unchanged": 1, "outputs-without-source": 1}
+
+
 def test_what_was_not_looked_at_is_not_gone(tmp_path: Path, key_file: Path) -> None:
     source = put(tmp_path / "in", a__1=picture(0, 1), b__2=picture(0, 2), top=picture(1, 3))
     out = tmp_path / "out"
@@ -289,6 +303,62 @@ def test_a_name_below_which_nothing_was_written_goes_when_its_patient_comes(tmp_
     assert not any(name in str(folders_below(out)) for name in ("Waldteufel", "Emil"))
 
 
+def test_a_name_that_no_file_vouched_for_goes_when_one_below_it_cannot_be_done(tmp_path: Path, key_file: Path) -> None:
+    source, out = put(tmp_path / "in", a__1=picture(0, 1), b__1=picture(0, 2)), tmp_path / "out"
+    (source / "Waldteufel, Emil").mkdir()
+    run(source, out, key_file)
+    assert folders_below(out) == {"a", "b", "Waldteufel, Emil"}
+    cut = picture(1, 3, PatientName="Waldteufel^Emil")
+    put(source, **{"Waldteufel, Emil__1": cut[:300], "b__2": cut[:300]})
+    for _ in range(2):
+        assert run(source, out, key_file)["code"] == 1
+        run(source, tmp_path / "whole", key_file)
+        assert state(out) == state(tmp_path / "whole")
+        assert "b" in folders_below(out)
+        assert not any("Waldteufel" in name for name in folders_below(out))
+    put(source, **{"Waldteufel, Emil__1": picture(0, 3)})
+    run(source, out, key_file)
+    assert folders_below(out) == {"a", "b", "Waldteufel, Emil"}
+    put(source, b__1=cut[:300])
+    run(source, out, key_file)
+    assert "b" not in folders_below(out)
+
+
+def test_a_name_goes_when_a_run_ends_early_that_met_its_patient(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = put(tmp_path / "in", Waldteufel__1=picture(0, 1)), tmp_path / "out"
+    words = ("--extract", "main")
+    run(source, out, key_file, *words)
+    put(
+        source, Waldteufel__2=picture(1, 2, PatientName="Waldteufel^Emil"), z__3=picture(0, 3)[:-7], zz__4=picture(0, 4)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("dicom_anon.fanout.HERE_FILES", 1)
+        assert run(source, out, key_file, "--on-error", "fail", *words)["folder-names-pending"] == 1
+    assert len(files_below(out)) == 3
+    assert not any("Waldteufel" in name for name in folders_below(out))
+    run(source, out, key_file, *words)
+    run(source, tmp_path / "whole", key_file, *words)
+    assert state(out) == state(tmp_path / "whole")
+
+
+def test_a_name_goes_before_all_else_when_a_run_was_killed_that_met_its_patient(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = put(tmp_path / "in", Waldteufel__1=picture(0, 1)), tmp_path / "out"
+    run(source, out, key_file)
+    put(source, Waldteufel__2=picture(1, 2, PatientName="Waldteufel^Emil"))
+    key, private = key_file.read_bytes(), RunFolder(tmp_path / "out.private")
+    for killed_in in ("settle", "undone"):  # at its end, and the next one at its beginning
+        with monkeypatch.context() as patch:
+            patch.setattr(Destination, killed_in, Mock(side_effect=SystemError))
+            with pytest.raises(SystemError):
+                anonymize_tree(source, out, key=key, run_folder=private, jobs=1)
+    assert not any("Waldteufel" in name for name in folders_below(out))
+    assert run(source, out, key_file) == {"code": 0, "written": 0, "unchanged": 2, "folder-name-replaced": 1}
+
+
 # Outputs that wanted one name
 
 
@@ -299,6 +369,24 @@ def twins(source: Path, **changes: object) -> Path:
     """Two images that want one name; which of them gets it is up to the key."""
     same = {"SOPInstanceUID": "1.2.826.0.1.3680043.10.77.9", "InstanceNumber": 1}
     return put(source, a=picture(0, 1, **same, Rows=1, Columns=16), b=picture(0, 1, **same, **changes))
+
+
+@pytest.mark.parametrize("options", [*ONE_NAME, ("--layout", "study", "--crosswalk", "table.csv")])
+def test_an_output_that_a_power_cut_left_empty_is_done_again_under_its_name(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, out = put(tmp_path / "in", a=picture(0, 1), b=picture(0, 2), c=picture(1, 3)), tmp_path / "out"
+    run(source, out, key_file, *options)
+    before, lost = contents(out), [output_of(number, out) for number in (2, 3)]
+    for path in lost:
+        path.write_bytes(b"")
+    assert run(source, out, key_file, *options, "--dry-run")["written"] == 2
+    assert run(source, out, key_file, *options) == {"code": 0, "written": 2, "unchanged": 1}
+    assert {name: content for name, content in contents(out).items() if "task" not in name} == {
+        name: content for name, content in before.items() if "task" not in name
+    }
+    assert run(source, out, key_file, *options) == {"code": 0, "written": 0, "unchanged": 3}
 
 
 def images_in(out: Path) -> list[str]:

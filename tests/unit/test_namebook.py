@@ -85,12 +85,27 @@ def test_a_folder_of_doubt_is_left_open() -> None:
     book = NameBook(PSEUDONYMS, {})
     book.target("doubt/sub")
     book.doubt("doubt/sub/cut")
-    assert book.settle() == {}
-    book = NameBook(PSEUDONYMS, {})
+    assert book.settle() == {"doubt": False, "sub": False}
+    book = NameBook(PSEUDONYMS, book.settle())
     book.target("doubt/sub")
     book.doubt("doubt/sub/cut")
     book.learn("doubt/1", (), DOE)  # whose it is is known by this one
-    assert book.settle() == {"doubt": True}
+    assert book.settle() == {"doubt": True, "sub": False}
+
+
+def test_doubt_takes_a_name_back_that_no_file_vouched_for() -> None:
+    for written, stays in (("", False), ("old/1", True)):
+        book = NameBook(PSEUDONYMS, {"old": True})
+        book.target("old")
+        book.doubt("old/cut")
+        if written:
+            book.vouch(written)
+        assert book.settle() == {"old": stays}
+        assert book.tainted == 0
+
+
+def test_a_token_stays_where_its_folder_is_gone() -> None:
+    assert NameBook(PSEUDONYMS, {"open": False}).settle() == {"open": False}
 
 
 def test_what_earlier_runs_saw_counts() -> None:

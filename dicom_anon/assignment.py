@@ -344,9 +344,8 @@ def _check_macros(
     for layer in layers:
         for key, rule in layer.rules:
             action, row = rule.action, rows.get(key)
-            if not isinstance(action, Set | Replace) or action.template is None:
-                continue
-            if row is None or row.source != layer.source:
+            applies = row is not None and row.source == layer.source
+            if not applies or not isinstance(action, Set | Replace) or action.template is None:
                 continue
             place = (rule.where, layer.section, rule.written)
             for column in sorted(action.template.columns):

@@ -69,7 +69,7 @@ class MethodCodes(Action):
         return Assigned(b"".join(items))
 
 
-_NAMING = (tags.PATIENT_NAME, tags.PATIENT_ID, 0x00101000, 0x00101001, 0x00101002, 0x00101005)
+_NAMING = (tags.PATIENT_NAME, tags.PATIENT_ID, tags.OTHER_PATIENT_IDS, 0x00101001, 0x00101002, 0x00101005)
 """Names and IDs of the patient, the other ones and the birth name among them."""
 
 

@@ -5,12 +5,11 @@ Pure functions of text. Reading identifiers from a Data Set, and choosing the te
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Final
 
 from .announced import announced_spans
-from .folding import view
+from .folding import LETTERS, view
 from .identifiers import Finder, Identifiers
 from .mending import cut, merge
 from .numbers import number_spans, with_label
@@ -19,7 +18,6 @@ from .words import ORDINARY_WORDS
 
 __all__ = ["ORDINARY_WORDS", "Identifiers", "Scrubber", "scrubber_for"]
 
-_WORD = re.compile(r"[^\W\d_]+")
 # A cut can bring a label and a number together, so cleaning is repeated until nothing is found. Real text
 # settles in two rounds; one that does not is not trusted and goes as a whole.
 _ROUNDS: Final = 8
@@ -56,7 +54,7 @@ class Scrubber:
     def _clean(self, text: str) -> str:
         for _ in range(_ROUNDS):
             seen = view(text)
-            words = set(_WORD.findall(seen.folded))
+            words = set(LETTERS.findall(seen.folded))
             spans = [*self._finder.spans(seen), *number_spans(seen, words)]
             spans += people_spans(seen, words, self._finder.name_words)
             spans += announced_spans(seen, words, self._finder.ids)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 Span = tuple[int, int]
 
 ALNUM = re.compile(r"[^\W_]+")
+LETTERS = re.compile(r"[^\W\d_]+")
 
 _FOLDS = {
     "ß": "ss",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from .folding import Span, View
+from .folding import LETTERS, Span, View
 from .words import PARTICLES, is_ordinary, listed
 
 # How much a label says about the word after it. MAYBE: a name unless it is an ordinary word or in lower case
@@ -59,7 +59,6 @@ _CARETED = re.compile(
     r"\^+(?=[^\W\d_]{3}|[^\W\d_a-z])[\w'^-]*\w"
 )
 """Words on both sides of a ``^``, as in a Person Name (PS3.5 section 6.2.1) and in "Head^Routine" of some scanners."""
-_WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"([^\W\d_]+)[ _]$")
 _DEGREE = re.compile(r",? ?(?:m\.d\.|ph\.?d\.?|(?<=, )md|jr\.?)(?![^\W_])")
 _MOST_WORDS = 4
@@ -73,7 +72,7 @@ def people_spans(seen: View, words: set[str], known: frozenset[str]) -> Iterator
     """
     if "^" in seen.folded:
         for found in _CARETED.finditer(seen.folded):
-            if not any(map(is_ordinary, _WORD.findall(found[0]))):
+            if not any(map(is_ordinary, LETTERS.findall(found[0]))):
                 yield found.span()
     if _HINTS.isdisjoint(words):
         return

@@ -229,9 +229,10 @@ def verify_trees(
         for number, name in enumerate(there, 1)
         if name in sources.without["unreadable"] and name not in accounted
     )
-    for path in {plan.get(name, name) for name in gone}.intersection(outputs):
-        shown_path = shown(path, frozenset(path_hits(path, index, {})))
-        found_here.append(Finding(shown_path, "file", GONE, "unaccounted"))
+    found_here.extend(
+        Finding(_shown(path, index), "file", GONE, "unaccounted")
+        for path in {plan.get(name, name) for name in gone}.intersection(outputs)
+    )
     unsearched = {
         **dict.fromkeys(made.closed, "folder not readable"),
         **dict.fromkeys(made.others, "neither file nor folder"),
@@ -243,9 +244,8 @@ def verify_trees(
         if path in unsearched:
             found_here.append(Finding(shown_path, "file", unsearched[path], "unreadable"))
     for path, target in made.targets.items():
-        shown_path = shown(path, frozenset(path_hits(path, index, {})))
         kinds = path_hits(target.replace(os.sep, "/"), index, {}).values()
-        found_here.extend(Finding(shown_path, "link", kind, "identifier") for kind in kinds)
+        found_here.extend(Finding(_shown(path, index), "link", kind, "identifier") for kind in kinds)
     return VerifyReport(
         findings=tuple(sorted(set(found_here), key=_place)),
         sources=len(there),
@@ -255,6 +255,11 @@ def verify_trees(
         not_dicom=len(sources.without["not dicom"]),
         bytes_searched=total,
     )
+
+
+def _shown(path: str, index: Index) -> str:
+    """Return a path without the components that hold an identifier."""
+    return shown(path, frozenset(path_hits(path, index, {})))
 
 
 def _place(finding: Finding) -> tuple[str, str, str, str, int]:

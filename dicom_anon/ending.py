@@ -5,10 +5,12 @@ Lives here: the signal handlers. Does not live here: what is left to do when a r
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,9 @@ if TYPE_CHECKING:  # it takes long to import, and signals do not wait
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ask a process to end: Ctrl-C, whoever stops services, jobs and containers, and a terminal that is closed."""
+
+_AGAIN_SECONDS = 0.01
+"""Time after which a signal is sent once more that nobody heard of."""
 
 
 class FirstSignal:
@@ -55,12 +60,21 @@ class FirstSignal:
                 self.came, self.number = True, number
                 raise KeyboardInterrupt
 
+        def dropped(told: sys.UnraisableHookArgs) -> None:
+            if not isinstance(told.exc_value, KeyboardInterrupt):
+                hook(told)
+                return
+            self.came = False  # it came where Python drops what is raised, as while it imports: once more
+            threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main, (self.number,)).start()
+
         before = {number: old for number, old in _handlers().items() if old not in (signal.SIG_IGN, None)}
         for number in before:
             signal.signal(number, interrupt)
+        hook, sys.unraisablehook = sys.unraisablehook, dropped
         try:
             yield
         finally:
+            sys.unraisablehook = hook
             if self.came:
                 atexit.register(lambda: [signal.signal(each, signal.SIG_IGN) for each in before])  # Python's own end
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 logging.getLogger("pydicom").setLevel(logging.ERROR)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
 
 
 @pytest.fixture(autouse=True)

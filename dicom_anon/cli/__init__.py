@@ -154,7 +154,7 @@ def _open_streams() -> None:
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(descriptor, True)
-            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 # to the end
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8"))  # noqa: SIM115 # to the end
 
 
 def _tell(error: Exception) -> int:

@@ -63,6 +63,11 @@ class Arranger:
         ----------
         written_as : str
             Path below the destination.
+
+        Raises
+        ------
+        OSError
+            It cannot be told, since what is there cannot be read.
         """
         above, name = os.path.split(written_as)
         folders = [above]
@@ -80,12 +85,6 @@ class Arranger:
 
     def _is_its_own(self, path: str, code: str) -> bool:
         return self._manifest is not None and self._manifest.has_plain(path, code)
-
-    def remove(self, written_as: str) -> None:
-        """Remove an output, if it is there, since its source is no longer what it was."""
-        found = self.find(written_as)
-        if found:
-            os.unlink(self._top / found)
 
     def remove_empty(self) -> None:
         """Remove images in which nothing is, as a power cut may leave them, and folders: they would keep a name."""
@@ -128,6 +127,7 @@ class Arranger:
                 os.rename(os.path.join(folder, name), os.path.join(folder, new))
             remove_if_empty(folder, self._top)
         self._folders.clear()
+        os.stat(self._top)  # of one that has gone, nothing was found
 
     def _settle_series(self, images: Path) -> None:
         """Give the series of a study their folders, or put new files into those that they have."""
@@ -165,10 +165,16 @@ class Arranger:
 
 
 def holds_something(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file is there, and not an empty one, as a power cut may leave it under the name of an output."""
+    """Tell whether a file is there, and not an empty one, as a power cut may leave it under the name of an output.
+
+    Raises
+    ------
+    OSError
+        It cannot be told.
+    """
     try:
         status = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
@@ -203,9 +209,9 @@ def _move_files(folder: Path, target: Path) -> None:
 
 
 def _first_output(folder: Path) -> Output | None:
-    """Header of the first image in a folder, `None` where there is none."""
+    """Header of the first image in a folder, `None` where there is none; one that cannot be read may be that."""
     for name in files_in(folder):
-        with contextlib.suppress(OSError, FileRefused):
+        with contextlib.suppress(FileRefused):
             return read_output(folder / name)
     return None
 

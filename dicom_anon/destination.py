@@ -17,7 +17,7 @@ from dicom_anon.arrange import Arranger, holds_something
 from dicom_anon.discovery import FileJob, Folder
 from dicom_anon.errors import UsageError
 from dicom_anon.fileset import own_head
-from dicom_anon.folders import Listed, walk_up
+from dicom_anon.folders import Listed, walk, walk_up
 from dicom_anon.manifest import Manifest
 from dicom_anon.namebook import NameBook
 from dicom_anon.output import PART_PREFIX, part_name
@@ -26,6 +26,8 @@ from dicom_anon.worker import Order
 
 _BEHIND = 2.0
 """Seconds by which times of files may be behind: those of FAT are even."""
+
+_CANNOT_BE_EMPTIED = "DST cannot be emptied: see to the permissions of its folders"
 
 
 def places_now(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> Iterator[tuple[str, str]]:
@@ -46,9 +48,13 @@ def all_ours(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> l
     """
     outputs = (place for _, place in places_now(manifest, destination, pseudonyms))
     recorded = {os.path.join(destination, relative) for relative in (*outputs, *manifest.documents())}
+    found: list[Listed] = []
     if destination.exists():
         _check_open(destination)
-    found = list(walk_up(destination))
+        try:
+            found = list(walk(destination))[::-1]
+        except OSError:  # what cannot be seen would stay
+            raise UsageError(_CANNOT_BE_EMPTIED) from None
     for folder, folders, names in found:
         for path in (os.path.join(folder, name) for name in names):
             is_part = os.path.basename(path).startswith(PART_PREFIX)
@@ -61,7 +67,7 @@ def all_ours(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> l
 
 def _check_open(folder: str | os.PathLike[str]) -> None:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise UsageError("DST cannot be emptied: see to the permissions of its folders")
+        raise UsageError(_CANNOT_BE_EMPTIED)
 
 
 def start_afresh(manifest: Manifest, destination: Path, pseudonyms: Pseudonyms) -> None:
@@ -114,7 +120,7 @@ class Destination:
         self._book = book
         self._arranger = arranger
         self._earlier = manifest if os.path.isdir(order.destination) else None
-        self._began = order.began - 0.1  # clocks of file systems are coarse
+        self._began = order.began - _BEHIND
         self.case_is_lost = False
 
     def prepare(self) -> None:
@@ -173,22 +179,47 @@ class Destination:
         return FileJob(job.relative, job.size, job.modified, self._book.target(folder) + slash + name)
 
     def undone(self, batch: list[FileJob]) -> list[FileJob]:
-        """Leave out of a batch what an earlier run wrote, if it is still there."""
+        """Leave out of a batch what an earlier run wrote, if it is still there.
+
+        Raises
+        ------
+        OSError, sqlite3.Error
+            It cannot be told.
+        """
         if self._earlier is None:
             return batch
         done = self._earlier.done(batch, crossed=self._crossed)
         return [job for job in batch if job.relative not in done or not self._is_there(job, done[job.relative])]
 
-    def remove_stale(self, batch: list[FileJob]) -> None:
-        """Remove outputs whose sources are no longer what they were: new ones may have other names, or none."""
+    def remove_stale(self, batch: list[FileJob]) -> list[FileJob]:
+        """Remove outputs whose sources are no longer what they were: new ones may have other names, or none.
+
+        Returns
+        -------
+        list of FileJob
+            Those whose outputs cannot be removed.
+
+        Raises
+        ------
+        OSError, sqlite3.Error
+            It cannot be told; also where the destination itself has gone, as a disk does that is pulled out.
+        """
+        stuck: list[FileJob] = []
         if self._earlier is None or self._dry_run:
-            return
+            return stuck
         for job, written_as in self._earlier.outputs_of(batch):
-            with contextlib.suppress(OSError):
-                if self._arranger is not None:
-                    self._arranger.remove(written_as)
-                else:
-                    os.unlink(os.path.join(self._top, _settled(job, written_as)))
+            place = _settled(job, written_as) if self._arranger is None else self._arranger.find(written_as)
+            path = os.path.join(self._top, place)
+            try:
+                if place:
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                if not os.path.isdir(path):
+                    stuck.append(job)
+        os.stat(self._top)
+        return stuck
 
     def orphans(self, seen: int) -> int:
         """Count outputs of which the sources are gone; where both are, that is struck off the record.
@@ -202,7 +233,7 @@ class Destination:
             return 0
         top = Path(self._top)
         lost = [
-            (path, os.path.exists(top / place))
+            (path, not _is_gone(os.path.join(top, place)))
             for path, place in places_now(self._earlier, top, self._pseudonyms)
             if _is_gone(os.path.join(self._source, path))
         ]
@@ -271,7 +302,9 @@ class Destination:
         """Tell whether the output of an earlier run is still there; its folder may have got its own name since."""
         if self._arranger is not None:
             return self._arranger.find(written_as) != ""
-        return holds_something(os.path.join(self._top, _settled(job, written_as)))
+        with contextlib.suppress(OSError):  # it gets the same name again
+            return holds_something(os.path.join(self._top, _settled(job, written_as)))
+        return False
 
 
 def _loses_case(folder: str) -> bool:

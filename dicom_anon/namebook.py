@@ -121,20 +121,27 @@ class NameBook:
         Returns
         -------
         int
-            Folders that could not be renamed, and so have a name still that must not stay.
+            Folders that could not be renamed, and so have a name still that must not stay, and those that could not be
+            looked into, if there are such names.
         """
         telling = 0
         renames = self.renames(final)
         as_kept = {_decomposed(name): name for name in renames}
         if renames:
+            ours, listed, unseen = {*renames, *renames.values()}, set[str](), 0
             for folder, names, _ in walk_up(destination):
+                listed.add(folder)
                 for found in names:
+                    path = os.path.join(folder, found)
                     name = found if found in final else as_kept.get(_decomposed(found), found)
+                    unseen += name in ours and path not in listed
                     if name in renames:
                         try:
-                            os.rename(os.path.join(folder, found), os.path.join(folder, renames[name]))
+                            os.rename(path, os.path.join(folder, renames[name]))
                         except OSError:  # a folder may keep its token, which tells nothing
                             telling += not final.get(name, True)
+            if not all(final.values()):
+                telling += unseen + (os.fspath(destination) not in listed)
         return telling
 
     @property

@@ -40,7 +40,7 @@ NOTES = {
     "pixel-comments-blanked": "files with comments or a senseless offset table in their compressed pixel data, blanked",
     "pixel-stream-not-checked": "files with video, JPEG XL, overlays in JPEG or the like, not wholly looked into",
     "pixel-surplus-trimmed": "files whose pixel data was longer than the image, and was cut",
-    "record-failed": "batches that could not be recorded in the run folder, which ended the run",
+    "record-failed": "batches that could not be recorded, or whose outputs could not be looked at, which ended the run",
     "trailing-bytes": "files with bytes after the Data Set, which were dropped",
     "unused-bits-cleared": "files with something in the unused bits of their pixels, which was cleared",
     "widened-to-utf8": "files whose text was written anew in UTF-8, to hold a value of a rule",

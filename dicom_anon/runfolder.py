@@ -151,10 +151,11 @@ class RunFolder:
                 pass
             except OSError:  # a file system without links
                 os.replace(new, path)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(new)
         except OSError as error:
             raise UsageError(f"the key cannot be kept: {error.strerror}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
         return read_key(path)
 
     @property

@@ -182,19 +182,22 @@ class _Run:
         with self._account:
             self._report.found += len(batch)
             self._report.found_bytes += size
-        rest = batch
+        undone, stuck, why = batch, batch, Reason.NOT_REACHED
         with self._on_record():
-            rest = self._destination.undone(batch)
-            self._destination.remove_stale(rest)
+            stuck = undone = self._destination.undone(batch)
+            stuck, why = self._destination.remove_stale(undone), Reason.WRITE_FAILED
         with self._account:
-            self._report.unchanged += len(batch) - len(rest)
-        if self._request.book is not None and len(rest) < len(batch):
-            undone = {job.relative for job in rest}
+            self._report.unchanged += len(batch) - len(undone)
+        if self._request.book is not None and len(undone) < len(batch):
+            names = {job.relative for job in undone}
             for job in batch:  # what they say of names was kept when they were written
-                if job.relative not in undone:
+                if job.relative not in names:
                     self._request.book.learn(job.relative)
-        if rest:
-            yield rest
+        if stuck:  # what is on record of their old outputs holds
+            self._take([FileResult(job, why) for job in stuck], on_record=False)
+            undone = [job for job in undone if job not in stuck]
+        if undone:
+            yield undone
 
     def _mirror(self, folder: Folder) -> None:
         self._report.folders += 1
@@ -212,7 +215,7 @@ class _Run:
         if self._request.stop_on_trouble and self._report.trouble:
             self._ending.begun = True
 
-    def _take(self, results: list[FileResult]) -> None:
+    def _take(self, results: list[FileResult], *, on_record: bool = True) -> None:
         self._learn(results)
         with self._account:
             self._report.add(results)
@@ -221,7 +224,7 @@ class _Run:
                     self._problems.add((r.job.relative, r.reason, r.detail) for r in results if r.reason is not None)
                 if self._request.risks is not None:
                     self._request.risks.add((r.job.relative, r.detail) for r in results if BURNED_IN in r.notes)
-                if self._request.manifest is not None and not self._request.order.dry_run:
+                if on_record and self._request.manifest is not None and not self._request.order.dry_run:
                     self._request.manifest.record(results)  # at the end: what is on record as done is in the lists
         if self._request.stop_on_trouble and self._report.trouble:
             self._ending.begun = True

@@ -246,7 +246,8 @@ def _put_aside(result: FileResult, order: Order) -> FileResult:
 
 def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
     try:
-        with io.FileIO(f"{order.source}{os.sep}{job.relative}") as source:
+        source = io.FileIO(f"{order.source}{os.sep}{job.relative}")
+        try:
             file = DicomFile(source, job.size)
             new = engine.run_unwalked(file)
             if new.facts.burned_in and order.on_burned_in != "warn":
@@ -265,6 +266,8 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
             return FileResult(
                 job, None, new.facts.burned_in, listed, False, written_as, tainted, identifiers, new.crossing
             )
+        finally:
+            _close(source)
     except FileRefused as refusal:
         ends_run = refusal.reason is Reason.BURNED_IN and order.on_burned_in == "fail"
         is_asked = order.names == "safe" and refusal.reason is not Reason.NOT_DICOM  # which would be read twice in vain
@@ -281,6 +284,12 @@ def _try(job: FileJob, order: Order, engine: Engine) -> FileResult:
         return FileResult(job, Reason.INTERNAL_ERROR, "MemoryError")
     except Exception as error:
         return FileResult(job, Reason.INTERNAL_ERROR, place_of(error))
+
+
+def _close(source: BinaryIO) -> None:
+    """Close a source; an error now, as network file systems have them, takes no output back."""
+    with contextlib.suppress(OSError):
+        source.close()
 
 
 def _said(error: OSError) -> str:

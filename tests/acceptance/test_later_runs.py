@@ -5,20 +5,22 @@ The same command again, and runs that were killed, are in `test_resume`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from unittest.mock import Mock
 
 import pytest
 
-from dicom_anon import anonymize_tree
+from dicom_anon import anonymize_tree, arrange, output, worker
 from dicom_anon.destination import Destination
+from dicom_anon.manifest import Manifest
 from dicom_anon.runfolder import RunFolder
 from tests.acceptance.command import COMMAND, Done, call, contents, environment, files_below, folders_below, read
-from tests.acceptance.test_resume import picture, state
+from tests.acceptance.test_resume import picture, state, with_scandir_failing
 
 
 def put(folder: Path, **files: bytes) -> Path:
@@ -359,6 +361,21 @@ def test_a_name_goes_before_all_else_when_a_run_was_killed_that_met_its_patient(
     assert run(source, out, key_file) == {"code": 0, "written": 0, "unchanged": 2, "folder-name-replaced": 1}
 
 
+def test_a_name_that_cannot_be_taken_away_is_told(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = put(tmp_path / "in", Grubenwald__IM1=picture(1, 1)), tmp_path / "out"
+    run(source, out, key_file)
+    assert files_below(out) == ["Grubenwald/IM1.dcm"]
+    put(source, Grubenwald__IM2=picture(0, 2))
+    with monkeypatch.context() as patch:
+        with_scandir_failing(patch, out)
+        told = run(source, out, key_file)
+    assert (told["code"], told["written"], told["folder-names-left"]) == (1, 1, 1)
+    assert run(source, out, key_file)["code"] == 0
+    assert "Grubenwald" not in str(folders_below(out))
+
+
 # Outputs that wanted one name
 
 
@@ -395,6 +412,140 @@ def images_in(out: Path) -> list[str]:
 
 def columns(out: Path) -> list[int]:
     return sorted(read(out / name).Columns for name in images_in(out))
+
+
+def failing(*_: object) -> Any:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("fault", ["read", "look", "gone"])
+@pytest.mark.parametrize("options", [("--names", "uid"), ("--layout", "study"), ()])
+def test_outputs_that_cannot_be_seen_for_a_time_are_not_made_twice(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], fault: str
+) -> None:
+    source, out = put(tmp_path / "in", IM1=picture(0, 1), IM2=picture(1, 2)), tmp_path / "out"
+    run(source, out, key_file, *options)
+    before = state(out)
+    for name in files_below(out):
+        os.utime(out / name, (1e9, 1e9))  # written long ago
+    look, done = os.stat, Manifest.done
+
+    def fail_below(path: Any, **more: Any) -> os.stat_result:
+        return failing() if str(path).startswith(f"{out}{os.sep}") else look(path, **more)
+
+    def pulled_out(*known: Any, **more: Any) -> dict[str, str]:
+        out.rename(tmp_path / "elsewhere")
+        return done(*known, **more)
+
+    with monkeypatch.context() as patch:
+        if fault == "read":
+            patch.setattr(arrange, "read_output", failing)
+        elif fault == "look":
+            patch.setattr(os, "stat", fail_below)
+        else:
+            patch.setattr(Manifest, "done", pulled_out)
+        told = run(source, out, key_file, *options)
+    if fault == "gone":
+        assert not out.exists()
+        (tmp_path / "elsewhere").rename(out)
+    is_seen = told["unchanged"] == 2 or not (options or fault == "gone")  # without options names stay what they were
+    assert told["code"] == (0 if is_seen else 1)
+    assert run(source, out, key_file, *options)["code"] == 0
+    assert state(out)[0].keys() == before[0].keys()
+    assert run(source, out, key_file, *options)["unchanged"] == 2
+
+
+def test_a_destination_that_has_gone_at_the_end_has_not_got_its_names(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = put(tmp_path / "in", IM1=picture(0, 1)), tmp_path / "out"
+    settle = Destination.settle
+
+    def pulled_out(*known: Any, **more: Any) -> None:
+        out.rename(tmp_path / "elsewhere")
+        settle(*known, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Destination, "settle", pulled_out)
+        told = run(source, out, key_file, "--layout", "study")
+    assert (told["code"], told["written"], told["folder-names-pending"]) == (1, 1, 1)
+    (tmp_path / "elsewhere").rename(out)
+    assert run(source, out, key_file, "--layout", "study")["unchanged"] == 1
+    assert [os.path.basename(name) for name in images_in(out)] == ["00001.dcm"]
+
+
+def test_an_output_that_cannot_be_looked_at_is_not_lost(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = put(tmp_path / "in", IM1=picture(0, 1), IM2=picture(1, 2)), tmp_path / "out"
+    run(source, out, key_file)
+    (source / "IM1.dcm").unlink()
+    stat, lstat = os.stat, os.lstat
+    with monkeypatch.context() as patch:
+        for name, look in (("stat", stat), ("lstat", lstat)):
+            patch.setattr(os, name, lambda path, look=look, **m: failing() if path == f"{out}/IM1.dcm" else look(path))
+        run(source, out, key_file)
+    told = run(source, out, key_file)
+    assert (told["unchanged"], told["outputs-without-source"]) == (1, 1)
+
+
+@pytest.mark.parametrize("options", [(), ("--names", "uid"), ("--layout", "study")])
+def test_an_output_that_cannot_be_removed_stays_on_record(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    source, out = put(tmp_path / "in", Li=picture(0, 1), IM2=picture(1, 2)), tmp_path / "out"
+    run(source, out, key_file, *options)
+    before = images_in(out)
+    (source / "Li.dcm").write_bytes(picture(2, 3))
+    unlink = os.unlink
+
+    def fail(path: str) -> None:
+        if output.PART_PREFIX not in os.fspath(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # as where somebody looks at it, on Windows
+        unlink(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", fail)
+        told = run(source, out, key_file, *options)
+    assert (told["code"], told["written"], told["unchanged"], images_in(out)) == (1, 0, 1, before)
+    listed = (tmp_path / "out.private/not-written.csv").read_text().splitlines()
+    assert listed[1:] == ["Li.dcm,failed,write-failed,"]
+    assert run(source, out, key_file, *options)["code"] == 0
+    run(source, tmp_path / "whole", key_file, *options)
+    assert images_in(out) == images_in(tmp_path / "whole")
+
+
+def test_a_series_that_cannot_be_read_has_not_got_its_folder_yet(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = put(tmp_path / "in", IM1=picture(0, 1)), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(arrange, "read_output", failing)
+        told = run(source, out, key_file, "--layout", "study")
+    assert (told["code"], told["written"], told["folder-names-pending"]) == (1, 1, 1)
+    assert run(source, out, key_file, "--layout", "study")["code"] == 0
+    run(source, tmp_path / "whole", key_file, "--layout", "study")
+    assert images_in(out) == images_in(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("options", [("--names", "uid"), ("--layout", "study"), ()])
+def test_a_source_that_cannot_be_closed_is_written_once(
+    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    source, out = put(tmp_path / "in", IM1=picture(0, 1), IM2=picture(1, 2)), tmp_path / "out"
+    write = worker._write
+
+    def write_and_close(target: str, read: BinaryIO, *more: Any) -> None:
+        write(target, read, *more)
+        os.close(read.fileno())  # so that closing it again is an error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "_write", write_and_close)
+        told = run(source, out, key_file, *options)
+    assert (told["code"], told["written"]) == (0, 2)
+    before = images_in(out)
+    told = run(source, out, key_file, *options)
+    assert (told["code"], told["unchanged"], images_in(out)) == (0, 2, before)
 
 
 @pytest.mark.parametrize("options", ONE_NAME)

@@ -18,6 +18,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,18 @@ def run(source: Path, out: Path, key_file: Path, *more: object) -> dict[str, obj
 def state(out: Path) -> tuple[dict[str, bytes], set[str]]:
     """All that a run leaves in a destination."""
     return contents(out), folders_below(out)
+
+
+def with_scandir_failing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a folder not be listed, as where a disk or a network has a fault."""
+    scandir = os.scandir
+
+    def fail(path: str) -> Any:
+        if os.fspath(path) == os.fspath(folder):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
 
 
 WHOLE = {"code": 1, "written": 24, "unchanged": 0, "not-dicom": 1, "truncated": 1}
@@ -283,6 +296,23 @@ def test_overwrite_where_nothing_can_be_removed(
         (out / place).chmod(0o755)
     assert done.code == 2
     assert done.err == "error: DST cannot be emptied: see to the permissions of its folders\n"
+    assert state(out) == before
+    assert run(source, out, key_file) == {**WHOLE, "written": 0, "unchanged": 24}
+
+
+@pytest.mark.parametrize("place", ["", "plain1"])
+def test_overwrite_of_what_cannot_be_seen(
+    tmp_path: Path, source: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    out = tmp_path / "out"
+    run(source, out, key_file)
+    before = state(out)
+    with monkeypatch.context() as patch:
+        with_scandir_failing(patch, out / place)
+        for words in (("--dry-run",), ()):
+            done = call(source, out, "--key-file", key_file, "--overwrite", "-j", 1, *words)
+            assert done.code == 2
+            assert done.err == "error: DST cannot be emptied: see to the permissions of its folders\n"
     assert state(out) == before
     assert run(source, out, key_file) == {**WHOLE, "written": 0, "unchanged": 24}
 
@@ -556,6 +586,19 @@ def test_a_kill_while_the_key_is_made_leaves_no_half_key(tmp_path: Path, source:
     assert call(source, out).code == 1
     assert len((tmp_path / "kill.private/key").read_text().strip()) == 64
     assert call(source, out).code == 1
+
+
+def test_a_key_that_cannot_be_kept_leaves_nothing(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        done = call(source, tmp_path / "out", "-j", 1)
+    assert (done.code, done.err) == (2, "error: the key cannot be kept: No space left on device\n")
+    assert files_below(tmp_path / "out.private") == []
 
 
 def test_a_folder_whose_good_files_were_done_before_the_end_gets_its_name_back(tmp_path: Path, key_file: Path) -> None:

@@ -85,7 +85,7 @@ def test_outputs_are_found_before_and_after_and_removed(tmp_path: Path, manifest
     Arranger(tmp_path, "study", manifest).settle()
     arranger = Arranger(tmp_path, "study", manifest)
     assert arranger.find(written_as).startswith(f"{STUDY}/T1/0000")
-    arranger.remove(written_as)
+    (tmp_path / arranger.find(written_as)).unlink()
     assert tree(tmp_path) == []
     assert Arranger(tmp_path, "study", manifest).find(written_as) == ""
 
@@ -94,7 +94,8 @@ def test_of_two_that_wanted_one_name_the_right_one_is_removed(tmp_path: Path, ma
     for code in ("AA", "AB"):
         put(tmp_path, f"{STUDY}/~2.25.1/00001~00000000000000{code}.dcm", description="T1")
     Arranger(tmp_path, "study", manifest).settle()
-    Arranger(tmp_path, "study", manifest).remove(f"{STUDY}/~2.25.1/00001~00000000000000AB.dcm")
+    found = Arranger(tmp_path, "study", manifest).find(f"{STUDY}/~2.25.1/00001~00000000000000AB.dcm")
+    (tmp_path / found).unlink()
     assert tree(tmp_path) == [f"{STUDY}/T1/00001.dcm"]
 
 
@@ -103,7 +104,7 @@ def test_a_folder_that_its_changed_images_have_left_is_free_again(tmp_path: Path
     put(tmp_path, written_as, description="T1")
     Arranger(tmp_path, "study", manifest).settle()
     arranger = Arranger(tmp_path, "study", manifest)
-    arranger.remove(written_as)
+    (tmp_path / arranger.find(written_as)).unlink()
     put(tmp_path, written_as, description="T1")
     arranger.settle()
     assert tree(tmp_path) == [f"{STUDY}/T1/00001.dcm"]

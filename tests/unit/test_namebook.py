@@ -9,6 +9,7 @@ import pytest
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import folder_token, identifiers_of
 from dicom_anon.pseudonyms import Pseudonyms
+from tests.acceptance.test_resume import with_scandir_failing
 from tests.datasets import KEY
 
 PSEUDONYMS = Pseudonyms(KEY)
@@ -79,6 +80,19 @@ def test_a_folder_that_keeps_a_telling_name_is_counted(tmp_path: Path) -> None:
     final = {"clear": True, "Jane": False}
     assert NameBook(PSEUDONYMS, final).rename(tmp_path, final) == 1
     assert {"Jane", token("clear"), f"x/{token('Jane')}"} < folders(tmp_path)
+
+
+@pytest.mark.parametrize(("unseen", "counted"), [("", 1), ("clear", 1), (token("Anna"), 1), ("lost+found", 0)])
+def test_a_folder_that_cannot_be_looked_into_counts_as_one_that_keeps_a_telling_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unseen: str, counted: int
+) -> None:
+    for folder in ("clear/Jane", f"{token('Anna')}/Jane", "lost+found"):
+        (tmp_path / folder).mkdir(parents=True)
+    with_scandir_failing(monkeypatch, tmp_path / unseen)
+    final = {"clear": True, "Jane": False, "Anna": False}
+    assert NameBook(PSEUDONYMS, final).rename(tmp_path, final) == counted
+    clear = {"clear": True}
+    assert NameBook(PSEUDONYMS, clear).rename(tmp_path, clear) == 0  # no name below it can be a telling one
 
 
 def test_a_folder_of_doubt_is_left_open() -> None:

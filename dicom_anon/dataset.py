@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pydicom import DataElement, Dataset
 from pydicom.dataset import FileMetaDataset
+from pydicom.errors import BytesLengthException
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
@@ -99,7 +100,8 @@ def anonymize_dataset(
         of dicom-anonymizer, or functions (dataset, tag) that change the element in the Data Set they get; one may be
         called more than once for an element. Only where no assignment is given.
     key : bytes, optional
-        Secret of at least 16 bytes; the same key gives the same pseudonyms.
+        Secret of at least 16 bytes; the same key gives the same pseudonyms. Without one every call has a key of its
+        own, so that Data Sets of one series no longer belong together.
 
     Returns
     -------
@@ -114,6 +116,8 @@ def anonymize_dataset(
         There are extra rules beside other rules, or `delete_private_tags` is false beside an assignment.
     FileRefused
         It cannot be de-identified safely, or is of a kind that the rules do not pass on; it is unchanged then.
+    ValueError
+        The key is too short.
 
     Examples
     --------
@@ -202,7 +206,7 @@ def _encoded(dataset: Dataset, encoding: Encoding) -> bytes:
             else:
                 copy.add(DataElement(element.tag, implicit_vr(element.tag).decode(), element.value))
         write_dataset(buffer, copy)
-    except (TypeError, ValueError, AttributeError, NotImplementedError, OSError) as error:
+    except (TypeError, ValueError, AttributeError, NotImplementedError, OSError, BytesLengthException) as error:
         raise FileRefused(Reason.NOT_PARSABLE, f"cannot be encoded: {type(error).__name__}") from None
     return buffer.getvalue()
 

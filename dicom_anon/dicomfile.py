@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import struct
 import warnings
 import zlib
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_sequence
 from pydicom.filewriter import write_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -345,15 +346,17 @@ def _normalise(read_at: ReadAt, start: int, size: int, encoding: Encoding, probl
     """Let pydicom read what the walker could not, and write it in the encoding of the transfer syntax."""
     if size - start > MAX_IN_MEMORY:
         raise FileRefused(Reason.NOT_PARSABLE, problem)
-    source: Any = DicomBytesIO(read_at(start, size - start))  # pydicom types it as a plain file
-    target = DicomBytesIO()
-    for stream in (source, target):
-        stream.is_implicit_VR, stream.is_little_endian = not encoding.explicit, encoding.little
+    content = read_at(start, size - start)
+    source, target = io.BytesIO(content), DicomBytesIO()
+    target.is_implicit_VR, target.is_little_endian = not encoding.explicit, encoding.little
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", "End of file reached")  # it would drop the element and go on
             data_set = read_dataset(source, not encoding.explicit, encoding.little)
-            _check_and_convert(data_set)
+            if source.read().strip(b"\0"):  # it ends at a stray delimiter
+                raise FileRefused(Reason.NOT_PARSABLE, problem)
+            _check_and_convert(data_set, content)
             write_dataset(target, data_set)
     except FileRefused:
         raise
@@ -362,19 +365,38 @@ def _normalise(read_at: ReadAt, start: int, size: int, encoding: Encoding, probl
     return target.getvalue()
 
 
-def _check_and_convert(data_set: Dataset) -> None:
-    """Refuse a Data Set of which pydicom read a value only in part, and let it read the items of sequences.
+def _check_and_convert(data_set: Dataset, content: bytes) -> None:
+    """Refuse a Data Set of which pydicom read only a part, and let it read the items of sequences.
 
     It says nothing of the first itself, and would write the second as the bytes they were.
+
+    Parameters
+    ----------
+    data_set : pydicom.Dataset
+        What it read.
+    content : bytes
+        What it read that from: where an item starts is counted in these.
     """
     for tag in data_set.keys():  # noqa: SIM118 # iterating over the Data Set would convert its raw elements
-        element = data_set.get_item(tag)
+        element, around = data_set.get_item(tag), content
         if isinstance(element, RawDataElement):
-            if element.length != UNDEFINED and len(element.value or b"") < element.length:
+            around = element.value or b""
+            if element.length not in (UNDEFINED, len(around)):
                 raise FileRefused(Reason.TRUNCATED, tags.format_tag(tag))
             if (element.VR or implicit_vr(tag).decode()) != "SQ":
                 continue
-            element = data_set[tag]
+            element = data_set[tag] = _sequence(data_set, element, around)
         if element.VR == "SQ":
             for item in element.value:
-                _check_and_convert(item)
+                if around[item.seq_item_tell : item.seq_item_tell + 4] not in ITEM_TAGS:
+                    raise FileRefused(Reason.NOT_PARSABLE, tags.format_tag(tag))
+                _check_and_convert(item, around)
+
+
+def _sequence(data_set: Dataset, raw: RawDataElement, content: bytes) -> DataElement:
+    """Let pydicom read the items of a sequence of known length, and refuse one at whose end it does not arrive."""
+    source, encodings = io.BytesIO(content), data_set.original_character_set
+    items = read_sequence(source, raw.is_implicit_VR, raw.is_little_endian, len(content), encodings)
+    if source.read():
+        raise FileRefused(Reason.NOT_PARSABLE, tags.format_tag(raw.tag))
+    return DataElement(raw.tag, "SQ", items)

@@ -72,7 +72,7 @@ class Item(NamedTuple):
 
     `delimited` items have undefined length and end with an Item Delimitation Item, which `end` includes. The
     encoding is that of the Data Set around it, but implicit VR little endian inside UN (PS3.5 section 6.2.2
-    note 4).
+    note 4), if it does not show that it is explicit.
     """
 
     start: int
@@ -330,8 +330,8 @@ def _undefined(
     """Read the value of an element of undefined length: a sequence, or fragments (nested icon pixel data)."""
     if vr in (b"OB", b"OW"):
         return None, skip_fragments(buf, value, end, encoding)
-    if vr == b"UN":  # PS3.5 section 6.2.2 note 4: a sequence, always in implicit VR little endian
-        encoding = IMPLICIT_LITTLE
+    if vr == b"UN":
+        encoding = _encoding_inside(buf, value, encoding)
     elif vr != b"SQ":
         raise Malformed(f"offset {value}: undefined length with VR {vr!r}")
     return _items(buf, value, end, encoding, depth, True)
@@ -364,19 +364,30 @@ def _hidden_items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int
     """Items of a sequence that was stored with VR UN and a defined length; `None` where it is none."""
     if buf[pos : pos + 4] not in ITEM_TAGS:
         return None
-    # In implicit VR there is one way to try: two at every level would take time that doubles with the depth.
-    for candidate in (IMPLICIT_LITTLE, encoding) if encoding.explicit else (encoding,):
-        try:
-            return _whole_items(buf, pos, end, candidate, depth)
-        except TooDeep:  # noqa: PERF203 # at most two rounds
-            raise
-        except Malformed:
-            continue
-    return None
+    try:
+        return _whole_items(buf, pos, end, _encoding_inside(buf, pos, encoding), depth)
+    except TooDeep:
+        raise
+    except Malformed:
+        return None
+
+
+def _encoding_inside(buf: bytes, pos: int, encoding: Encoding) -> Encoding:
+    """Tell how the items of a sequence of unknown VR are written: in implicit VR little endian (PS3.5 section 6.2.2).
+
+    Some devices write explicit VR there, also where all around is implicit. The first element of the first item shows
+    it. One way is tried only: two at every level would take time that doubles with the depth.
+    """
+    if buf[pos + 12 : pos + 14] not in HEADER_SIZES:
+        return IMPLICIT_LITTLE
+    return encoding if encoding.explicit else EXPLICIT_LITTLE
 
 
 def _items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int, delimited: bool) -> tuple[list[Item], int]:
-    """Walk the items of a sequence; a `delimited` one ends with its Sequence Delimitation Item."""
+    """Walk the items of a sequence; a `delimited` one ends with its Sequence Delimitation Item.
+
+    Delimiters that nobody needs are passed over: behind an item, and at the end of a sequence of known length.
+    """
     depth += 1
     if depth > MAX_DEPTH:
         raise TooDeep(f"offset {pos}: nested deeper than {MAX_DEPTH} levels")
@@ -402,7 +413,9 @@ def _items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int, delim
             if len(items) > MAX_ITEMS:
                 raise TooDeep(f"offset {pos}: a sequence of more than {MAX_ITEMS} items")
             pos = stop
-        elif tag == SEQUENCE_END and delimited:
+        elif tag == ITEM_END and not length:
+            pos = value
+        elif tag == SEQUENCE_END and (delimited or value == end):
             if value > end:
                 raise Incomplete(f"offset {pos}: sequence without end")
             return items, value

@@ -144,8 +144,11 @@ def _uid_text(raw: bytes) -> str:
 
 
 def is_always_dropped(tag: int) -> bool:
-    """Tell whether an element would no longer be true: group lengths, signatures with parameters, padding."""
-    return tag & 0xFFFF == 0 or tag in (0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC)
+    """Tell whether an element would no longer be true: group lengths, signatures with parameters, padding.
+
+    So would what belongs to a message or a file and is no part of a Data Set, for which no rule can be written.
+    """
+    return tag & 0xFFFF == 0 or tag >> 16 in (0x0000, 0x0002) or tag in (0x4FFE0001, 0xFFFAFFFA, 0xFFFCFFFC)
 
 
 def _has_creator(key: Key) -> bool:

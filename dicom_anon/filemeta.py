@@ -115,19 +115,23 @@ def _meta_around(before: bytes, after: bytes) -> tuple[str, str] | None:
 
 
 def _meta_elements(head: bytes, start: int) -> tuple[dict[int, str], int]:
-    """UIDs of the File Meta Information, by its tags: its group length is often wrong."""
+    """UIDs of the File Meta Information, by its tags: its group length is often wrong. Some is in implicit VR."""
     meta: dict[int, str] = {}
     pos = start
     while head[pos : pos + 2] == b"\x02\x00":
-        if HEADER_SIZES.get(head[pos + 4 : pos + 6]) == 12:
-            stop = pos + 12 + int.from_bytes(head[pos + 8 : pos + 12], "little")
+        vr, value = head[pos + 4 : pos + 6], pos + 8
+        if HEADER_SIZES.get(vr) == 12:
+            value = pos + 12
+            stop = value + int.from_bytes(head[pos + 8 : value], "little")
+        elif vr.isalpha():
+            stop = value + int.from_bytes(head[pos + 6 : value], "little")
         else:
-            stop = pos + 8 + int.from_bytes(head[pos + 6 : pos + 8], "little")
+            stop = value + int.from_bytes(head[pos + 4 : value], "little")
         if stop > len(head):
             raise Incomplete(f"offset {pos}")
         tag = 0x00020000 | int.from_bytes(head[pos + 2 : pos + 4], "little")
-        if head[pos + 4 : pos + 6] == b"UI":
-            meta[tag] = _uid_text(head[pos + 8 : stop])
+        if vr == b"UI" or (not vr.isalpha() and implicit_vr(tag) == b"UI"):
+            meta[tag] = _uid_text(head[value:stop])
         pos = stop
     return meta, pos
 

@@ -46,6 +46,9 @@ _ASCII = bytes(range(0x20, 0x7F)) + rb"\u0041 +AGE-.xn--caf-dma"
 _USUAL = ("utf-8", "cp1252", "gb18030", "shift_jis", "euc_kr", "big5", "cp1251", "koi8_r")
 """Character sets of files that do not say which they are in."""
 
+_LATER_TERMS = {"ISO_IR 203": "iso8859-15", "ISO 2022 IR 203": "iso8859-15"}
+"""Terms of PS3.3 section C.12.1.1.2 that pydicom does not know, and what Python calls them."""
+
 _LEFT_BY_PYTHON = "\x1b$)A"
 """Escape sequence of ISO 2022 IR 58: pydicom expects that Python takes it away, as it does with the Japanese ones."""
 
@@ -68,7 +71,7 @@ def encodings_of(specific_character_set: str) -> Encodings:
     >>> encodings_of(""), encodings_of("ISO_IR 192")
     (('iso8859',), ('UTF8',))
     """
-    terms = [term.strip(" \0") for term in specific_character_set.split("\\")]
+    terms = [_LATER_TERMS.get(term, term) for term in (t.strip(" \0") for t in specific_character_set.split("\\"))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not all(map(_is_character_set, terms)):

@@ -7,6 +7,7 @@ here: the meaning of values.
 from __future__ import annotations
 
 import io
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +83,9 @@ def _vr_of(tag: int, creator: str) -> str:
 def _encodings(value: bytes) -> tuple[str, ...]:
     names = [name.strip() for name in value.decode("ascii", "replace").strip(" \0").split("\\")]
     try:
-        return tuple(convert_encodings(names))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote the value
+            return tuple(convert_encodings(names))
     except (LookupError, ValueError):
         return ("iso8859",)
 

@@ -471,6 +471,38 @@ def test_real_files_that_only_pydicom_reads_are_read_by_it(tmp_path: Path) -> No
     assert target.PixelData == dcmread(real_file("SC_rgb_jpeg.dcm")).PixelData
 
 
+_ITEM_END, _SEQUENCE_END = (struct.pack("<HHL", 0xFFFE, element, 0) for element in (0xE00D, 0xE0DD))
+_FRAGMENT = b"\xe0\x7f\x10\0OB\0\0" + b"\xff" * 4 + item_bytes(b"\xff\xd8\xff\xd9", EXPLICIT_LITTLE)
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        item_bytes(encode(item(CodeValue="1")), EXPLICIT_LITTLE) + _SEQUENCE_END + item_bytes(b"", EXPLICIT_LITTLE),
+        item_bytes(encode(item(CodeValue="1")) + _ITEM_END + encode(item(CodeMeaning="K")), EXPLICIT_LITTLE),
+        item_bytes(encode(item(CodeValue="1")) + _FRAGMENT, EXPLICIT_LITTLE),
+        encode(item(CodeValue="1")),
+    ],
+    ids=["an item behind the end", "elements behind the end of an item", "fragments without end", "no item"],
+)
+def test_a_sequence_that_pydicom_reads_in_part_only_is_refused(tmp_path: Path, sequence: bytes) -> None:
+    for raw in (sequence, item_bytes(element_bytes(0x00400008, "SQ", sequence, EXPLICIT_LITTLE), EXPLICIT_LITTLE)):
+        content = encode(item(Modality="CT")) + element_bytes(0x00400275, "SQ", raw, EXPLICIT_LITTLE)
+        found = refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + content)
+        assert found.reason is Reason.NOT_PARSABLE
+
+
+def test_what_stands_behind_a_stray_delimiter_or_in_fragments_without_end_is_not_lost(tmp_path: Path) -> None:
+    source = encode(image())
+    pixels = source.index(b"\xe0\x7f\x10\0")
+    out_of_order = encode(item(StudyDate="20040119"))
+    for content in (source[:pixels] + _ITEM_END + source[pixels:], source[:pixels] + out_of_order + _FRAGMENT):
+        found = refusal(tmp_path, write_meta(ExplicitVRLittleEndian, "", "") + content)
+        assert found.reason is Reason.NOT_PARSABLE
+    zeros = write_meta(ExplicitVRLittleEndian, "", "") + source[:pixels] + _ITEM_END + bytes(20)
+    assert decode(read_file(put(tmp_path, zeros)).whole) == decode(source[:pixels])
+
+
 def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
     for order in ((), (0x00200010,)):
         raw = encode(nested(*[0x00081140] * 61, leaf=item(Modality="CT")))

@@ -317,6 +317,42 @@ def test_an_unknown_element_of_undefined_length_is_an_implicit_little_endian_seq
     assert stop == len(header + content + end)
 
 
+ITEM_END, SEQUENCE_END = (struct.pack("<HHL", 0xFFFE, element, 0) for element in (0xE00D, 0xE0DD))
+
+
+@pytest.mark.parametrize("delimited", [True, False])
+@pytest.mark.parametrize("undefined", [True, False])
+@pytest.mark.parametrize("outer", [EXPLICIT_LITTLE, IMPLICIT_LITTLE], ids=["in explicit", "in implicit"])
+def test_an_unknown_sequence_in_explicit_vr_is_walked_whatever_is_around(
+    outer: Encoding, undefined: bool, delimited: bool
+) -> None:
+    content = encode(item(PatientName="Doe^Jane"))
+    content = b"\xfe\xff\x00\xe0" + b"\xff" * 4 + content + ITEM_END if delimited else item_bytes(content, outer)
+    if undefined:
+        raw = b"\x09\x00\x01\x10" + (b"UN\0\0" if outer.explicit else b"") + b"\xff" * 4 + content + SEQUENCE_END
+    else:
+        raw = element_bytes(0x00091001, "UN", content, outer)
+    ((*_, items),) = walk_all(raw, outer)
+    assert items is not None
+    assert items[0].encoding == EXPLICIT_LITTLE
+    assert [span[:2] for span in items[0].spans] == [(0x00100010, b"PN")]
+
+
+@pytest.mark.parametrize(
+    ("vr", "inner"), [("SQ", EXPLICIT_LITTLE), ("UN", EXPLICIT_LITTLE), ("UN", IMPLICIT_LITTLE)], ids=str
+)
+def test_delimiters_that_nobody_needs_are_passed_over(vr: str, inner: Encoding) -> None:
+    content = item_bytes(encode(item(PatientName="Doe^Jane"), inner), inner)
+    for value in (content + SEQUENCE_END, content + ITEM_END + content + ITEM_END, content + ITEM_END + SEQUENCE_END):
+        ((*_, items),) = walk_all(element_bytes(0x00091001, vr, value, EXPLICIT_LITTLE))
+        assert items is not None
+        assert [[span[0] for span in found.spans] for found in items] == [[0x00100010]] * value.count(content)
+    if vr == "SQ":
+        for value in (content + SEQUENCE_END + content, content + ITEM_END[:-1] + b"\1"):
+            with pytest.raises(Malformed):
+                walk_all(element_bytes(0x00091001, vr, value, EXPLICIT_LITTLE))
+
+
 def test_unknown_bytes_that_only_begin_like_a_sequence_are_a_value() -> None:
     ((*_, items),) = walk_all(unknown(b"\xfe\xff\x00\xe0and so on."))
     assert items is None

@@ -1070,6 +1070,19 @@ def test_a_hidden_sequence_in_a_big_endian_file_stays_what_it_is() -> None:
     assert after.startswith(element_bytes(0x00091001, "UN", item_bytes(new, IMPLICIT_LITTLE), EXPLICIT_BIG))
 
 
+def test_rules_reach_into_an_explicit_sequence_of_an_implicit_file_and_needless_delimiters_go() -> None:
+    content = item_bytes(encode(item(PatientName="Doe^Jane", Modality="MR")), EXPLICIT_LITTLE)
+    content += struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    creator = element_bytes(0x00090010, "LO", b"A MAKER ", IMPLICIT_LITTLE)
+    raw = creator + element_bytes(0x00091001, "SQ", content, IMPLICIT_LITTLE)
+    assert rewrite_bytes(raw, {}, IMPLICIT_LITTLE) == raw
+    content = item_bytes(encode(item(PatientName="X", Modality="MR")), EXPLICIT_LITTLE)
+    expected = creator + element_bytes(0x00091001, "SQ", content, IMPLICIT_LITTLE)
+    assert rewrite_bytes(raw, {"PatientName": "set(X)"}, IMPLICIT_LITTLE) == expected + element_bytes(
+        0x00100010, "PN", b"X ", IMPLICIT_LITTLE
+    )
+
+
 def test_numbers_of_an_unknown_element_in_a_big_endian_file_are_little_endian() -> None:
     raw = element_bytes(0x00280010, "UN", struct.pack("<H", 513), EXPLICIT_BIG)  # PS3.5 section 6.2.2 note 2
     after = rewrite_bytes(raw, {"ImageComments": "set(@value(Rows)@)"}, EXPLICIT_BIG)

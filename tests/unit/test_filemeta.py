@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBase
 from dicom_anon import filemeta
 from dicom_anon.elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Incomplete, element_bytes
 from dicom_anon.filemeta import read_meta, recognise, write_meta
-from tests.datasets import SYNTAXES, copy, file_bytes, image, put
+from tests.datasets import SYNTAXES, copy, encode, file_bytes, image, item, put
 
 UIDS = ("1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "")
 INSTANCE = element_bytes(0x00020003, "UI", b"1.2.3.99", EXPLICIT_LITTLE)
@@ -63,6 +63,42 @@ def test_a_meta_with_presentation_addresses_is_read_to_its_end(tmp_path: Path, s
     target = copy(put(tmp_path, content), tmp_path / "target")
     assert target.file_meta.TransferSyntaxUID == syntax
     assert b"pacs.example" not in (tmp_path / "target").read_bytes()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=["explicit", "implicit"])
+@pytest.mark.parametrize("with_length", [True, False])
+def test_a_meta_in_implicit_vr_is_read(tmp_path: Path, syntax: str, with_length: bool) -> None:
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    elements = b"".join(
+        element_bytes(tag, vr, raw, IMPLICIT_LITTLE)
+        for tag, vr, raw in ((0x00020001, "OB", b"\0\1"), (0x00020003, "UI", b"1.2.3.99"), (0x00020010, "UI", value))
+    )
+    length = element_bytes(0x00020000, "UL", len(elements).to_bytes(4, "little"), IMPLICIT_LITTLE)
+    head = bytes(128) + b"DICM" + (length if with_length else b"") + elements
+    assert read_meta(head, 132) == ("", "1.2.3.99", syntax, len(head))
+    encoding = filemeta.encoding_of(syntax)
+    target = copy(put(tmp_path, head + encode(image(), encoding)), tmp_path / "target", {"PatientName": "set(X)"})
+    assert (target.PatientName, target.PixelData) == ("X", image().PixelData)
+
+
+def test_elements_of_the_meta_are_no_part_of_a_data_set(tmp_path: Path) -> None:
+    address = (0x00020016, "AE", b"HOSPITAL")
+    inside = item(ReferencedImageSequence=[item(ReferencedSOPInstanceUID="1.2.3")])
+    content = bytearray(encode(inside, EXPLICIT_LITTLE))
+    at, added = content.index(b"\x08\0\x55\x11"), element_bytes(*address, EXPLICIT_LITTLE)
+    content[at:at] = added
+    for end in (at, at - 8):  # of the lengths of item and sequence
+        content[end - 4 : end] = (int.from_bytes(content[end - 4 : end], "little") + len(added)).to_bytes(4, "little")
+    sources = {
+        "in an item": write_meta(ExplicitVRLittleEndian, "", "") + content,
+        "all in big endian": bytes(128)
+        + b"DICM"
+        + element_bytes(*address, EXPLICIT_BIG)
+        + encode(image(), EXPLICIT_BIG),
+    }
+    for name, source in sources.items():
+        copy(put(tmp_path, source), tmp_path / "target")
+        assert b"HOSPITAL" not in (tmp_path / "target").read_bytes(), name
 
 
 def test_a_meta_that_ends_within_an_element_is_not_read() -> None:

@@ -97,6 +97,8 @@ def test_text_of_a_character_set_comes_back(term: str, data: st.DataObject) -> N
         ("ISO_IR 100", "Ä", "Ж"),
         ("ISO_IR 144", "Ж", "Ä"),
         ("ISO_IR 126", "γ", "Ж"),
+        ("ISO_IR 203", "Šœ€", "Ж"),
+        ("ISO 2022 IR 203", "Šœ€", "Ж"),
         ("ISO_IR 13", "A", "膝"),
         ("ISO_IR 13", "A", "ﾔ"),
         ("\\ISO 2022 IR 87", "A", "山"),

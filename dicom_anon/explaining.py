@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dicom_anon import tags, values
-from dicom_anon.actions import Action, Assigned, Keep, Outcome, Removed, Unchanged
+from dicom_anon.actions import REMOVED, Action, Assigned, Keep, Outcome, Remove, Removed, Unchanged
 from dicom_anon.elements import DataSetBytes, Span
 from dicom_anon.engine import Engine, classified, is_always_dropped
 from dicom_anon.rewriter import is_structural
@@ -79,17 +79,20 @@ class Explainer(Engine):
     def _explain(self, level: Level, span: Span, inside: Action | None, depth: int) -> Iterator[Decision]:
         tag = span[0]
         action = self._table.get(tag) or self._resolve(level, tag)
-        if inside is not None and not is_structural(tag):
+        if inside is not None and (isinstance(inside, Remove) or not is_structural(tag)):
             action = inside.over(action, tag)
         decision = self._decision(Element(level, span), action, depth, False)
-        yield decision
+        items: list[tuple[Level, Action | None]] = []
         if isinstance(decision.outcome, Unchanged):
+            children = [Level(level.file, item.spans, item.encoding, level, tag) for item in span[5] or ()]
             kept = isinstance(action, Keep)
-            for item in span[5] or ():
-                child = Level(level.file, item.spans, item.encoding, level, tag)
-                within = None if kept else action.enter(child) or inside
-                for inner in item.spans:
-                    yield from self._explain(child, inner, within, depth + 1)
+            items = [(child, None if kept else action.enter(child) or inside) for child in children]
+        if items and all(isinstance(within, Remove) for _, within in items):  # it goes with all that is in it
+            decision = decision._replace(outcome=REMOVED)
+        yield decision
+        for child, within in items:
+            for inner in child.spans:
+                yield from self._explain(child, inner, within, depth + 1)
 
     def _decision(self, element: Element, action: Action, depth: int, inserted: bool) -> Decision:
         tag, outcome = element.tag, action.decide(element)

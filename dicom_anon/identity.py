@@ -119,13 +119,34 @@ def _identifying(level: Level, spans: list[Span]) -> Iterator[tuple[str, Element
                 yield from _identifying(Level(level.file, item.spans, item.encoding, level, span[0]), item.spans)
 
 
-_TELLING_STUDY_ID = re.compile(r"(?=.{5}).*[1-9]\d\d.*")
-"""A Study ID that tells of a study, without leading zeros: most are the number of a patient's studies, some a word."""
+_OTHER_NAMES = (
+    0x00101001,  # Other Patient Names
+    0x00101005,  # Patient's Birth Name
+    0x00101060,  # Patient's Mother's Birth Name
+)
+_OTHER_IDS = (
+    tags.OTHER_PATIENT_IDS,
+    0x00101090,  # Medical Record Locator
+)
+_VISITS = (
+    0x00380010,  # Admission ID
+    0x00380060,  # Service Episode ID
+)
+_IDS_IN_ITEMS = {
+    0x00101002: tags.PATIENT_ID,  # Other Patient IDs Sequence
+    0x00400275: tags.ACCESSION_NUMBER,  # Request Attributes Sequence
+    0x0040A370: tags.ACCESSION_NUMBER,  # Referenced Request Sequence
+}
+_ELSEWHERE = frozenset((*_OTHER_NAMES, *_OTHER_IDS, *_VISITS, *_IDS_IN_ITEMS))
+"""Elements with further names and numbers of the patient, most of which a file lacks."""
+_TELLING_NUMBER = re.compile(r"(?=.{5}).*[1-9]\d\d.*")
+"""The ID of a study or visit that tells of it, without leading zeros: most are a small number, some a word."""
 _OTHER_DAYS = (
     0x00080021,  # Series Date
     0x00080022,  # Acquisition Date
     0x00080023,  # Content Date
 )
+_ACQUISITION_DATETIME = 0x0008002A
 _SHARED_UIDS = (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.FRAME_OF_REFERENCE_UID)
 
 
@@ -140,17 +161,32 @@ def path_identifiers(root: Level, new_day: str) -> naming.Identifiers:
         The Study Date that it has afterwards: the original one, and the other days of the file, identify only where
         that is another.
     """
-    raw = root.raw(tags.PATIENT_NAME) or b""  # it may be in another character set than the file says
-    day, study = root.near(tags.STUDY_DATE), root.near(tags.STUDY_ID)
-    days = () if day and day == new_day else dict.fromkeys((day, *map(root.near, _OTHER_DAYS)))
+    names, ids = _elsewhere(root) if root.has_any(_ELSEWHERE) else ([], [])
+    day, at = root.near(tags.STUDY_DATE), root.near(_ACQUISITION_DATETIME)[:8]
+    days = () if day and day == new_day else dict.fromkeys((day, at, *map(root.near, _OTHER_DAYS)))
     return naming.identifiers_of(
-        (root.near(tags.PATIENT_NAME), *(() if raw.isascii() else values.readings(raw))),
-        (
-            root.near(tags.PATIENT_ID),
-            *(root.text(tags.OTHER_PATIENT_IDS) or "").split("\\"),
-            root.near(tags.ACCESSION_NUMBER),
-            study if _TELLING_STUDY_ID.fullmatch(study.lstrip("0")) else "",
-        ),
+        (*_names(root, tags.PATIENT_NAME), *names),
+        (root.near(tags.PATIENT_ID), root.near(tags.ACCESSION_NUMBER), *_telling(root.near(tags.STUDY_ID)), *ids),
         (root.near(tags.PATIENT_BIRTH_DATE), *days),
         tuple(root.near(tag).strip("\0") for tag in _SHARED_UIDS),
     )
+
+
+def _elsewhere(root: Level) -> tuple[list[str], list[str]]:
+    """Further names and numbers of the patient, and the numbers of items."""
+    names = [name for tag in _OTHER_NAMES for name in _names(root, tag)]
+    ids = [text for tag in _OTHER_IDS for text in (root.text(tag) or "").split("\\")]
+    ids += [item.text(tag) or "" for sequence, tag in _IDS_IN_ITEMS.items() for item in root.items(sequence)]
+    return names, ids + [text for tag in _VISITS for text in _telling(root.near(tag))]
+
+
+def _names(root: Level, tag: int) -> list[str]:
+    """Names in an element; they may be in another character set than the file says."""
+    raw, text = root.raw(tag) or b"", root.text(tag) or ""
+    found = (text, *(() if raw.isascii() else values.readings(raw)))
+    return [name for one in found for name in map(str.strip, one.split("\\")) if name]
+
+
+def _telling(number: str) -> tuple[str, ...]:
+    """The ID of a study or visit, if it tells of it."""
+    return (number,) if _TELLING_NUMBER.fullmatch(number.lstrip("0")) else ()

@@ -116,8 +116,7 @@ def _telling(
     names: tuple[str, ...], ids: tuple[str, ...], dates: tuple[str, ...]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """What tells of a patient anywhere in a name, and what only as a whole word; the same for many series."""
-    found = {_SEPARATORS.sub("", form) for name in names for part in _name_parts(name) for form in spellings(part)}
-    telling = {letters for letters in found if len(letters) >= 2}
+    telling = {letters for name in names for letters in _letters_of(name)}
     words: set[str] = set()
     for text in ids:
         folded = _SEPARATORS.sub("", fold(text))
@@ -134,8 +133,15 @@ def _telling(
     inside = {text for text in telling if len(text) >= _MIN_INSIDE or unspaced(text[0])}
     rest = telling - inside
     if len(inside) <= _FEW:  # each is compared with all; of more, what holds another is looked for in vain
-        inside = {text for text in inside if not any(other in text for other in inside - {text})}
+        inside = {text for text in inside if sum(map(text.__contains__, inside)) == 1}  # it holds but itself
     return frozenset(inside), frozenset(words.union(rest))
+
+
+@functools.lru_cache(maxsize=1024)
+def _letters_of(name: str) -> frozenset[str]:
+    """Letters of the parts of a name, in all spellings."""
+    found = (_SEPARATORS.sub("", form) for part in _name_parts(name) for form in spellings(part))
+    return frozenset(letters for letters in found if len(letters) >= 2)
 
 
 @functools.lru_cache(maxsize=1024)

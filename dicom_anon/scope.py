@@ -148,6 +148,14 @@ class Level:
             self._index = {span[0]: span for span in self.spans}
         return self._index.get(tag)
 
+    def has_any(self, wanted: frozenset[int]) -> bool:
+        """Tell whether this Data Set has one of some elements, on which the decision at hand depends from now on."""
+        if self.parent is None:
+            self.file.reads |= wanted
+        if self._index is None:
+            self._index = {span[0]: span for span in self.walked()}
+        return not wanted.isdisjoint(self._index)
+
     def items(self, tag: int) -> list[Level]:
         """Items of a sequence of this Data Set; none where it is absent or no sequence."""
         span = self.find(tag)
@@ -317,17 +325,21 @@ class FileScope:
         return self.recall("study", self._find_study)
 
     def patient(self, level: Level) -> str:
-        """Text that names the patient of a Data Set; nested items without an ID of their own are the file's patient."""
-        own = self._other_patient(level)
-        if own:
-            issuer = (level.text(tags.ISSUER_OF_PATIENT_ID) or "").strip()
-            return self.pseudonyms.patient(Patient("id", own, issuer))
+        """Text that names the patient of a Data Set; an item that names none is of the patient of the one around it."""
+        other = self._other_patient(level)
+        if other is not None:
+            return self.pseudonyms.patient(
+                Patient("id", _trimmed(other, tags.PATIENT_ID), _trimmed(other, tags.ISSUER_OF_PATIENT_ID))
+            )
         return self.recall("patient", self._find_patient)
 
-    def _other_patient(self, level: Level) -> str:
-        """ID of a nested item's patient where it is not the file's, such as a mother's in a fetal study."""
-        own = (level.text(tags.PATIENT_ID) or "").strip() if level.parent is not None else ""
-        return own if own != (self.root.text(tags.PATIENT_ID) or "").strip() else ""
+    def _other_patient(self, level: Level) -> Level | None:
+        """Find the item that names another patient than the file's, such as a mother in a fetal study."""
+        while level.parent is not None:
+            if own := _trimmed(level, tags.PATIENT_ID):
+                return level if own != _trimmed(self.root, tags.PATIENT_ID) else None
+            level = level.parent
+        return None
 
     def subject(self, level: Level) -> Subject:
         """Row of the lookup table for the patient of a Data Set.
@@ -338,7 +350,7 @@ class FileScope:
             The patient is not in the table.
         """
         lookup = self.facts.lookup
-        identifier = self._other_patient(level) or self.root.near(tags.PATIENT_ID)
+        identifier = (self._other_patient(level) or self.root).near(tags.PATIENT_ID)
         found = lookup.find(identifier) if lookup else None
         if found is None:
             raise FileRefused(Reason.IDENTITY_MISSING, tags.format_tag(tags.PATIENT_ID))
@@ -397,3 +409,7 @@ class FileScope:
         study = root.near(tags.STUDY_INSTANCE_UID)
         self.notes.add("patient-by-study" if study else "patient-unknown")
         return self.pseudonyms.patient(Patient("study" if study else "none", study, ""))
+
+
+def _trimmed(level: Level, tag: int) -> str:
+    return (level.text(tag) or "").strip()

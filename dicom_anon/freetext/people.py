@@ -19,13 +19,13 @@ _MAYBE, _LIKELY, _SURE, _WHOLE = range(4)
 
 TITLES: Final = listed(
     """
-    dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn frau senor senora sr
+    dr drs dra doctor prof professor mr mrs ms miss mme mlle monsieur madame herr herrn hr hrn frau senor senora sr
     sra sig signora signor dott dottoressa mevr dhr
     """
 )
 _AFTER_TITLE = listed("med dent habil phil rer nat h c dipl ing univ doz mag")  # "Dr. med. dent."
-# Magnetic resonance, its spectroscopy, milliseconds, "senior": no titles unless written as titles.
-_UNSURE_TITLES = frozenset({"mr", "mrs", "ms", "sr", "sig", "miss", "mme"})
+# Magnetic resonance, its spectroscopy, milliseconds, hours, "senior": no titles unless written as titles.
+_UNSURE_TITLES = frozenset({"hr", "mr", "mrs", "ms", "sr", "sig", "miss", "mme"})
 _AND = frozenset({"and", "und", "et", "y", "e"})
 _VERBS = (
     r"(?:ref(?:erred|\.)?|ordered|requested|read|reported|performed|interpreted|signed|dictated|approved|reviewed|"

@@ -200,6 +200,11 @@ TYPED = _table(
         "A person types it. Type 2 where it occurs, so empty.",
         "DocumentTitle InventoryPurpose OverrideReason TreatmentTerminationDescription",
     ),
+    (
+        "remove_or_clear",
+        "Some scanners copy the Study Description into it, which the profile removes. Type 2, so empty.",
+        "PositionReferenceIndicator",
+    ),
 )
 """Rows of `default` for texts that the table does not list and that would only be cleaned, as they are in `basic`.
 
@@ -215,6 +220,7 @@ STRONGER = _table(
         PlacerOrderNumberImagingServiceRequestRetired PlacerOrderNumberProcedure
         """,
     ),
+    ("remove", "Numbers of the patient's other studies, as Study ID (Z) is that of this one.", "OtherStudyNumbers"),
     (
         "replace",
         "Identifies an animal or a document outside. An IOD needs it, so a dummy.",
@@ -268,6 +274,11 @@ STRONGER = _table(
     ),
     (
         "remove",
+        "Names the institution that made up its own codes, often with an address.",
+        "CodingSchemeResponsibleOrganization",
+    ),
+    (
+        "remove",
         "Identifies a person, service or document; the profile removes its companions.",
         """
         DocumentAuthorIdentifierCodeSequenceTrial DocumentIdentifierCodeSequenceTrial
@@ -303,27 +314,22 @@ TECHNICAL_TEXT = _words(
     """
     AfterloaderChannelID AlgorithmSource ApplicableSafetyStandardDescription ApplicationSetupManufacturer
     AttenuationCorrectionMethod AttributeOccurrencePrivateCreator BatteryLevel CodeMeaning CodeValue
-    CodingSchemeDesignator CodingSchemeName CodingSchemeResponsibleOrganization CodingSchemeVersion
-    CollimatorGridName ContrastBolusRoute ConvolutionKernel DetectorLinesOfResponseUsed
-    DetectorManufacturerModelName DetectorManufacturerName DetectorMode DigitalImageFormatAcquired
-    DimensionDescriptionLabel DoseModeName EnergyWindowName EventTimerNames EXIFVersion ExtendedCodeValue
-    FilterType FixationDevicePosition FontName FractionPattern GridAbsorbingMaterial GridSpacingMaterial
-    HardcopyDeviceManufacturer HardcopyDeviceManufacturerModelName HardcopyDeviceSoftwareVersion
-    HistogramExplanation ImageDisplayFormat ImagedNucleus ImageFilter ImageGeometryType
-    ImagingDeviceSpecificAcquisitionParameters InterventionDrugName IOLFormulaDetail LongCodeValue Manufacturer
-    ManufacturerModelName ManufacturerRelatedModelGroup MappingResourceName MultiCoilConfiguration
-    MultiCoilElementName OECFColumnNames OpticalPathIdentifier OutputPower OverlaySubtype
-    PatientSupportAccessoryCode PhosphorType PixelValueMappingExplanation PlateType PositionReferenceIndicator
-    PostprocessingFunction
-    ProcessingFunction PulseSequenceName PVCRejection Radionuclide Radiopharmaceutical RadiopharmaceuticalRoute
-    ReceiveCoilName ReconstructionMethod ReferencedOpticalPathIdentifier ReportingPriority
-    RequestedMediaApplicationProfile RequestedProcedurePriority RouteOfAdmissions
-    SecondaryCaptureDeviceManufacturer SecondaryCaptureDeviceManufacturerModelName
+    CodingSchemeDesignator CodingSchemeVersion CollimatorGridName ContrastBolusRoute ConvolutionKernel
+    DetectorLinesOfResponseUsed DetectorManufacturerModelName DetectorManufacturerName DetectorMode
+    DigitalImageFormatAcquired DimensionDescriptionLabel DoseModeName EnergyWindowName EventTimerNames EXIFVersion
+    ExtendedCodeValue FilterType FixationDevicePosition FontName FractionPattern GridAbsorbingMaterial
+    GridSpacingMaterial HardcopyDeviceManufacturer HardcopyDeviceManufacturerModelName HardcopyDeviceSoftwareVersion
+    HistogramExplanation ImageDisplayFormat ImagedNucleus ImageFilter ImageGeometryType InterventionDrugName
+    IOLFormulaDetail LongCodeValue Manufacturer ManufacturerModelName ManufacturerRelatedModelGroup MappingResourceName
+    MultiCoilConfiguration MultiCoilElementName OECFColumnNames OpticalPathIdentifier OutputPower OverlaySubtype
+    PatientSupportAccessoryCode PhosphorType PixelValueMappingExplanation PlateType PulseSequenceName PVCRejection
+    Radionuclide Radiopharmaceutical RadiopharmaceuticalRoute ReceiveCoilName ReconstructionMethod
+    ReferencedOpticalPathIdentifier ReportingPriority RequestedMediaApplicationProfile RequestedProcedurePriority
+    RouteOfAdmissions SecondaryCaptureDeviceManufacturer SecondaryCaptureDeviceManufacturerModelName
     SecondaryCaptureDeviceSoftwareVersions SequenceName ShieldingDevicePosition SourceApplicatorManufacturer
     SourceModelID SpatialFrequencyResponseColumnNames SpectralSensitivity StackID StageName StrainDescription
-    StrainNomenclature TargetPositionReferenceIndicator TemplateType TimeSource TransducerData TransmitCoilName
-    TrayAccessoryCode TriggerSourceOrType TypeOfFilters URNCodeValue VideoImageFormatAcquired ViewName WedgeID
-    WindowCenterWidthExplanation
+    StrainNomenclature TemplateType TimeSource TransducerData TransmitCoilName TrayAccessoryCode TriggerSourceOrType
+    TypeOfFilters URNCodeValue VideoImageFormatAcquired ViewName WedgeID WindowCenterWidthExplanation
     """
 )
 """Text attributes that stay: a device, a table of codes or a standard fills them, not a person."""

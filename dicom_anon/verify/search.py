@@ -224,7 +224,7 @@ def _judge(
     if span is None:
         return _match(index, dates, hit, "binary", _outside(layout, offset), offset)
     area = area_of(reader, span)
-    exact = hit.needle.rule in ("uid", "token")
+    exact = hit.needle.rule in ("uid", "token") or (hit.needle.rule == "date" and span.vr == "IS")
     if area in ("figures", "uid") and not exact and not any(map(str.isalpha, hit.needle.text)):
         return None  # a number among numbers
     hit = hit.within(offset - span.start, span.end - offset)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 from pydicom.data import get_testdata_file
 
 from dicom_anon import output
@@ -123,13 +124,54 @@ def test_however_an_identifier_is_written_it_is_replaced(
     assert name not in str(files_below(tmp_path / "out"))
 
 
+def items(**elements: str) -> list[Dataset]:
+    """Two items of a sequence, the second with these elements."""
+    found = [Dataset(), Dataset()]
+    for keyword, value in elements.items():
+        setattr(found[1], keyword, value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("Kowalska_Anna", {"OtherPatientNames": ["Novak^Ann", "Kowalska^Anna"]}),
+        ("A. Kowalska", {"PatientBirthName": "Kowalska^Anna"}),
+        ("Кузнецова", {"PatientBirthName": "Кузнецова", "SpecificCharacterSet": "ISO_IR 144"}),
+        ("Mumblethorpe", {"PatientMotherBirthName": "Mumblethorpe^Ann"}),
+        ("20190205", {"AcquisitionDateTime": "20190205101112.5+0100"}),
+        ("MRN 8812345", {"OtherPatientIDsSequence": items(PatientID="88-12345")}),
+        ("4471-22", {"MedicalRecordLocator": "447122"}),
+        ("Fall 20441177", {"AdmissionID": "20441177"}), ("E-5512345", {"ServiceEpisodeID": "E5512345"}),
+        ("ACC-5531", {"RequestAttributesSequence": items(AccessionNumber="ACC5531")}),
+        ("acc 5531", {"ReferencedRequestSequence": items(AccessionNumber="ACC5531")}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("cut", [False, True])
+def test_every_name_and_id_of_the_patient_counts(
+    tmp_path: Path, key_file: Path, name: str, changes: dict[str, Any], cut: bool
+) -> None:
+    source = tree(tmp_path / "in", f"{name}/1.dcm", "plain/2.dcm", **changes)
+    (source / name / "3.dcm").write_bytes(picture(0, 3))
+    if cut:
+        path = source / name / "1.dcm"
+        path.write_bytes(path.read_bytes()[:-5])
+    run(source, tmp_path / "out", key_file)
+    written = files_below(tmp_path / "out")
+    assert "plain/2.dcm" in written
+    assert len(written) == 3 - cut
+    assert name not in folders_below(tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
         ("30012", {"PatientID": "12"}), ("series 3", {"StudyID": "3"}), ("1", {"StudyID": "1"}),
         ("420", {"PatientID": "0042"}), ("2019", {"StudyDate": "20190614"}), ("1_2_826_0", {}),
         ("SER00001", {"StudyID": "00001"}), ("IM000123", {"StudyID": "000123"}), ("CHEST", {"StudyID": "CHEST"}),
-        ("STUDY1", {"StudyID": "Study1"}), ("IM000120", {"PatientID": "M12"}), ("SER0012", {"PatientID": "R12"}),
+        ("STUDY1", {"StudyID": "Study1"}),
+        ("SER00001", {"AdmissionID": "00001"}), ("EMERGENCY", {"ServiceEpisodeID": "EMERGENCY"}),
+        ("IM000120", {"PatientID": "M12"}), ("SER0012", {"PatientID": "R12"}),
     ],
 )  # fmt: skip
 def test_what_only_looks_like_an_identifier_stays(

@@ -334,6 +334,13 @@ def test_offset_tables_without_pixel_data_are_not_passed_on(tmp_path: Path) -> N
         ("ContactDisplayName", "Wilma Quandt"),
         ("ContentLabel", "DOE_JANE"),
         ("ModifiedImageID", "KNEE_7"),
+        ("CodingSchemeResponsibleOrganization", "Klinikum Grubenwald, Am Berg 3, 99998 Grubenwald"),
+        ("OtherStudyNumbers", "2417703"),
+        ("CodingSchemeName", "codes of Jane Doe"),
+        ("PostprocessingFunction", "GW_doe_pa_020395"),
+        ("ProcessingFunction", "DOE_ABD"),
+        ("PositionReferenceIndicator", "Brain for Doe"),
+        ("TargetPositionReferenceIndicator", "Brain for Doe"),
     ],
 )
 @pytest.mark.parametrize("nested", [False, True])
@@ -347,6 +354,19 @@ def test_what_identifies_beside_the_table_goes(preset: str, keyword: str, value:
         source.update(planted)
     anonymize_dataset(source, resolve(preset=preset), key=b"a secret of 16 bytes or more")
     assert value.encode() not in encode(source)
+
+
+@pytest.mark.parametrize("name", ["Brain", "Brain-MRA", "Carotids", "UKE_pa_020395"])
+def test_default_leaves_no_words_of_a_real_site_in_elements_that_scanners_copy_them_to(
+    real_in: Path, real_out: Delivery, name: str
+) -> None:
+    copies = ("PositionReferenceIndicator", "PostprocessingFunction")
+
+    def holding(content: bytes) -> bool:
+        return any(name == read(content).get(keyword) for keyword in copies)
+
+    assert any(map(holding, contents(real_in).values()))
+    assert not any(map(holding, real_out.files.values()))
 
 
 def test_a_label_that_says_nothing_of_the_patient_stays() -> None:

@@ -82,8 +82,8 @@ TYPED_VRS = {"LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 NOT_TYPED = {
     "CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "LongCodeValue", "URNCodeValue",
     "ConvolutionKernel", "FilterType", "ImageFilter", "MultiCoilElementName", "OpticalPathIdentifier",
-    "PositionReferenceIndicator", "PulseSequenceName", "ReceiveCoilName", "ReferencedOpticalPathIdentifier", "StackID",
-    "TransmitCoilName", "Manufacturer", "ManufacturerModelName",
+    "PulseSequenceName", "ReceiveCoilName", "ReferencedOpticalPathIdentifier", "StackID", "TransmitCoilName",
+    "Manufacturer", "ManufacturerModelName",
 }  # fmt: skip
 """Texts that an IOD needs and that stay under every preset: parts of codes, and what a device fills in."""
 

@@ -96,6 +96,8 @@ HARMLESS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "date of another patient": ({}, {"StudyDescription": "made 20180305"}),
     "date within digits": ({}, {"StudyDescription": f"no {STUDY_DATE}77"}),
     "date in a number": ({}, {"SliceLocation": f"{STUDY_DATE}.5"}),
+    "date within a whole number": ({}, {"AcquisitionNumber": f"1{STUDY_DATE}"}),
+    "date of another patient in a whole number": ({}, {"SeriesNumber": "20180305"}),
     "date in a UID": ({}, {"DeviceUID": f"2.25.{STUDY_DATE}.{BIRTH}"}),
     "first of January": ({"PatientBirthDate": "19570101"}, {"PatientBirthDate": "19570101"}),
     "date truncated": ({}, {"StudyDate": "20190101", "PatientBirthDate": "19570101"}),

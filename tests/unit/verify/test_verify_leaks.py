@@ -58,7 +58,7 @@ def private(element: int, vr: str, value: object) -> Plant:
     return plant
 
 
-def text(word: str, value: str) -> Plant:
+def text(word: str, value: str | list[str]) -> Plant:
     return lambda data_set: setattr(data_set, word, value)
 
 
@@ -118,6 +118,12 @@ LEAKS: dict[str, tuple[Plant, str, str]] = {
     "own date with time": (text("SeriesDescription", f"x{STUDY_DATE}1015"), "(0008,103e)", "date"),
     "own date, written out": (text("SeriesDescription", "of 14.06.2019"), "(0008,103e)", "date"),
     "own date, written out, in binary": (private(1, "OB", b"\x80\x81\xfe14.06.2019\xfe"), at(0x1001), "date"),
+    "own date as a number": (text("SeriesNumber", STUDY_DATE), "(0020,0011)", "date"),
+    "birth date as one of several numbers": (
+        text("ReferencedFrameNumber", ["1", BIRTH]),
+        "(0008,1160)",
+        "birth date",
+    ),
     "birth date": (text("PatientComments", "born 1957-11-23"), "(0010,4000)", "birth date"),
     "address line": (text("PatientComments", f"at {STREET.lower()}"), "(0010,4000)", "address"),
     "phone digits": (text("PatientComments", "call 41715550182"), "(0010,4000)", "phone"),

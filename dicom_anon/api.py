@@ -34,7 +34,7 @@ from dicom_anon.manifest import Manifest, TreeFacts
 from dicom_anon.namebook import NameBook
 from dicom_anon.naming import MODES
 from dicom_anon.output import write_whole
-from dicom_anon.places import check_paths
+from dicom_anon.places import check_paths, lies_in
 from dicom_anon.planning import make_plan
 from dicom_anon.pseudonyms import Pseudonyms
 from dicom_anon.report import RunReport
@@ -56,11 +56,12 @@ def anonymize_file(
     Parameters
     ----------
     source, destination : path
-        File to read and file to write; the destination's folder exists, and a file of that name is replaced.
+        File to read and another one to write; the destination's folder exists, and a file of that name is replaced.
     assignment : Assignment, optional
         From `resolve`; the preset ``default`` where it is left out.
     key : bytes, optional
-        Secret of at least 16 bytes.
+        Secret of at least 16 bytes. Without one every call has a key of its own, so that files of one series no longer
+        belong together.
 
     Returns
     -------
@@ -71,9 +72,15 @@ def anonymize_file(
     ------
     FileRefused
         It cannot be de-identified safely; nothing was written.
+    UsageError
+        Source and destination are the same file.
+    ValueError
+        The key is too short.
     OSError
         It cannot be read or written.
     """
+    if lies_in(Path(destination), Path(source)):
+        raise UsageError("source and destination are the same file: choose another destination")
     engine = Engine(make_plan(assignment, key))
     with open(source, "rb", buffering=0) as handle:
         return deidentify(handle, os.fstat(handle.fileno()).st_size, Path(destination), engine)
@@ -117,6 +124,10 @@ def explain_file(
     return Explained(result, decisions)
 
 
+ON_BURNED_IN = ("warn", "quarantine", "fail")
+"""What can become of objects whose pixels may show text."""
+
+
 class _Unwatched:
     def update(self, report: RunReport) -> None:
         """Show nothing."""
@@ -138,7 +149,7 @@ def anonymize_tree(
     jobs: int | None = None,
     dry_run: bool = False,
     stop_on_trouble: bool = False,
-    run_folder: RunFolder | None = None,
+    run_folder: RunFolder | str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     quarantine: str | os.PathLike[str] | None = None,
     names: str = "safe",
@@ -170,8 +181,9 @@ def anonymize_tree(
         Decide, but write nothing.
     stop_on_trouble : bool
         End at the first file that is quarantined or fails.
-    run_folder : RunFolder, optional
-        Private folder that keeps the key, the record of what was done, and the list of what was not written.
+    run_folder : RunFolder or path, optional
+        Private folder that keeps the key, the record of what was done, and the list of what was not written; it is
+        made. The same call again resumes. Without one nothing can be resumed.
     overwrite : bool
         Remove what an earlier run wrote, and start afresh.
     quarantine : path, optional
@@ -209,9 +221,14 @@ def anonymize_tree(
     Raises
     ------
     UsageError
-        The paths cannot be used so, or the destination was made from another source, with other rules or another key.
+        The paths or options cannot be used so, or the destination was made from another source, with other rules or
+        another key.
+    ValueError
+        The key is too short.
     """
     top, target, table = Path(source), Path(destination), Path(crosswalk) if crosswalk else None
+    if isinstance(run_folder, str | os.PathLike):
+        run_folder = RunFolder(Path(run_folder))
     known = run_folder is not None and run_folder.knows(target)
     check_paths(
         top,
@@ -223,6 +240,10 @@ def anonymize_tree(
         own_crosswalk=run_folder is not None and table is not None and run_folder.knows_crosswalk(target, table),
     )
     names = _names_of(names, layout)
+    if on_burned_in not in ON_BURNED_IN:
+        raise UsageError(f"on_burned_in is one of {', '.join(ON_BURNED_IN)}")
+    if jobs is not None and jobs < 1:
+        raise UsageError("jobs is at least 1, or None for as many as there are cores")
     wanted = parse_extract(extract or "main") if extract or layout == "study" else None
     resumes = known and not overwrite
     if run_folder is not None:
@@ -329,7 +350,9 @@ def _run_on_record(
         request = _resumed(request, manifest, begun)
         listed = stack.enter_context(run_folder.problems())
         request = replace(request, risks=stack.enter_context(run_folder.risks(anew=is_first)))
-        run_folder.log(f"start: dicom-anon {__version__}, rules {facts.rules}, key {facts.key_id}")
+        rules = request.order.plan.assignment
+        told = f"preset {rules.preset}, rules {rules.told_digest}, key {facts.key_id}"
+        run_folder.log(f"start: dicom-anon {__version__}, {told}")
         report = _told_of_version(run(request, watcher, listed), begun)
         beside.write(request, report)
         run_folder.log(f"end: {json.dumps(report.to_json())}")

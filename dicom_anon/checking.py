@@ -5,6 +5,7 @@ Lives here: that hand-over. Does not live here: the look itself, which shares no
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterable
@@ -74,6 +75,14 @@ def set_by_rule(assignment: Assignment) -> Named:
         if isinstance(row.action, Set) and isinstance(key, int) and tags.vr_of(key) == "UI"
     )
     return Named(keys, keys)
+
+
+def made_with(assignment: Assignment, destination: Path, run_folder: RunFolder) -> bool:
+    """Tell whether these are the rules of the run, as far as its private folder knows the destination."""
+    if not run_folder.knows(destination):
+        return True
+    with contextlib.closing(run_folder.manifest(destination)) as manifest:
+        return manifest.rules.partition(" ")[0] == assignment.digest
 
 
 def verify_run(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +84,13 @@ _OPTIONS = {"preset": "--preset NAME", "profile_options": "--profile-option NAME
 """Settings that are options of the command line, too."""
 
 
-def read_configs(paths: Iterable[Path]) -> Config:
+def read_configs(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Config:
     """Read configuration files and lay each over the ones before it.
+
+    Parameters
+    ----------
+    paths : path, or iterable of paths
+        The files.
 
     Raises
     ------
@@ -92,7 +98,7 @@ def read_configs(paths: Iterable[Path]) -> Config:
         With the problems of all files.
     """
     config, problems = Config(), []
-    for path in paths:
+    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
         try:
             text = path.read_text("utf-8-sig")
         except UnicodeDecodeError:
@@ -287,6 +293,8 @@ def _parse_key(written: str, where: str, section: str, problems: list[Problem]) 
         near = tags.nearest(written, tuple(SETTINGS))
         problem = f'is no setting; did you mean "{near}"?' if near else str(error)
         accepted = "a tag (gggg,eeee), a keyword, an option, name, owner, prefix, preset, or a note _..."
+        if where == COMMAND_LINE:
+            accepted = "a tag (gggg,eeee) or a keyword"
         problems.append(Problem(where, section, written, problem, accepted))
         return None
 

@@ -6,6 +6,7 @@ Lives here: rendering of data that others made. Does not live here: any decision
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -135,7 +136,7 @@ def _columns(width: int) -> list[ProgressColumn]:
     count, left, trouble = MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[trouble]}")
     if width < WIDTH_FOR_BAR:
         return [count, left, trouble]
-    begin, end = [_rest_of_line(), count, _RateColumn()], [TimeElapsedColumn(), TextColumn("left"), left, trouble]
+    begin, end = [_rest_of_line(), count, _RateColumn()], [TimeElapsedColumn(), left, TextColumn("left"), trouble]
     if width < WIDTH_FOR_ALL:
         return [*begin, *end]
     return [SpinnerColumn(), TextColumn("{task.description}"), *begin, _BytesColumn(), *end]
@@ -204,7 +205,6 @@ def show_report(report: RunReport, *, verbose: bool, kept: RunFolder | None = No
     """Print the account of a run, and where its lists are kept."""
     from dicom_anon.report import NOTES
     from dicom_anon.runfolder import BURNED_IN_NAME
-    from dicom_anon.worker import BURNED_IN
 
     console = _console(stderr=stderr)
     verb = "would be written" if report.dry_run else "written"
@@ -231,12 +231,19 @@ def show_report(report: RunReport, *, verbose: bool, kept: RunFolder | None = No
     console.print(f"{sums} {report.seconds:.1f} s, {rate:,.0f} files/s", highlight=False)
     if kept and report.trouble:
         _say_where(console, "What was not written, and why", kept.problems_path)
-    if kept and report.notes[BURNED_IN]:
+    if kept and _has_rows(kept.path / BURNED_IN_NAME):
         _say_where(console, "What may show text in its pixels", kept.path / BURNED_IN_NAME)
     if report.interrupted:
         console.print("[red]Interrupted: the rest of the tree was not looked at.[/]")
         if kept:
             console.print("The same command again does the rest.")
+
+
+def _has_rows(path: Path) -> bool:
+    """Tell whether a list holds more than its header."""
+    with contextlib.suppress(OSError), open(path, "rb") as lines:
+        return sum(1 for _ in itertools.islice(lines, 2)) == 2
+    return False
 
 
 def _say_where(console: Console, what: str, path: Path) -> None:

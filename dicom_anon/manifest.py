@@ -207,6 +207,12 @@ class Manifest:
         return str(row[0])
 
     @property
+    def rules(self) -> str:
+        """Rules with which the destination was begun, see `TreeFacts`."""
+        row = self._database.execute("SELECT rules FROM tree WHERE id = ?", (self._tree,)).fetchone()
+        return str(row[0])
+
+    @property
     def written(self) -> int:
         """How many files have an output on record."""
         query = "SELECT COUNT(*) FROM file WHERE tree = ? AND outcome = ?"

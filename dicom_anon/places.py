@@ -61,7 +61,10 @@ def check_paths(
                     "DST is not empty, and the run folder has no record of it at this path: if they were moved, move "
                     "them back, or choose a new DST; with --key-file and the old key, pseudonyms stay the same"
                 )
-            raise UsageError("DST is not empty, and not of an earlier run: choose a new folder, or empty this one")
+            raise UsageError(
+                "DST is not empty, and there is no record of a run that made it: choose a new folder (SRC comes first, "
+                "then DST)"
+            )
     _check_no_others(destination, "DST")
     for private, what in ((run_folder, "the run folder"), (quarantine, "the quarantine folder")):
         if private is not None:

@@ -134,7 +134,8 @@ class Claim(NamedTuple):
         Options of PS3.15 Annex E without which it would not conform to the Basic Profile, in the order of
         the table; `None` where it does not conform.
     hindrances : tuple of str
-        Why it does not: rows that are weaker than the profile and every option allow, and the like.
+        Why it does not: rows that are weaker than the profile and every option allow, and the like; then the rows
+        that an option would allow.
     """
 
     options: tuple[str, ...] | None
@@ -161,6 +162,7 @@ def _claim(left: _Left, remove_unknown: bool, asked: Iterable[str]) -> Claim:
     needed: set[str] = set()
     choices: list[list[str]] = []
     hindrances: list[str] = []
+    optional: list[str] = []
     if not remove_unknown:
         hindrances.append("remove_unknown_tags is off, so private elements stay")
     for key, row in standard.profile_by_key().items():
@@ -170,10 +172,13 @@ def _claim(left: _Left, remove_unknown: bool, asked: Iterable[str]) -> Claim:
         if row.vr == "SQ" and isinstance(action, Keep) and "U" in row.basic:
             continue  # kept for the sake of the UIDs in it, which have rows of their own
         found = _allowing(action, row)
+        named = f"{tags.format_key(key)} {row.keyword}".rstrip()
+        told = f"{named}: {action.describe()}, the profile says {row.basic}"
         if not found:
-            named = f"{tags.format_key(key)} {row.keyword}".rstrip()
-            hindrances.append(f"{named}: {action.describe()}, the profile says {row.basic}")
-        elif len(found) == 1:
+            hindrances.append(told)
+            continue
+        optional.append(f"{told} without {' or '.join(found)}")
+        if len(found) == 1:
             needed.update(found)
         else:
             choices.append(found)
@@ -190,7 +195,7 @@ def _claim(left: _Left, remove_unknown: bool, asked: Iterable[str]) -> Claim:
     if {FULL_DATES, MODIFIED_DATES} <= needed:
         hindrances.append("some dates are kept and others are modified")
     if hindrances:
-        return Claim(None, tuple(hindrances))
+        return Claim(None, (*hindrances, *optional))
     return Claim(tuple(option for option in standard.PROFILE_OPTIONS if option in needed))
 
 

@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     help="Afterwards look independently for what is left of any identifier; exit code 3 where something is.",
 )
 @json_option("the account, and under verify what --verify found,")
-@quiet_option("errors and warnings")
+@quiet_option("errors, warnings, findings, and the account of a run with trouble")
 @click.option("-v", "--verbose", is_flag=True, help="Say what the reasons for skipped files mean, too.")
 @click.pass_obj
 def run_command(
@@ -197,11 +197,12 @@ def run_command(
         )
         report.ended_by = first.number
     kept = None if dry_run else folder
+    shown = json_file != STDOUT and (not quiet or report.exit_code == EXIT_TROUBLE)  # trouble is never silent
     found: VerifyReport | None = None
     code, written = report.exit_code or EXIT_TROUBLE, True
     try:
-        if not quiet and json_file != STDOUT:
-            console.show_report(report, verbose=verbose, kept=kept)
+        if shown:
+            console.show_report(report, verbose=verbose, kept=kept, stderr=quiet)
         if verify and not dry_run and not report.interrupted:
             found = look(source, destination, assignment, folder, key=key, jobs=jobs, quiet=quiet, depth=depth)
         code = report.exit_code if found is None or found.clean else EXIT_FOUND
@@ -216,7 +217,7 @@ def run_command(
             verdict = {} if found is None else {"verify": found.as_dict()}
             written = write_json(json_file, {**report.to_json(), "exit_code": code, **rules_used, **verdict})
     if not written:
-        if quiet or json_file == STDOUT:
+        if not shown:
             console.show_report(report, verbose=verbose, kept=kept, stderr=True)
         if found is not None and json_file == STDOUT:
             console.show_findings(found, stderr=True)

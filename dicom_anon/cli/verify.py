@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @type_option
 @jobs_option
 @json_option("the findings")
-@quiet_option("findings")
+@quiet_option("findings and a warning of other rules")
 def verify_command(
     source: Path,
     destination: Path,
@@ -66,6 +66,7 @@ def verify_command(
     Findings say file, place and kind, never the value.
     """
     from dicom_anon import console
+    from dicom_anon.checking import made_with
     from dicom_anon.errors import UsageError
     from dicom_anon.places import check_apart
     from dicom_anon.report import EXIT_FOUND, EXIT_GOOD, EXIT_TROUBLE
@@ -96,6 +97,8 @@ def verify_command(
         lacking = "the run folder holds no key, and there is no --key-file"
     if lacking and not quiet:
         console.say(f"warning: {lacking}: outputs under new names count as missing")
+    if not made_with(assignment, destination, folder):
+        console.say("warning: DST was made with other rules; give those of the run, as what these keep is no finding")
     found = look(
         source,
         destination,

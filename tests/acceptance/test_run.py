@@ -851,12 +851,45 @@ def test_quiet_says_nothing_but_errors(tmp_path: Path, sample_in: Path) -> None:
     assert "SRC does not exist" in refused.err
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_quiet_does_not_hide_what_was_not_done(tmp_path: Path, dry: tuple[str, ...]) -> None:
+    source = tree(tmp_path / "in", "a")
+    (source / "cut").write_bytes(TINY[:-10])
+    done = call(source, tmp_path / "out", "-q", *dry)
+    assert (done.code, done.out) == (1, "")
+    assert "1  quarantined: truncated" in done.err
+    assert (str(tmp_path / "out.private/not-written.csv") in done.err) == (not dry)
+    told = call(source, tmp_path / "out", "-q", "--json", "-", *dry)
+    assert (told.code, told.err, told.account["quarantined"]["files"]) == (1, "", 1)
+    full = call(source, tmp_path / "out", "-q", "--json", "/dev/full", *dry)
+    assert full.err.count("The account balances.") == 1
+
+
 def test_verbose_says_what_the_reasons_mean(tmp_path: Path, sample_in: Path) -> None:
     plain = call(sample_in, tmp_path / "a")
     verbose = call(sample_in, tmp_path / "b", "-v")
     assert "skipped: not-dicom" in plain.out
     assert "The content is not DICOM; not copied." not in plain.out
     assert "The content is not DICOM; not copied." in verbose.out
+
+
+def test_every_run_names_the_list_of_what_may_show_text(tmp_path: Path) -> None:
+    source = tree(tmp_path / "in", "a")
+    line = f"What may show text in its pixels: {tmp_path / 'out.private/burned-in.csv'}\n"
+    assert line not in call(source, tmp_path / "out").out
+    (source / "b").write_bytes(file_bytes(image(BurnedInAnnotation="YES")))
+    for written in (1, 0):
+        done = call(source, tmp_path / "out")
+        assert (f"{written}  written" in done.out, line in done.out) == (True, True)
+
+
+def test_all_documents_of_a_run_tell_the_rules_by_one_digest(tmp_path: Path) -> None:
+    rules = ("--preset", "basic", "--assign", "StudyDescription=clean")
+    account = call(tree(tmp_path / "in", "a"), tmp_path / "out", "--json", "-", *rules).account
+    started = (tmp_path / "out.private/log.txt").read_text().splitlines()[0]
+    assert f"preset basic, rules {account['rules']}, " in started
+    for words in (("conformance",), ("print-assignment",), ("print-assignment", "--format", "json")):
+        assert account["rules"] in call(*words, *rules).out
 
 
 def test_the_account_names_the_list_of_what_was_not_written(tmp_path: Path) -> None:
@@ -961,7 +994,7 @@ def test_a_terminal_shows_a_bar_with_rate_time_and_trouble(tmp_path: Path, crowd
     assert len(bar) > 2
     assert any(re.search(r"\d+/\d+ +[\d,]+ files/s +[\d.]+ [kM]?B/s", part) for part in bar)
     assert any("1 in trouble" in part for part in bar)
-    assert any(re.search(r"\d:\d\d:\d\d left \d:\d\d:\d\d", part) for part in bar)
+    assert any(re.search(r"\d:\d\d:\d\d \d:\d\d:\d\d left", part) for part in bar)
     assert "quarantined: truncated" in text
 
 

@@ -313,6 +313,15 @@ def test_verify_without_the_key_of_the_run_says_so_and_makes_none(tmp_path: Path
     assert done.err == "error: DST was made with another key: give that one with --key-file\n"
 
 
+def test_rules_that_are_not_those_of_the_run_are_told(tmp_path: Path, clean: Path) -> None:
+    kept = ("--assign", "PatientName=keep")
+    assert call(clean / "in", tmp_path / "out", *kept, "-q").code == 0
+    told = "warning: DST was made with other rules; give those of the run, as what these keep is no finding\n"
+    for words, code, err in ((kept, 0, ""), ((), 3, told), (("--preset", "none"), 0, told)):
+        done = call("verify", clean / "in", tmp_path / "out", "-q", *words)
+        assert (done.code, done.err) == (code, err)
+
+
 def test_a_run_folder_that_is_not_there_is_told(tmp_path: Path, clean: Path) -> None:
     shutil.copytree(clean / "out", tmp_path / "out")
     done = call("verify", clean / "in", tmp_path / "out")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, EncapsulatedPDFStorage, generate_uid
 
 from dicom_anon import ConfigError, FileRefused, anonymize_dataset, anonymize_file, anonymize_tree, resolve
-from dicom_anon.config import parse_config
+from dicom_anon.config import parse_config, read_configs
 from dicom_anon.errors import Reason, UsageError
 from dicom_anon.extra_rules import parse_extra_rules
 from dicom_anon.pixelplan import BLANKED, TRIMMED
@@ -134,6 +136,9 @@ def test_what_cannot_be_encoded_is_refused_and_unchanged() -> None:
     with pytest.raises(FileRefused, match="cannot be encoded"):
         anonymize_dataset(data)
     assert data.PatientName == "Doe^Jane"
+    rows = pydicom.dataelem.RawDataElement(pydicom.tag.Tag("Rows"), "US", 3, b"abc", 0, False, True)
+    with pytest.raises(FileRefused, match="cannot be encoded"):  # a number of three bytes
+        anonymize_dataset(pydicom.Dataset({rows.tag: rows}))
 
 
 @pytest.mark.parametrize(
@@ -228,6 +233,37 @@ def test_a_dataset_that_pydicom_cannot_convert_is_refused_without_its_bytes() ->
     assert "Ja" not in str(refused.value)
 
 
+@pytest.mark.parametrize("make", [None, os.symlink, os.link])
+def test_a_file_is_never_written_over_itself(tmp_path: Path, make: Callable[[Path, Path], None] | None) -> None:
+    source = target = tmp_path / "source.dcm"
+    source.write_bytes(Path(path_of("CT_small.dcm")).read_bytes())
+    if make is not None:
+        target = tmp_path / "target.dcm"
+        make(source, target)
+    with pytest.raises(UsageError, match="same file"):
+        anonymize_file(str(source), str(target), key=KEY)
+    assert source.read_bytes() == target.read_bytes() == Path(path_of("CT_small.dcm")).read_bytes()
+
+
+def test_paths_may_be_texts(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"general": {"PatientSex": "clear"}}')
+    assert read_configs(str(rules)) == read_configs(rules) == read_configs([str(rules)]) == read_configs([rules])
+    words = (path_of("CT_small.dcm"), str(tmp_path / "out"))
+    assert anonymize_tree(*words, run_folder=str(tmp_path / "private")).written == 1
+    assert anonymize_tree(*words, run_folder=tmp_path / "private").unchanged == 1
+    assert RunFolder(tmp_path / "private").holds_key
+
+
+def test_options_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="on_burned_in is one of warn, quarantine, fail"):
+        anonymize_tree(path_of("CT_small.dcm"), tmp_path / "out", on_burned_in="Warn")
+    for jobs in (0, -1):
+        with pytest.raises(UsageError, match="jobs is at least 1"):
+            anonymize_tree(path_of("CT_small.dcm"), tmp_path / "out", jobs=jobs)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_empty_key_is_no_key(tmp_path: Path) -> None:
     data = dcmread(path_of("CT_small.dcm"))
     with pytest.raises(ValueError, match="16 bytes"):
@@ -261,3 +297,15 @@ def test_no_warning_quotes_a_value() -> None:
         with suppress(FileRefused):
             anonymize_dataset(dataset, key=KEY)
     assert not [warning for warning in told if "Doe" in str(warning.message)]
+
+
+def test_a_sequence_that_goes_with_all_its_items_is_told() -> None:
+    code, item, data = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "121031", "DCM", "Subject Birth Date"
+    item.SpecificCharacterSet, item.RelationshipType, item.ValueType = "ISO_IR 100", "HAS OBS CONTEXT", "DATE"
+    item.ConceptNameCodeSequence, item.Date = [code], "19611230"
+    data.PatientID, data.ContentSequence = "X", [item]
+    report = anonymize_dataset(data, resolve(preset="tcia"), key=KEY)
+    assert "ContentSequence" not in data
+    told = {change.keyword: change.outcome for change in report.changes}
+    assert told["ContentSequence"] == told["SpecificCharacterSet"] == told["Date"] == "removed"

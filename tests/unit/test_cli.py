@@ -212,7 +212,7 @@ def test_the_account_says_where_the_lists_are(tree: Path) -> None:
     rule = ("--run-dir", tree / "kept")
     dry, real, again = (call(tree / "in", tree / "out", *rule, *words).out for words in (("--dry-run",), (), ()))
     line = f"What may show text in its pixels: {tree / 'kept/burned-in.csv'}\n"
-    assert [line in shown for shown in (dry, real, again)] == [False, True, False]
+    assert [line in shown for shown in (dry, real, again)] == [False, True, True]
     assert "What may show" not in call(tree / "in", tree / "other", "--no-run-dir").out
 
 
@@ -337,6 +337,11 @@ def test_a_setting_is_no_assignment(tree: Path, text: str, option: str) -> None:
     err = told(tree, tree / "in", tree / "out", "--assign", text)
     assert "is a setting of a section, and --assign takes a tag" in err
     assert (option in err, "did you mean" in err) == (True, False)
+
+
+def test_an_assignment_is_not_offered_what_it_does_not_take(tree: Path) -> None:
+    err = told(tree, tree / "in", tree / "out", "--assign", "0x00100010=clear")
+    assert '"0x00100010": names no DICOM element (accepted: a tag (gggg,eeee) or a keyword)\n' in err
 
 
 # What cannot be written in the end

@@ -461,8 +461,15 @@ def test_the_statement_of_a_weaker_assignment_names_its_rows() -> None:
     config = parse_config('{"general": {"preset": "basic", "PatientName": "keep"}}', "test")
     text = statement(resolve(config))
     assert "does not claim" in text
-    assert "- (0010,0010) PatientName: keep, the profile says Z" in text
+    assert "- (0010,0010) PatientName: keep, the profile says Z\n" in text
     assert "| yes |" not in text
+
+
+def test_the_statement_of_the_default_names_every_row_that_deviates() -> None:
+    head = statement(resolve()).partition("## Options")[0]
+    for row in ("StudyDate: truncdate", "PatientSex: keep", "PatientWeight: keep", "ContentSequence: keep"):
+        assert f" {row}, the profile says " in head
+    assert "PatientSex: keep, the profile says Z without retain_patient_characteristics\n" in head
 
 
 def test_every_row_is_in_the_statement_once() -> None:

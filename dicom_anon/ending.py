@@ -25,6 +25,14 @@ _AGAIN_SECONDS = 0.01
 """Time after which a signal is sent once more that nobody heard of."""
 
 
+def _send_again(number: signal.Signals) -> None:
+    """Send a signal to the main thread, whatever that waits for."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, number)  # type: ignore[arg-type] # it has begun
+    else:
+        _thread.interrupt_main(number)
+
+
 class FirstSignal:
     """Which signal ends a command, of those that ask for it.
 
@@ -65,7 +73,7 @@ class FirstSignal:
                 hook(told)
                 return
             self.came = False  # it came where Python drops what is raised, as while it imports: once more
-            threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main, (self.number,)).start()
+            threading.Timer(_AGAIN_SECONDS, _send_again, (signal.Signals(self.number),)).start()
 
         before = {number: old for number, old in _handlers().items() if old not in (signal.SIG_IGN, None)}
         for number in before:

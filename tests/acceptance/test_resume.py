@@ -318,8 +318,9 @@ def test_overwrite_of_what_cannot_be_seen(
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path, source: Path, key_file: Path) -> None:
+    slice_ = picture(1, 0)
     for number in range(4000):
-        (source / f"plain1/more{number}.dcm").write_bytes(picture(1, number))
+        (source / f"plain1/more{number}.dcm").write_bytes(slice_)
     first = start(source, tmp_path / "out", "--key-file", key_file)
     try:
         _wait_for_files(tmp_path / "out", 5, first)
@@ -449,7 +450,7 @@ def test_a_killed_change_of_one_image_leaves_the_other_that_wanted_its_name(
     tmp_path: Path, key_file: Path, killer: Path, options: tuple[str, ...]
 ) -> None:
     for moment in range(1, 60) if KILLS else (2, 4, 6, 8, 10, 12, 14):
-        for changed in (0, 1):
+        for changed in (0, 1) if KILLS else (moment // 2 % 2,):
             source, out = tmp_path / f"in{moment}{changed}", tmp_path / f"kill{moment}{changed}"
             source.mkdir()
             for number in range(2):

@@ -218,10 +218,10 @@ def test_the_path_of_an_output_whose_source_is_gone_hides_what_identifies(pair: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="paths of more than 1,024 bytes")
 def test_a_very_deep_tree(tmp_path: Path) -> None:
-    pair, deep = Trees(tmp_path), "d/" * 1200
+    pair, deep = Trees(tmp_path), "d/" * 1010
     made = []
     for top in (pair.source, pair.destination):
-        for depth in range(1, 1201):
+        for depth in range(1, 1011):
             made.append(top / deep[: 2 * depth - 1])
             made[-1].mkdir()
     try:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dicom_anon import profile, standard, tags
 from dicom_anon.actions import Action, Clear, CommandError, Compound, Keep, Remove, Replace, Safe, Set, Uid
@@ -194,7 +194,8 @@ def resolve(
     if "preset" in base.settings:
         base = base.over(preset_section(base.settings["preset"]))
     settings = settings_over(settings_over(base.settings, general.settings), own.settings)
-    options = _options(chosen, base, settings, profile_options)
+    section = name if "profile_options" in own.settings else GENERAL
+    options = _options(chosen, base, settings.get("profile_options", ()), section, profile_options)
 
     rows: dict[Key, Row] = {}
     _lay(rows, base.rules.items(), f"preset {chosen}")
@@ -258,12 +259,12 @@ def resolve(
     )
 
 
-def _options(preset: str, base: Section, settings: Mapping[str, Any], more: Iterable[str]) -> tuple[str, ...]:
-    """Options of the profile that apply: the preset's, and those that were asked for."""
+def _options(preset: str, base: Section, written: Iterable[str], section: str, more: Iterable[str]) -> tuple[str, ...]:
+    """Options of the profile that apply: the preset's, those written in a section, and those of the command line."""
     named = tuple(more)
-    place = (COMMAND_LINE, "", "--profile-option") if named else ("", "", "profile_options")
+    place = (COMMAND_LINE, "", "--profile-option") if named else ("the configuration", section, "profile_options")
     try:
-        asked = profile.parse_options([*settings.get("profile_options", ()), *named])
+        asked = profile.parse_options([*written, *named])
     except ValueError as error:
         accepted = ", ".join(standard.PROFILE_OPTIONS)
         raise ConfigError([Problem(*place, str(error), accepted)]) from None
@@ -388,15 +389,16 @@ def _width(row: Row) -> int:
 
 
 def _place(rows: dict[Key, Row], row: Row) -> None:
-    """Lay a row over others; where its pattern meets one of another source, it has a row for what both match.
+    """Lay a row over others; where its pattern meets another one, it has a row for what both match.
 
-    Of several patterns that match a tag the narrowest decides, and that may be the weaker source's.
+    Of several patterns that match a tag the narrowest decides, and that may be a weaker source's, or what such a one
+    and a wider one of the same source both match.
     """
     if isinstance(row.key, Pattern):
         for key in [key for key in rows if row.key.covers(key)]:
             del rows[key]
-        for key, other in list(rows.items()):
-            both = _common(key, row.key) if isinstance(key, Pattern) and other.source != row.source else None
+        for key in list(rows):
+            both = _common(key, row.key) if isinstance(key, Pattern) else None
             if both is not None:
                 rows[both] = replace(row, key=both)
     rows[row.key] = row

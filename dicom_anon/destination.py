@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dicom_anon.arrange import Arranger, holds_something
+from dicom_anon.arrange import Arranger, holds_something, remove_if_empty
 from dicom_anon.discovery import FileJob, Folder
 from dicom_anon.errors import UsageError
 from dicom_anon.fileset import own_head
@@ -150,7 +150,8 @@ class Destination:
     def _remove_unrecorded(self, manifest: Manifest, since: float) -> None:
         """Remove outputs that a run had no time to record: from changed sources they may get other names, or none.
 
-        What is older than that run is what somebody else made of our outputs.
+        What is older than that run is what somebody else made of our outputs. Folders without anything go as well:
+        where it is not on record that they got their names, they would keep these from the new ones.
         """
         top = Path(self._top)
         known = {place for _, place in places_now(manifest, top, self._pseudonyms)} | manifest.documents()
@@ -162,6 +163,7 @@ class Destination:
                     with contextlib.suppress(OSError):
                         if os.stat(path).st_mtime >= since:
                             os.unlink(path)
+            remove_if_empty(Path(folder), top)
 
     def mirror(self, folder: Folder) -> None:
         """Make the folder that stands for one of the source."""

@@ -375,9 +375,11 @@ def _hidden_items(buf: bytes, pos: int, end: int, encoding: Encoding, depth: int
 def _encoding_inside(buf: bytes, pos: int, encoding: Encoding) -> Encoding:
     """Tell how the items of a sequence of unknown VR are written: in implicit VR little endian (PS3.5 section 6.2.2).
 
-    Some devices write explicit VR there, also where all around is implicit. The first element of the first item shows
-    it. One way is tried only: two at every level would take time that doubles with the depth.
+    Some devices write explicit VR there, also where all around is implicit. The first element shows it, be it behind
+    empty items. One way is tried only: two at every level would take time that doubles with the depth.
     """
+    while buf[pos + 8 : pos + 10] == ITEM_TAGS[0][:2]:
+        pos += 8
     if buf[pos + 12 : pos + 14] not in HEADER_SIZES:
         return IMPLICIT_LITTLE
     return encoding if encoding.explicit else EXPLICIT_LITTLE

@@ -187,7 +187,7 @@ class Engine(Rewriter):
         self._pseudonyms = Pseudonyms(plan.key)
         self._objects = plan.assignment.objects
         self._crosswalk = plan.crosswalk
-        self._shifts = any(isinstance(action, ShiftDate) for action in exact.values())
+        self._shifts = any(isinstance(row.action, ShiftDate) for row in rows.values())
         self._learnt: Learnt | None = None
         self._template: Template | None = None
         self._usual_gaps: dict[tuple[int, ...], frozenset[int]] = {}

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import multiprocessing
+import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -34,6 +37,10 @@ HERE_FILES = 10
 SMALL_FILES = 400
 SMALL_BYTES = 1 << 28
 """A tree within both limits is done in this process: starting workers would take longer than they save."""
+_START_SECONDS = 60.0
+"""Time in which workers have to be there; it is done in this process as well where they are not."""
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Ends a worker, which does not hear of other signals; on Windows there is but one way."""
 
 
 class Crew:
@@ -74,7 +81,7 @@ class Crew:
         KeyboardInterrupt
             Ctrl-C ended the run at once.
         """
-        if self._jobs > 1 and self._exceed_small(batches):
+        if self._jobs > 1 and self._exceed_small(batches) and self._has_workers():
             self._work_in_processes(self._in_turn(batches))
         else:
             self._work_here(self._in_turn(batches))
@@ -89,6 +96,29 @@ class Crew:
             if files > SMALL_FILES or size > SMALL_BYTES:
                 return True
         return False
+
+    def _has_workers(self) -> bool:
+        """Tell whether workers can be started: systems limit processes, threads, open files and memory."""
+        others = multiprocessing.active_children()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as in `_work_in_processes`
+                from joblib import delayed
+
+                task = delayed(_begin)(os.getpid(), packed_order(self._order))
+                with (
+                    self._begun([task] * self._jobs, self._jobs, _START_SECONDS) as begun,
+                    self._ending.may_be_interrupted(),
+                ):
+                    for _ in begun:
+                        pass
+        except Exception:  # joblib says it in many ways, some of them by mistake
+            for worker in multiprocessing.active_children():
+                if worker not in others and worker.pid:  # whoever should end it may never have begun
+                    with contextlib.suppress(OSError):
+                        os.kill(worker.pid, _KILL)
+            return False
+        return True
 
     def left(self) -> list[FileJob]:
         """Give up what is still in flight or waiting: files that were drawn, and of which no result was taken."""
@@ -164,8 +194,13 @@ class Crew:
                 self._take(done)
 
     @contextlib.contextmanager
-    def _begun(self, tasks: Iterable[object], workers: int) -> Iterator[Generator[Any, None, None]]:
-        """Start workers on tasks, whose results come as they are done; where it is left early, the workers end."""
+    def _begun(
+        self, tasks: Iterable[object], workers: int, seconds: float | None = None
+    ) -> Iterator[Generator[Any, None, None]]:
+        """Start workers on tasks, whose results come as they are done; where it is left early, the workers end.
+
+        A task that is not done in so many `seconds` is an error.
+        """
         from joblib import Parallel
 
         parallel = Parallel(
@@ -175,6 +210,7 @@ class Crew:
             pre_dispatch="2 * n_jobs",
             batch_size=1,
             max_nbytes=None,
+            timeout=seconds,
         )
         with self._ending.out_of_reach():
             resource_tracker.ensure_running()  # which lets signals through again
@@ -236,3 +272,16 @@ class Crew:
 
 def _numbered_batch(number: int, jobs: PackedJobs, packed: bytes) -> tuple[int, list[PackedResult]]:
     return number, process_packed(jobs, packed)
+
+
+def _begin(parent: int, packed: bytes) -> None:
+    """Begin as a worker.
+
+    Raises
+    ------
+    RuntimeError
+        This is the process of the run itself: joblib takes that where it has no semaphores.
+    """
+    if os.getpid() == parent:
+        raise RuntimeError("no worker")
+    process_packed([], packed)

@@ -143,9 +143,11 @@ _TELLING_NUMBER = re.compile(r"(?=.{5}).*[1-9]\d\d.*")
 """The ID of a study or visit that tells of it, without leading zeros: most are a small number, some a word."""
 _OTHER_DAYS = (
     0x00080021,  # Series Date
-    0x00080022,  # Acquisition Date
     0x00080023,  # Content Date
 )
+_NO_DIGIT = re.compile(r"\D")
+"""What may stand between the numbers of a date: dots in old files (PS3.5 section 6.2, note to DA)."""
+_ACQUISITION_DATE = 0x00080022
 _ACQUISITION_DATETIME = 0x0008002A
 _SHARED_UIDS = (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID, tags.FRAME_OF_REFERENCE_UID)
 
@@ -162,14 +164,20 @@ def path_identifiers(root: Level, new_day: str) -> naming.Identifiers:
         that is another.
     """
     names, ids = _elsewhere(root) if root.has_any(_ELSEWHERE) else ([], [])
-    day, at = root.near(tags.STUDY_DATE), root.near(_ACQUISITION_DATETIME)[:8]
-    days = () if day and day == new_day else dict.fromkeys((day, at, *map(root.near, _OTHER_DAYS)))
+    day = root.near(tags.STUDY_DATE)
+    days = () if day and day == new_day else (day, _acquired(root), *map(root.near, _OTHER_DAYS))
+    dates = (_NO_DIGIT.sub("", date)[:8] for date in (root.near(tags.PATIENT_BIRTH_DATE), *days))
     return naming.identifiers_of(
         (*_names(root, tags.PATIENT_NAME), *names),
         (root.near(tags.PATIENT_ID), root.near(tags.ACCESSION_NUMBER), *_telling(root.near(tags.STUDY_ID)), *ids),
-        (root.near(tags.PATIENT_BIRTH_DATE), *days),
+        tuple(dict.fromkeys(dates)),
         tuple(root.near(tag).strip("\0") for tag in _SHARED_UIDS),
     )
+
+
+def _acquired(root: Level) -> str:
+    """Day of the acquisition; its time, in which slices differ, is not looked at where a date of its own tells it."""
+    return root.near(_ACQUISITION_DATE) or root.near(_ACQUISITION_DATETIME)
 
 
 def _elsewhere(root: Level) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from dicom_anon.crosswalk import Crossing
 from dicom_anon.discovery import FileJob
@@ -102,6 +103,7 @@ class Manifest:
         except OSError:
             raise UsageError(_CLOSED) from None
         self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._database.text_factory = _text  # SQLite's own complaint would quote what it cannot decode
         try:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -156,7 +158,7 @@ class Manifest:
             self._tree = int(cursor.lastrowid or 0)
         row = self._database.execute("SELECT open FROM tree WHERE id = ?", (self._tree,)).fetchone()
         self.open_since = row[0]
-        if self.open_since is None:
+        if self.open_since is None or when < self.open_since:  # the clock may have been set back
             self._set_open(when)
         return known
 
@@ -234,7 +236,7 @@ class Manifest:
     def identities(self) -> Iterator[Identifiers]:
         """Identifiers of the files recorded, for comparison with names that nobody else vouches for."""
         rows = self._database.execute("SELECT identifiers FROM identity WHERE tree = ?", (self._tree,))
-        return (Identifiers(*map(frozenset, json.loads(row[0]))) for row in rows)
+        return (Identifiers(*map(frozenset, _listed(row[0], Identifiers))) for row in rows)
 
     def settle_names(self, names: Mapping[str, bool], renames: Mapping[str, str]) -> None:
         """Keep which folder names may stay, and where documents are when folders have got their other names."""
@@ -367,7 +369,7 @@ class Manifest:
             "WHERE crossed.tree = ? AND outcome = ? GROUP BY identity",
             (self._tree, WRITTEN),
         )
-        return {Crossing(*json.loads(identity)): number for identity, number in rows}
+        return {Crossing(*_listed(identity, Crossing)): number for identity, number in rows}
 
     def own_crosswalk(self, path: Path) -> None:
         """Record that a file is the crosswalk of the destination, to be written over, also when that is made afresh."""
@@ -418,6 +420,22 @@ _OTHER_FORM = (
     "and give --key-file the old key"
 )
 _CLOSED = "the manifest in the run folder cannot be opened for writing: see to its permissions and to the space there"
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise sqlite3.DatabaseError(_DAMAGED) from None
+
+
+def _listed(text: str, form: type[Identifiers] | type[Crossing]) -> list[Any]:
+    """Read the fields of a tuple, which were written as JSON."""
+    with contextlib.suppress(ValueError):
+        fields = json.loads(text)
+        if isinstance(fields, list) and len(fields) == len(form._fields):
+            return fields
+    raise sqlite3.DatabaseError(_DAMAGED)
 
 
 def _outcome(result: FileResult) -> str:

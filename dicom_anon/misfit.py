@@ -67,6 +67,8 @@ def surplus_of(tag: int, vr: bytes) -> re.Pattern[bytes] | None:
     meant = vr if tag & 0x10000 else implicit_vr(tag)
     if vr == b"UN":
         vr = meant
+    elif meant == b"UN":  # PS3.6 does not know it, or lets it hold anything
+        meant = vr
     if meant == b"SQ":
         return _ANYTHING
     if b"UI" in (vr, meant):

@@ -152,7 +152,7 @@ SETTINGS: dict[str, Setting] = {
     "prefix": Setting(_text, "a text", "prefix of the project, for `@project_prefix@`"),
     "remove_unknown_tags": Setting(parse_flag, _FLAG, "remove every element, at any depth, that has no assignment"),
     "remove_safe_tags": Setting(parse_flag, _FLAG, "treat `safe` as `remove`"),
-    "remove_curves": Setting(parse_flag, _FLAG, "remove groups 5000-501E"),
-    "remove_overlays": Setting(parse_flag, _FLAG, "remove groups 6000-601E"),
+    "remove_curves": Setting(parse_flag, _FLAG, "remove the groups of curves, (50xx,xxxx)"),
+    "remove_overlays": Setting(parse_flag, _FLAG, "remove the groups of overlays, (60xx,xxxx)"),
     "print_assignment": Setting(parse_flag, _FLAG, "print the final assignment", general_only=True),
 }

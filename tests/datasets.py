@@ -391,6 +391,7 @@ _REQUESTS: list[Any] = [
     [[(0x00100020, "LO", "ID-2"), (0x00400002, "DA", "2004012#")]],
     [[(0x00290010, "LO", "ACME"), (0x00291001, "LO", "#")]],
 ]
+_OTHER_IDS: list[Any] = [[], [[], [(0x00100020, "LO", "K30-77#")]], [[(0x00100020, "LO", "ID-2")]]]
 _DECLARED = [
     [[(0x00080301, "US", 0x29), (0x00080302, "LO", "ACME"), (0x00080303, "CS", status), (0x00080304, "US", 1)]]
     for status in ("SAFE", "MIXED", "UNSAFE")
@@ -406,7 +407,9 @@ VARIANTS: dict[int, tuple[tuple[str, Any] | None, ...]] = {
     0x00080016: tuple(("UI", f"1.2.840.10008.5.1.4.1.1.{end}") for end in ("2", "4", "7", "88.33", "6.1")),
     0x00080018: (("UI", "1.2.3.#"), ("UN", "1.2.3.#"), ("UT", "1.2.3.#"), ("UI", ""), None),
     0x00080020: (("DA", "20040119"), ("DA", ""), ("DA", "2004"), None),
+    0x00080022: (None, ("DA", "20040122"), ("DA", "")),
     0x00080023: (("DA", "20040121"), ("DA", "2004012#"), ("DA", ""), ("DA", "200401"), ("UN", "2004012#"), None),
+    0x0008002A: (None, ("DT", "2004012310#0"), ("DT", "2004012#1010.5+0100"), ("DT", "2004"), ("UN", "2004012#")),
     0x00080033: (("TM", "1011#0"), ("TM", "noon"), None),
     0x00080050: (("SH", "ACC4711"), ("SH", ""), None),
     0x00080060: (("CS", "CT"), ("CS", "lower"), None),
@@ -419,6 +422,8 @@ VARIANTS: dict[int, tuple[tuple[str, Any] | None, ...]] = {
     0x00100020: (("LO", "ID-1"), ("LO", "ID-2"), ("LO", ""), None),
     0x00100030: (None, ("DA", "19611230")),
     0x00101000: (None, ("LO", "A\\K30-77#")),
+    0x00101001: (None, ("PN", "Quux^Q\\Brandywine#^A"), ("PN", "")),
+    0x00101002: (None, *(("SQ", items) for items in _OTHER_IDS), ("UN", _OTHER_IDS[1])),
     0x00104000: (None, ("LT", "Jane Doe came on 20040121, #"), ("LT", "")),
     0x0020000D: (("UI", "1.2.3"), ("UI", ""), None),
     0x0020000E: (("UI", "1.2.4"), None),
@@ -440,6 +445,7 @@ VARIANTS: dict[int, tuple[tuple[str, Any] | None, ...]] = {
     0x00291001: (None, ("LO", "secret #"), ("UN", "#"), ("PN", "Quux^Brandywine"), ("SQ", [[(0x00081060, "PN", "A")]])),
     0x00291002: (None, ("OB", b"\0\1"), ("OB", bytes(6000)), ("UN", b"#")),
     0x00291101: (None, ("DA", "2004012#"), ("TM", "10#"), ("US", 3)),
+    0x00380010: (None, ("LO", "77120#"), ("LO", "WARD")),
     0x00400253: (None, ("SH", "PPS#"), ("SH", "")),
     0x00400275: (None, *(("SQ", items) for items in _REQUESTS), ("UN", _REQUESTS[1])),
     0x0040A730: (

@@ -34,12 +34,13 @@ HIDDEN = "[hidden]"
 class Job:
     """One output to check; `source` is the path of its source, None if nothing is known of one.
 
-    `expected` says that this source is one that has an output.
+    `expected` says that this source is one that has an output, `collected` that it could be read before.
     """
 
     output: str
     source: str | None
     expected: bool
+    collected: bool
 
 
 @dataclass(slots=True)
@@ -90,8 +91,9 @@ def collect_file(path: Path, kept: Kept) -> Collected:
 def _collect(path: Path, reader: Reader, layout: Layout, kept: Kept) -> Collected:
     """Collect; what the walk cannot follow is read by pydicom as well."""
     found = collect(reader, layout, kept)
-    if layout.complete or (data := rewritten(path)) is None:
+    if layout.complete or (anew := rewritten(path)) is None:
         return found
+    data, whole = anew
     more = collect(*walked(data), kept)
     return Collected(
         tuple(dict.fromkeys(found.identifiers + more.identifiers)),
@@ -99,6 +101,7 @@ def _collect(path: Path, reader: Reader, layout: Layout, kept: Kept) -> Collecte
         found.vocabulary | more.vocabulary,
         found.encodings | more.encodings,
         found.patient or more.patient,
+        found.whole or (whole and more.whole),
     )
 
 
@@ -148,13 +151,17 @@ class CheckWork:
                     path = self.source / job.source
                     reader, layout = stack.enter_context(opened(path))
                     origin = _Source(path, reader, layout, _collect(path, reader, layout, self.kept))
-            except Exception:  # reported when it was collected from; its output is searched all the same
+            except Exception:  # reported; its output is searched all the same
                 origin = None
             dates = _dates(origin.collected if origin else None)
             hits = path_hits(job.output, self.index, dates)
             checked = Checked(shown(job.output, frozenset(hits)))
             for kind in hits.values():
                 checked.add("path", kind, "identifier")
+            if origin is None and job.collected:  # now there is nothing to compare the output with
+                checked.add("file", "source not readable", "unreadable")
+            if origin is not None and not origin.collected.whole:  # what it says behind that was not searched for
+                checked.add("file", "source not read to its end", "unreadable")
             try:
                 self._check(job, origin, dates, checked)
             except Exception:  # an output that cannot be checked is not proven clean

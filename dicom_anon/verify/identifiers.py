@@ -40,6 +40,7 @@ class Collected:
     """What one source file holds: identifiers, UIDs that stay, vocabulary and the codecs of its texts.
 
     `patient` tells files of one patient from those of another; it is empty where nothing says who it is.
+    `whole` says that the file could be followed to its pixels or its end.
     """
 
     identifiers: tuple[Identifier, ...]
@@ -47,6 +48,7 @@ class Collected:
     vocabulary: frozenset[str]
     encodings: frozenset[str]
     patient: str
+    whole: bool
 
 
 def decoded(raw: bytes, span: Span) -> str:
@@ -143,6 +145,7 @@ def collect(reader: Reader, layout: Layout, kept: Kept) -> Collected:
         frozenset(vocabulary),
         frozenset(encodings),
         next((patient[path] for path in _PATIENT if patient.get(path)), ""),
+        layout.complete or bool(layout.pixels()),
     )
 
 

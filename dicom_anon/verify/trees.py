@@ -202,7 +202,8 @@ def verify_trees(
         work = CheckWork(source, destination, index, kept, rewritten)
         left_out = {*accounted, *sources.without["not dicom"]}
         expected = {plan.get(name, name) for name in names if name in plan or name in late or name not in left_out}
-        jobs = [Job(name, origin.get(name), name in expected) for name in chosen]
+        collected = set(names).difference(*sources.without.values())
+        jobs = [Job(name, origin.get(name), name in expected, origin.get(name) in collected) for name in chosen]
         results: list[Checked] = []
         ledger = Ledger()
         sizes: Counter[str] = Counter()

@@ -7,7 +7,6 @@ here: the meaning of values.
 from __future__ import annotations
 
 import io
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 _LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"  # PS3.5 Table 7.1-1
 _SHORT = "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US"  # PS3.5 Table 7.1-2
+_LATIN_9 = dict.fromkeys(("ISO_IR 203", "ISO 2022 IR 203"), "iso8859-15")  # PS3.3 C.12.1.1.2; pydicom knows neither
 _LONG_VRS, _SHORT_VRS = frozenset(_LONG.split()), frozenset(_SHORT.split())
 _ENDIAN = {
     True: (Struct("<HH"), Struct("<H"), Struct("<L")),
@@ -83,9 +83,7 @@ def _vr_of(tag: int, creator: str) -> str:
 def _encodings(value: bytes) -> tuple[str, ...]:
     names = [name.strip() for name in value.decode("ascii", "replace").strip(" \0").split("\\")]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote the value
-            return tuple(convert_encodings(names))
+        return tuple(convert_encodings([_LATIN_9.get(name, name) for name in names]))
     except (LookupError, ValueError):
         return ("iso8859",)
 
@@ -127,6 +125,8 @@ class _Walk:
             position += 8
             if tag == SEQUENCE_END and level.undefined:
                 stack.pop()
+            elif tag in (ITEM_END, SEQUENCE_END) and not length:
+                continue  # some writers put a delimiter where none is needed
             elif tag != ITEM or (length == UNDEFINED and level.kind == "fragments"):
                 raise LayoutError(position)
             elif level.kind == "fragments":
@@ -148,10 +148,10 @@ class _Walk:
         level.count += 1
         self.layout.items[level.path] = level.count
         explicit = level.explicit
-        if explicit and end - position >= 8:
-            # Some writers put implicit VR items into explicit Data Sets; pydicom reads those as well.
+        if end - position >= 8:
+            # Some writers put implicit VR items into explicit Data Sets, and the other way round.
             head = self.reader.read(position, position + 8)
-            explicit = _is_vr(head[4:6]) or head[:4] == b"\xfe\xff\x0d\xe0"
+            explicit = _is_vr(head[4:6]) or (explicit and head[:4] == b"\xfe\xff\x0d\xe0")
         return _Level("dataset", end, length == UNDEFINED, path, explicit, level.little, level.encodings)
 
     def _element(self, stack: list[_Level], tag: int, head: bytes, position: int, depth: int) -> int:
@@ -250,14 +250,15 @@ def _guess(head: bytes, syntax: str) -> tuple[bool, bool]:
 def _read_meta(reader: Reader, layout: Layout, start: int) -> int:
     """Walk the File Meta Information (PS3.10 7.1); return where the Data Set begins."""
     end = start
-    while (head := reader.read(end, end + 12))[:2] == b"\x02\x00" and _is_vr(head[4:6]):
-        long = head[4:6].decode("latin-1") in _LONG_VRS
-        length = int.from_bytes(head[8:12] if long else head[6:8], "little")
+    explicit = _is_vr(reader.read(start + 4, start + 6))  # some writers put it in implicit VR
+    while (head := reader.read(end, end + 12))[:2] == b"\x02\x00" and _is_vr(head[4:6]) is explicit:
+        long = explicit and head[4:6].decode("latin-1") in _LONG_VRS
+        length = int.from_bytes(head[8:12] if long else head[6 if explicit else 4 : 8], "little")
         end += (12 if long else 8) + length
         if end > reader.size:
             raise LayoutError(end)
     if end > start:
-        _Walk(reader, layout).run(_Level("dataset", end, False, "", True, True, ("iso8859",)), start)
+        _Walk(reader, layout).run(_Level("dataset", end, False, "", explicit, True, ("iso8859",)), start)
     syntax = layout.top(0x00020010)
     if syntax is not None:
         layout.transfer_syntax = reader.read(syntax.start, syntax.end).decode("latin-1").strip(" \0")
@@ -341,14 +342,19 @@ def _inflate(file: BinaryIO, begin: int) -> bytes:
     return meta + data + (b"" if padding else engine.unused_data)
 
 
-def rewritten(path: Path) -> bytes | None:
-    """Return a file that only pydicom can follow, written anew by pydicom; None if pydicom cannot either."""
+def rewritten(path: Path) -> tuple[bytes, bool] | None:
+    """Return a file that only pydicom can follow, written anew by pydicom; None if pydicom cannot either.
+
+    The second says that it came to the end: it stops at a stray delimiter without a word.
+    """
     buffer = io.BytesIO()
     try:
-        pydicom.dcmread(path, force=True).save_as(buffer, enforce_file_format=False)
+        with path.open("rb") as file:
+            pydicom.dcmread(file, force=True).save_as(buffer, enforce_file_format=False)
+            whole = not file.read().strip(b"\0")
     except Exception:  # any failure of the second reader means the same: not readable
         return None
-    return buffer.getvalue()
+    return buffer.getvalue(), whole
 
 
 def walked(data: bytes) -> tuple[Reader, Layout]:

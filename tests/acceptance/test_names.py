@@ -109,6 +109,8 @@ def test_a_name_in_a_wrong_character_set_is_compared_all_the_same(
         ("20190614", {"StudyDate": "20190614"}), ("2019-06-14 knee", {"StudyDate": "20190614"}),
         ("20190615", {"AcquisitionDate": "20190615"}), ("15.06.2019", {"SeriesDate": "20190615"}),
         ("CT 2019-06-15", {"StudyDate": "", "ContentDate": "20190615"}),
+        ("1997-04-24", {"StudyDate": "1997.04.24"}), ("1961.12.30", {"PatientBirthDate": "1961.12.30"}),
+        ("19970424", {"StudyDate": "", "AcquisitionDate": "", "AcquisitionDateTime": "19970424101112"}),
         ("K 30 771", {"OtherPatientIDs": ["A", "K30-771"]}), ("ST-77120", {"StudyID": "ST77120"}),
     ],
 )  # fmt: skip

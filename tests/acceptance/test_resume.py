@@ -517,6 +517,22 @@ def test_what_somebody_made_of_an_output_before_a_run_that_was_killed_stays(
     assert len([name for name in files_below(out) if name.endswith(".dcm")]) == 3
 
 
+def test_names_of_folders_that_a_power_cut_took_off_the_record_leave_no_image_twice(
+    tmp_path: Path, source: Path, key_file: Path
+) -> None:
+    (source / "empty/branch").mkdir(parents=True)
+    out = tmp_path / "out"
+    first = run(source, out, key_file)
+    before = state(out)
+    with contextlib.closing(sqlite3.connect(tmp_path / "out.private/manifest.sqlite")) as database, database:
+        assert database.execute("DELETE FROM name").rowcount
+        database.execute("UPDATE tree SET open = ?", (out.stat().st_mtime,))
+    for again in (first, {**first, "written": 0}):
+        account = run(source, out, key_file)
+        assert (account["code"], account["written"]) == (again["code"], again["written"])
+        assert state(out) == before
+
+
 def test_a_crosswalk_is_whole_whatever_ended_the_runs_before(tmp_path: Path, key_file: Path, killer: Path) -> None:
     source, table = delivery(tmp_path / "in", 3), tmp_path / "table.csv"
     run(source, tmp_path / "whole", key_file, "--crosswalk", tmp_path / "whole.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dicom_anon import tags
@@ -18,7 +18,7 @@ from tests.datasets import KEY, decode, encode, item, walked
 
 KEYS = (
     "(60xx,3000)", "(6000,xxxx)", "(6002,xxxx)", "(60xx,xxxx)", "(60x2,xxxx)", "(6002,3000)", "(6000,3000)",
-    "(60xx,0022)", "(6000,0022)",
+    "(60xx,0022)", "(6000,0022)", "(xx0x,0x22)", "(x00x,x022)",
 )  # fmt: skip
 TAGS = tuple(group << 16 | element for group in (0x6000, 0x6002) for element in (0x0022, 0x3000))
 SECTION = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(("keep", "remove", "clear")), max_size=4)
@@ -45,6 +45,7 @@ def engine_of(general: dict[str, str], project: dict[str, str], assigned: dict[s
     return Engine(Plan(resolve(config, project="knee", assigns=assigns), KEY))
 
 
+@example({"(60xx,xxxx)": "clear"}, {"(xx0x,0x22)": "keep", "(x00x,x022)": "remove"}, {})
 @given(SECTION, SECTION, SECTION)
 def test_the_strongest_source_decides_and_in_it_the_narrowest_key(
     general: dict[str, str], project: dict[str, str], assigned: dict[str, str]

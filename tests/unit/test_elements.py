@@ -338,6 +338,15 @@ def test_an_unknown_sequence_in_explicit_vr_is_walked_whatever_is_around(
     assert [span[:2] for span in items[0].spans] == [(0x00100010, b"PN")]
 
 
+@pytest.mark.parametrize("empty", [item_bytes(b"", EXPLICIT_LITTLE), b"\xfe\xff\x00\xe0" + b"\xff" * 4 + ITEM_END])
+@pytest.mark.parametrize("inner", [EXPLICIT_LITTLE, IMPLICIT_LITTLE], ids=["explicit", "implicit"])
+def test_empty_items_do_not_show_how_an_unknown_sequence_is_written(inner: Encoding, empty: bytes) -> None:
+    content = item_bytes(encode(item(PatientName="Doe^Jane"), inner), inner)
+    ((*_, items),) = walk_all(unknown(empty + empty + content))
+    assert items is not None
+    assert [[span[0] for span in found.spans] for found in items] == [[], [], [0x00100010]]
+
+
 @pytest.mark.parametrize(
     ("vr", "inner"), [("SQ", EXPLICIT_LITTLE), ("UN", EXPLICIT_LITTLE), ("UN", IMPLICIT_LITTLE)], ids=str
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from hypothesis import given
@@ -536,6 +536,7 @@ ACTIONS = ("keep", "remove", "clear", "replace", "remove_or_clear", "clear_or_re
 ACTIONS_OF = {
     "UI": ("uid", "set(@hash_uid@)", "remove_or_clear_or_uid"),
     "DA": ("shiftdate", "truncdate", "hash"),
+    "DT": ("shiftdate", "truncdate", "hash"),
     "TM": ("shiftdate", "hash"),
     "IS": ("set(@value@9)", "hash"),
     "PN": ("set(@fake_name@)", "hash", "clean", "set(@value(0020,0013)@)"),
@@ -645,6 +646,17 @@ def test_what_an_earlier_file_lacked_is_seen_behind_what_is_reused(attributes: d
     asks = Rule(parse_action("set(@value(0040,0253)@)"), "", "")
     stamps = resolve(preset="default", assigns=[(parse_key("PatientID"), asks)])
     check_alike(Plan(stamps, KEY), *map(slice_bytes, range(3)), slice_bytes(3, **attributes))
+
+
+def test_slices_that_differ_as_those_of_a_scanner_do_teach_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Engine(Plan(resolve(), KEY))
+    in_full = Mock(wraps=shared.run)
+    monkeypatch.setattr(shared, "run", in_full)
+    for number in range(10, 20):
+        own = dict.fromkeys(("AcquisitionTime", "ContentTime"), f"1011{number}.5")
+        day = {"AcquisitionDate": "20040119", "AcquisitionDateTime": f"200401191011{number}.5+0100"}
+        told(shared, slice_bytes(number, SliceLocation=number, **own, **day), True)
+    assert in_full.call_count == 2
 
 
 def test_uids_of_a_file_that_is_longer_than_those_before_it_are_told() -> None:

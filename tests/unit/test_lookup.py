@@ -232,3 +232,12 @@ def test_lines_end_only_where_lines_of_csv_do() -> None:
     names = [f"A{sign}B" for sign in "\x85\x0b\x0c\x1c\u2028"]
     table = parse_lookup("PatientID,SubjectID\n" + "".join(f"{name},S{n}\n" for n, name in enumerate(names)), "test")
     assert [found.identifier for name in names if (found := table.find(name))] == ["S0", "S1", "S2", "S3", "S4"]
+
+
+@pytest.mark.parametrize("rule", ["StudyDate", "(0008,002x)"])
+def test_the_crosswalk_tells_the_days_whatever_names_the_dates(rule: str) -> None:
+    config = parse_config(f'{{"general": {{"{rule}": "shiftdate", "date_shift": {{"days": -30}}}}}}', "test")
+    engine = Engine(replace(Plan(resolve(config), KEY), crosswalk=True))
+    crossing = engine.run(walked(encode(file_of("1.2.3.1", 1), EXPLICIT_LITTLE))).crossing
+    assert crossing is not None
+    assert crossing.days == "-30"

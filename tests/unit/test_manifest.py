@@ -109,3 +109,34 @@ def test_what_is_forgotten_or_struck_off_leaves_nothing_and_other_destinations_s
         assert manifest.tainted() == {"Jane"}
         manifest.strike(["Jane/1"])
     assert rows_of(path) == dict.fromkeys(tables - {"file", "crossed"}, 1)
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\xfd", b'"""', b"],[]]"], ids=["no-text", "no-json", "other-json"])
+def test_what_is_damaged_is_never_quoted(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "manifest.sqlite"
+    result = FileResult(
+        FileJob("1", 1, 1, "1"),
+        written_as="1",
+        identifiers=Identifiers(frozenset(["doe"]), frozenset(), frozenset()),
+        crossing=Crossing(*"abcdefghijklm"),
+    )
+    with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
+        manifest.begin(FACTS, 0.0)
+        manifest.record([result])
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        for table, column in (("identity", "identifiers"), ("crossing", "identity")):
+            database.execute(f"UPDATE {table} SET {column} = CAST(CAST('[[' AS BLOB) || ? AS TEXT)", (damage,))
+        database.commit()
+    with contextlib.closing(Manifest(path, tmp_path / "out")) as manifest:
+        for read in (lambda: list(manifest.identities()), manifest.crossings):
+            with pytest.raises(sqlite3.DatabaseError, match=r"^the manifest in the run folder is damaged"):
+                read()
+
+
+def test_outputs_of_all_killed_runs_are_looked_for_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    since = []
+    for when in (200.0, 100.0, 300.0, 400.0):
+        with contextlib.closing(Manifest(tmp_path / "manifest.sqlite", tmp_path / "out")) as manifest:
+            manifest.begin(FACTS, when)
+            since.append(manifest.open_since)
+    assert since == [None, 200.0, 100.0, 100.0]

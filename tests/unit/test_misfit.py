@@ -71,6 +71,13 @@ def test_private_elements_are_judged_by_the_vr_they_have() -> None:
     assert not says_more(0x00291001, b"OB", b"Doe ", 0, 4)
 
 
+@pytest.mark.parametrize(("vr", "value", "more"), [(b"LO", b"a new attribute ", False), (b"DS", b"Doe ", True)])
+def test_elements_that_are_newer_than_the_dictionary_are_judged_by_the_vr_they_have(
+    vr: bytes, value: bytes, more: bool
+) -> None:
+    assert says_more(0x00080999, vr, value, 0, len(value)) == more
+
+
 def test_no_real_file_holds_such_a_value() -> None:
     found = set()
 

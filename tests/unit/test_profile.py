@@ -272,6 +272,25 @@ def test_options_need_a_preset_that_follows_the_table() -> None:
         resolve(preset="tcia", profile_options=["retain_full_dates"])
 
 
+@pytest.mark.parametrize(
+    ("general", "knee", "section"),
+    [
+        ({"preset": "basic", "profile_options": "retain_full_dates, retain_modified_dates"}, {}, "general"),
+        ({"profile_options": ["retain_uids"]}, {}, "general"),
+        ({"preset": "tcia"}, {"profile_options": ["retain_full_dates"]}, "knee"),
+        ({"preset": "basic", "profile_options": ["retain_uids"]}, {"preset": "default"}, "general"),
+    ],
+)
+def test_options_that_cannot_apply_are_told_with_their_section(
+    general: dict[str, Any], knee: dict[str, Any], section: str
+) -> None:
+    config = parse_config(json.dumps({"general": general, "knee": knee}), "test")
+    with pytest.raises(ConfigError) as refused:
+        resolve(config, project="knee")
+    (problem,) = refused.value.problems
+    assert (problem.where, problem.section, problem.key) == ("the configuration", section, "profile_options")
+
+
 @pytest.mark.parametrize("written", ['["retain_uids", "clean_descriptors"]', '"clean_descriptors, retain_uids"'])
 def test_options_in_a_configuration(written: str) -> None:
     config = parse_config(f'{{"general": {{"preset": "basic", "profile_options": {written}}}}}', "test")

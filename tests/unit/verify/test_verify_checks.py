@@ -8,6 +8,7 @@ import os
 import shutil
 import struct
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from dicom_anon.errors import DicomAnonError
 from dicom_anon.verify.fanout import fan_out
 from dicom_anon.verify.layout import path_of
 from dicom_anon.verify.uids import Ledger, UidPair
+from dicom_anon.verify.walk import opened
 from tests.unit.verify.trees import (
     FAMILY,
     ROOT,
@@ -594,6 +596,31 @@ def test_a_source_that_cannot_be_opened(pair: Trees, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(check, "collect_file", failing)
     assert ("source file 2", "source not readable", "unreadable") in found(pair)
+
+
+def test_a_source_that_cannot_be_opened_a_second_time(pair: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = Counter[Path]()
+
+    def failing(path: Path) -> object:
+        times[path] += 1
+        if path == pair.source / "a/2.dcm" and times[path] > 1:
+            raise OSError
+        return opened(path)
+
+    monkeypatch.setattr("dicom_anon.verify.check.opened", failing)
+    assert found(pair) == [("a/2.dcm", "source not readable", "unreadable")]
+    assert times[pair.source / "a/2.dcm"] == 2
+
+
+def test_a_source_that_cannot_be_followed_to_its_end(pair: Trees) -> None:
+    path = pair.source / "a/2.dcm"
+    whole = path.read_bytes()
+    behind = whole.index(b"\xe0\x7f\x10\x00")
+    unread = ("a/2.dcm", "source not read to its end", "unreadable")
+    path.write_bytes(whole + b"behind the pixels")
+    assert found(pair) == []
+    path.write_bytes(whole[:behind] + b"\xfe\xff\x0d\xe0\0\0\0\0" + whole[behind:])  # where pydicom stops
+    assert unread in found(pair)
 
 
 def test_an_error_while_checking_is_a_finding(pair: Trees, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -456,6 +456,16 @@ def test_a_name_in_other_letters_than_its_file_says(tmp_path: Path, charset: byt
     assert places(pair.verify().findings) == [(OUTPUT, "(0008,1010)", "patient name")]
 
 
+@pytest.mark.parametrize("charset", ["ISO_IR 203", "ISO 2022 IR 203"])
+def test_a_name_in_latin_9(tmp_path: Path, charset: str) -> None:
+    content = raw(image(SpecificCharacterSet=charset, PatientName="~rl~hxx")).replace(b"~rl~hxx ", b"\xa6rl\xbdhxx ")
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, content, clean_file(raw(image())))
+    assert pair.verify().clean
+    pair.change(OUTPUT, text("StationName", "ŠRLŒHXX"))
+    assert places(pair.verify().findings) == [(OUTPUT, "(0008,1010)", "patient name")]
+
+
 def test_a_short_name_is_found_as_a_whole(tmp_path: Path) -> None:
     pair = Trees(tmp_path)
     pair.add(OUTPUT, image(OperatorsName="Li^Na", PatientName="Oz^Ed"))
@@ -564,6 +574,46 @@ def test_the_same_in_implicit_and_big_endian(tmp_path: Path) -> None:
         leaky.save_as(pair.destination / name)
     element = "(0008,1140)[0].(0040,a170)[0].(0008,0104)"
     assert places(pair.verify().findings) == [(name, element, "patient name") for name in "bi"]
+
+
+ITEM_END, SEQUENCE_END = (struct.pack("<HHL", 0xFFFE, element, 0) for element in (0xE00D, 0xE0DD))
+EXPLICIT_ITEM = b"\xfe\xff\x00\xe0" + struct.pack("<L", 10) + b"\x08\0\x60\0CS\2\0CT"
+_KNOWN, _UNDEFINED = struct.Struct("<L").pack, b"\xff\xff\xff\xff"
+PRIVATE_SEQUENCES = {
+    "end of a sequence of known length": (".1", b"SQ\0\0" + _KNOWN(26) + EXPLICIT_ITEM + SEQUENCE_END),
+    "end of an item of known length": (".1", b"SQ\0\0" + _KNOWN(26) + EXPLICIT_ITEM + ITEM_END),
+    "explicit items in implicit VR": ("", _KNOWN(18) + EXPLICIT_ITEM),
+    "explicit items in implicit VR, undefined length": ("", _UNDEFINED + EXPLICIT_ITEM + SEQUENCE_END),
+}
+
+
+@pytest.mark.parametrize(("syntax", "content"), PRIVATE_SEQUENCES.values(), ids=PRIVATE_SEQUENCES)
+def test_what_stands_behind_a_sequence_that_is_oddly_written_is_known(
+    tmp_path: Path, syntax: str, content: bytes
+) -> None:
+    source = image()
+    source.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2{syntax}")
+    encoded = raw(source)
+    at = encoded.index(b"\x10\0\x10\0")
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, encoded[:at] + b"\x09\0\x01\x10" + content + encoded[at:], clean_file(encoded))
+    assert pair.verify().clean
+    pair.change(OUTPUT, text("PatientComments", f"seen by {FAMILY}"))
+    assert places(pair.verify().findings) == [(OUTPUT, "(0010,4000)", "patient name")]
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"])
+def test_what_stands_behind_a_meta_in_implicit_vr_is_known(tmp_path: Path, syntax: str) -> None:
+    source = image(PixelData=bytes(512))
+    source.file_meta.TransferSyntaxUID = UID(syntax)
+    encoded, value = raw(source), syntax.encode() + b"\0" * (len(syntax) % 2)
+    meta = b"\2\0\1\0\2\0\0\0\0\1" + b"\2\0\x10\0" + struct.pack("<L", len(value)) + value
+    meta = b"\2\0\0\0\4\0\0\0" + struct.pack("<L", len(meta)) + meta
+    begin = 144 + int.from_bytes(encoded[140:144], "little")
+    pair = Trees(tmp_path)
+    pair.add(OUTPUT, encoded[:132] + meta + encoded[begin:], clean_file(encoded))
+    pair.change(OUTPUT, text("PatientComments", f"seen by {FAMILY}"))
+    assert ("(0010,4000)", "patient name") in [found[1:] for found in places(pair.verify().findings)]
 
 
 def test_encapsulated_text_in_many_fragments(tmp_path: Path) -> None:

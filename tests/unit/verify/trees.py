@@ -309,6 +309,7 @@ def real_files() -> Iterator[tuple[str, bytes]]:
         "MR_truncated.dcm",
         "rtplan_truncated.dcm",
         "emri_small_jpeg_2k_lossless_too_short.dcm",
+        "DICOMDIR-nooffset",
     }
     for number, name in enumerate(sorted({*get_testdata_files(), *get_charset_files()})):
         path = Path(name)

@@ -106,7 +106,7 @@ MACROS: dict[str, Macro] = {
         lambda e, _: e.file.pseudonyms.uid(e.values[0]) if e.values else "",
         "keyed pseudonym of the element's own UID, the one that the command uid gives",
     ),
-    "value": Macro(_value, "first original value of this element, or of the one that @value(gggg,eeee)@ names", takes="tag"),
+    "value": Macro(_value, "first original value of this element, or of that of @value(gggg,eeee)@", takes="tag"),
     "lookup": Macro(_lookup, "the patient's entry in a column of the lookup table, @lookup(column)@", takes="column"),
 }
 

@@ -215,10 +215,8 @@ class Destination:
             try:
                 if place:
                     os.unlink(path)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                if not os.path.isdir(path):
+            except OSError:  # a read-only disk says so of what is gone, too
+                if not _is_gone(path):
                     stuck.append(job)
         os.stat(self._top)
         return stuck

@@ -34,7 +34,7 @@ from tests.acceptance.command import KEY, Done, call, files_below, folders_below
 from tests.acceptance.test_resume import picture
 
 LIVES = int(os.environ.get("DICOM_ANON_LIVES", "1"))
-ROUNDS = 6
+ROUNDS = 4
 FOLDERS = (
     "",
     "a",

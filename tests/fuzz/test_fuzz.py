@@ -16,7 +16,7 @@ from tests.fuzz.bases import bases
 from tests.fuzz.check import MAX_MEMORY, MAX_SECONDS, Tally, check_boundaries, check_range
 from tests.fuzz.mutations import MUTATIONS, broken
 
-FILES = 800
+FILES = 600
 
 
 def _apart(function: object, *arguments: object) -> Tally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -73,6 +74,11 @@ class Crew:
         self._in_flight: dict[int, list[FileJob]] = {}
         self._walk = threading.Lock()  # joblib draws batches, and so walks, in threads of its own
 
+    @functools.cached_property
+    def _packed(self) -> bytes:
+        """The order, packed once: a lookup table in it may be long."""
+        return packed_order(self._order)
+
     def work(self, batches: Iterator[list[FileJob]]) -> None:
         """Work batches off until there are none left, or the run is to end.
 
@@ -105,7 +111,7 @@ class Crew:
                 warnings.simplefilter("ignore")  # as in `_work_in_processes`
                 from joblib import delayed
 
-                task = delayed(_begin)(os.getpid(), packed_order(self._order))
+                task = delayed(_begin)(os.getpid(), self._packed)
                 with (
                     self._begun([task] * self._jobs, self._jobs, _START_SECONDS) as begun,
                     self._ending.may_be_interrupted(),
@@ -169,8 +175,6 @@ class Crew:
         """Give batches to workers until there are none left, or the run is to end."""
         from joblib import delayed
 
-        packed = packed_order(self._order)
-
         def tasks() -> Iterator[object]:
             while not self._ending.begun:
                 with self._walk:
@@ -178,7 +182,7 @@ class Crew:
                     if not batch:
                         return
                     self._in_flight[number] = batch
-                yield delayed(_numbered_batch)(number, packed_jobs(batch), packed)
+                yield delayed(_numbered_batch)(number, packed_jobs(batch), self._packed)
 
         with self._begun(tasks(), self._jobs) as results:
             while not self._ending.begun:
@@ -255,7 +259,7 @@ class Crew:
 
         results: list[FileResult] = []
         try:
-            task = delayed(process_packed)(packed_jobs(portion), packed_order(self._order))
+            task = delayed(process_packed)(packed_jobs(portion), self._packed)
             with self._begun([task], 2) as begun, self._ending.may_be_interrupted():
                 if not self._ending.begun:
                     [told] = begun
